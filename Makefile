@@ -1,0 +1,24 @@
+# A newcomer's two commands: `make demo` and `make test`. Only Python >= 3.11 and make are needed.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test clean
+
+demo: $(READY)
+	$(BIN)/halfmap demo --out halfmap-demo --overwrite
+
+test: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+# The marker is written last, so an installation that broke off is begun again.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "halfmap needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .coverage halfmap-demo

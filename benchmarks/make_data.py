@@ -1,0 +1,135 @@
+"""Make the simulated benchmark data sets: particles.star (no poses), truth.star, map.mrc in a folder each.
+
+    make_data.py --checks DIR --data DIR --out DIR [--only NAME ...]
+
+``--checks`` holds the independent ``model_to_map.py`` and ``simulate.py`` (not part of this project), ``--data`` the
+downloaded maps and models (see its README). A set that has a truth.star is left alone.
+
+| set | particle | box | images |
+|---|---|---|---|
+| 6cvm_128 | beta-galactosidase 6CVM, D2, 434 kDa | 128 px, 1.5 A | 3,000 |
+| 6cvm_8000 | the same; also first_1000.star, truth_1000.star | 128 px, 1.5 A | 8,000 |
+| 6cvm_256 | the same | 256 px, 1.244 A | 5,000 |
+| asym | 70S ribosome, C1 | 96 px, 3.5 A | 3,000 |
+| hinge | the same with a hinge: 30 % of its mass turns, 8 degrees per axis; truth_moving.star | 96 px, 3.5 A | 3,000 |
+| octa | protein-like object made by halfmap, O; images by the independent simulator | 128 px, 1.6 A | 3,000 |
+| noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
+
+The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
+atoms), so centring the model, which model_to_map.py does, also puts its two-fold axes on those of halfmap and RELION.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap import simulate
+from halfmap.data import relion
+from halfmap.geometry import symmetry
+from halfmap.io import mrc
+from halfmap.types import Map
+
+SNR = 0.05
+
+
+@dataclass(frozen=True)
+class Sources:
+    checks: Path
+    data: Path
+
+    def run(self, script: str, *arguments: object) -> None:
+        subprocess.run([sys.executable, self.checks / script, *map(str, arguments)], check=True)
+
+
+def simulate_images(sources: Sources, out: Path, number: int, *, seed: int, extra: tuple = ()) -> None:
+    """Images of out/map.mrc by the independent simulator."""
+    sources.run(
+        "simulate.py", "--map", out / "map.mrc", "--out", out, "-n", number, "--snr", SNR, "--seed", seed, *extra
+    )
+
+
+def beta_galactosidase(sources: Sources, out: Path, box: int, voxel_size_A: float, number: int, seed: int) -> None:
+    sources.run("model_to_map.py", sources.data / "models" / "6cvm.pdb.gz", out / "map.mrc", voxel_size_A, box)
+    simulate_images(sources, out, number, seed=seed)
+
+
+def make_6cvm_128(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 128, 1.5, 3000, seed=1)
+
+
+def make_6cvm_8000(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 128, 1.5, 8000, seed=2)
+    for table, subset in (("particles.star", "first_1000.star"), ("truth.star", "truth_1000.star")):
+        relion.write(out / subset, relion.read(out / table)[np.arange(1000)])
+
+
+def make_6cvm_256(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 256, 1.244, 5000, seed=3)
+
+
+def make_asym(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    mrc.write(out / "map.mrc", Map(body.data + moving.data, body.voxel_size_A))
+    simulate_images(sources, out, 3000, seed=4)
+
+
+def make_hinge(sources: Sources, out: Path) -> None:
+    folder = sources.data / "maps" / "hinge"
+    for name in ("body.mrc", "moving.mrc"):
+        mrc.write(out / name, mrc.read(folder / name))
+    mrc.write(out / "map.mrc", mrc.read(folder / "body.mrc"))
+    pivot = (folder / "hinge.txt").read_text().split()
+    simulate_images(sources, out, 3000, seed=5, extra=("--moving", folder / "moving.mrc", "--hinge", *pivot))
+
+
+def make_octa(sources: Sources, out: Path) -> None:
+    rng = np.random.default_rng(6)
+    mrc.write(out / "map.mrc", simulate.protein_like(128, 1.6, symmetry.group("O"), rng, diameter_A=150.0))
+    simulate_images(sources, out, 3000, seed=6)
+
+
+def make_noise(sources: Sources, out: Path) -> None:
+    particles = relion.read(sources.data / "empiar-10204" / "particles.star")[np.arange(2000)]
+    optics = particles.optics[0]
+    images = simulate.noise(len(particles), optics.box, np.random.default_rng(7))
+    mrc.write_stack(out / "particles.mrcs", images, optics.pixel_size_A, mode=2)
+    own = replace(
+        particles,
+        files=(out / "particles.mrcs",),
+        file=np.zeros(len(particles), np.int32),
+        index=np.arange(len(particles)),
+        poses=None,
+    )
+    relion.write(out / "particles.star", own)
+    relion.write(out / "truth.star", own)
+    reference = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
+    edge = (reference.box - optics.box) // 2
+    mrc.write(out / "map.mrc", Map(reference.data[(slice(edge, -edge),) * 3].copy(), reference.voxel_size_A))
+
+
+SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checks", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
+    chosen = parser.parse_args()
+    for name in chosen.only:
+        folder = chosen.out / name
+        if not (folder / "truth.star").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            print(name, flush=True)
+            SETS[name](Sources(chosen.checks, chosen.data), folder)
+
+
+if __name__ == "__main__":
+    main()

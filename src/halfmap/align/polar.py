@@ -1,0 +1,176 @@
+"""Global search: every direction, in-plane angle and shift at low resolution, by matching on polar grids.
+
+For one direction all in-plane angles come from one transform: with G = Re F + Im F (real, and by Friedel's law
+complete), sum over theta of G_image(theta) G_slice(theta + psi) is a correlation along theta. The opposite direction is
+the mirror image theta -> -theta. Method: design page section 2.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft as fft
+
+from halfmap import device
+from halfmap.fourier import transforms
+from halfmap.geometry import sampling
+from halfmap.kernels import polar as kernel
+from halfmap.physics.projection import Projector, interpolation_kernel
+from halfmap.types import Candidates, Images
+
+BLOCK = 256  # directions matched at a time: their correlations stay in the second-level cache
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The poses that are tried: directions (both hands of each), in-plane angles, shifts."""
+
+    matrices: np.ndarray  # (v, 3, 3): first half the directions, second half the opposite ones
+    angles: int
+    shifts_A: np.ndarray  # (s, 2)
+    step_rad: float  # distance of neighbouring directions
+    group: np.ndarray  # (g, 3, 3)
+
+
+def grid(radius: int, box_length_A: float, diameter_A: float, offset_range_A: float, group: np.ndarray) -> Grid:
+    """The coarsest grid that does not miss a peak at Fourier radius K of a particle of ``diameter_A``.
+
+    Neighbouring directions move the particle's edge by at most half the resolution, shifts are half the resolution
+    apart, in-plane angles follow the bandwidth 2 pi K D / L of a ring.
+    """
+    resolution = box_length_A / radius
+    order = 0
+    while _spacing(order) > resolution / diameter_A:
+        order += 1
+    directions = sampling.healpix_directions(order)
+    both_hands = np.concatenate([group, -group])
+    matrices = sampling.directions_to_rotations(directions[sampling.asymmetric_unit(directions, both_hands)])
+    angles = transforms.good_box(int(np.ceil(2 * np.pi * radius * min(1.0, diameter_A / box_length_A))) + 4)
+    mirrored = matrices * np.array([1, -1, -1])[:, None]
+    return Grid(
+        np.concatenate([matrices, mirrored]), angles, shift_grid(offset_range_A, resolution / 2), _spacing(order), group
+    )
+
+
+def _spacing(order: int) -> float:
+    """Mean distance of neighbouring HEALPix directions, rad."""
+    return float(np.sqrt(4 * np.pi / (12 * 4**order)))
+
+
+def shift_grid(range_A: float, step_A: float) -> np.ndarray:
+    """Shifts (s, 2) on a square grid of at most ``step_A`` inside a circle of ``range_A``."""
+    n = int(np.ceil(range_A / step_A))
+    axis = np.arange(-n, n + 1) * (range_A / n if n else 0.0)
+    x, y = np.meshgrid(axis, axis)
+    inside = np.hypot(x, y) <= range_A * (1 + 1e-9)
+    return np.stack([x[inside], y[inside]], axis=-1)
+
+
+def _harmonics(rings: np.ndarray) -> np.ndarray:
+    """Angular spectrum (n/2 + 1, ..., K) of rings given on half a circle (..., K, n/2)."""
+    full = np.concatenate([rings.real + rings.imag, rings.real - rings.imag], axis=-1)
+    return np.ascontiguousarray(np.moveaxis(fft.rfft(full, axis=-1, workers=device.threads()), -1, 0))
+
+
+def _inverse_transform(angles: int) -> np.ndarray:
+    """(n, 2m) float32: the inverse real transform as a matrix acting on real, then imaginary parts, m = 0..n/2.
+
+    As a matrix product it runs three times faster than the transforms of length n <= 128 themselves (0.16 ms against
+    0.47 ms for 2,700 of length 54 on one core): long rows of directions, no strides.
+    """
+    m = np.arange(angles // 2 + 1)
+    weight = np.where((m == 0) | (2 * m == angles), 1.0, 2.0) / angles
+    phase = 2 * np.pi * np.outer(np.arange(angles), m) / angles
+    return np.concatenate([weight * np.cos(phase), -weight * np.sin(phase)], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class PolarSearch:
+    """A reference on the polar grid, ready to be matched. ``of`` prepares it once per map."""
+
+    grid: Grid
+    radius: int
+    harmonics: np.ndarray  # (2m, 2K, v) float32: rows that make the real parts of all m products, then the imaginary
+    power: np.ndarray  # (K, v) float32: sum over theta of |A|^2
+
+    @classmethod
+    def of(cls, projector: Projector, grid: Grid, radius: int) -> PolarSearch:
+        hands = len(grid.matrices) // 2
+        rings = kernel.sample_slices(projector.half, grid.matrices[:hands], radius, grid.angles, projector.padding)
+        one_hand = _harmonics(rings).transpose(0, 2, 1)
+        spectrum = np.concatenate([one_hand, one_hand.conj()], axis=-1)
+        re, im = spectrum.real, spectrum.imag
+        harmonics = np.concatenate([np.concatenate([re, im], axis=1), np.concatenate([im, -re], axis=1)])
+        power = 2 * (abs(rings) ** 2).sum(-1).T
+        return cls(grid, radius, np.ascontiguousarray(harmonics), np.concatenate([power, power], -1).astype(np.float32))
+
+    def candidates(self, images: Images, centres_A: np.ndarray, count: int) -> Candidates:
+        """The ``count`` best distinct poses of every image, best first; shifts are tried about ``centres_A`` (b, 2)."""
+        b = len(images)
+        signal, half_power = self._on_rings(images)
+        penalty = half_power @ self.power
+        found = np.zeros((b, count, 3, 3)), np.zeros((b, count), np.int64), np.full((b, count), -np.inf)
+        turn = _inverse_transform(self.grid.angles)
+        with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:  # one image a task
+            tasks = [
+                pool.submit(self._match, spectra[:, i - first], turn, penalty[i], *(part[i] for part in found))
+                for first, spectra in self._shifted(signal, images, centres_A)
+                for i in range(first, first + spectra.shape[1])
+            ]
+            for task in tasks:
+                task.result()
+        poses, shift, score = found
+        return Candidates(poses, centres_A[:, None] + self.grid.shifts_A[shift], score)
+
+    def _match(self, spectrum: np.ndarray, turn: np.ndarray, penalty: np.ndarray, poses, shift, score) -> None:
+        """One image, spectrum (m, s, 2K), against all directions; writes its candidates into the last three."""
+        g = self.grid
+        best = np.empty((len(g.matrices), g.angles), np.float32)
+        which = np.empty(best.shape, np.int16)
+        for start in range(0, len(best), BLOCK):
+            rows = slice(start, start + BLOCK)
+            product = np.matmul(np.concatenate([spectrum, spectrum]), self.harmonics[..., rows])
+            correlation = (turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])
+            kernel.best_over_shifts(correlation, penalty[rows], best[rows], which[rows])
+        kernel.pick(best, which, g.matrices, g.group, 1 + 2 * np.cos(1.5 * g.step_rad), poses, shift, score)
+
+    def _ring_weight(self) -> np.ndarray:
+        """Area of Fourier space per sample of ring k: 2 pi k / n."""
+        return (2 * np.pi / self.grid.angles * np.arange(1, self.radius + 1)).astype(np.float32)
+
+    def _on_rings(self, images: Images):
+        """C x on rings (b, K, n/2), and half the area-weighted ring mean of C^2, (b, K)."""
+        cut = images.radius - self.radius
+        band = (slice(None), slice(cut, 2 * images.radius + 1 - cut), slice(0, self.radius + 1))
+        ctf = images.ctf[band]
+        box = transforms.good_box(2 * self.radius + 4)
+        k = (1 / interpolation_kernel(box)).astype(np.float32)
+        small = transforms.to_images(images.masked[band] * ctf, box) * (k[:, None] * k)
+        planes = transforms.half_plane(small, 2 * self.radius + 1, padding=2)
+        rings = kernel.sample_images(planes, self.radius, self.grid.angles, 2)
+        ky, kx = np.mgrid[-self.radius : self.radius + 1, 0 : self.radius + 1]
+        shell = np.rint(np.hypot(kx, ky)).astype(int)
+        square = np.stack([(ctf**2)[:, shell == s].mean(-1) for s in range(1, self.radius + 1)], axis=-1)
+        return rings, 0.5 * self._ring_weight() * square
+
+    def _shifted(self, rings: np.ndarray, images: Images, centres_A: np.ndarray):
+        """Angular spectra of the rings moved by every shift, with the area weight, a few images at a time.
+
+        Yields (first image, (m, images, s, 2K) float32: real, then imaginary parts).
+        """
+        theta = 2 * np.pi * np.arange(self.grid.angles // 2) / self.grid.angles
+        k = np.arange(1, self.radius + 1)[:, None]
+        ring = np.stack([k * np.cos(theta), k * np.sin(theta)]) / (images.box * images.pixel_size_A)
+
+        def ramp(shifts_A):
+            return np.exp(-2j * np.pi * np.tensordot(shifts_A, ring, 1)).astype(np.complex64)
+
+        grid = ramp(self.grid.shifts_A) * self._ring_weight()[:, None]
+        step = max(1, 2**22 // grid.size)
+        for first in range(0, len(rings), step):
+            rows = slice(first, first + step)
+            centred = rings[rows] * ramp(centres_A[rows])
+            spectra = _harmonics(centred[:, None] * grid)
+            yield first, np.concatenate([spectra.real, spectra.imag], axis=-1)

@@ -1,0 +1,131 @@
+"""The command line: one command per job of the catalogue, flags made from its settings.
+
+Owns flags, messages and exit codes (0 ok, 2 usage, 3 input data, 4 disk or memory, 5 interrupted, 70 bug). Imports no
+numerics, so that --help answers at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json as json_format
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import pydantic
+from cyclopts import App, CycloptsError, Parameter
+
+import halfmap
+from halfmap.errors import HalfmapError, Interrupted, UsageError
+from halfmap.jobs import catalog
+from halfmap.params.common import Job
+
+GROUPS = {"refine": "Refine a structure from particles and a starting map."}
+UNIT = re.compile("_(A|A2|kV|mm|deg)$")
+JSON_HELP = "Print summary.json to standard output, and nothing else there."
+
+
+def flag(field: str) -> str:
+    """Flag of a setting: kebab case, without the unit at the end of the name; one dash before a single letter."""
+    name = UNIT.sub("", field).lower().replace("_", "-")
+    return f"-{name}" if len(name) == 1 else f"--{name}"
+
+
+def build(command_line: Sequence[str] = ()) -> App:
+    """The application, one command per job; ``command_line`` goes into the job record."""
+    app = App(
+        name="halfmap",
+        help="Gold-standard refinement of cryo-EM single particles.",
+        version=halfmap.__version__,
+        help_format="plaintext",
+        default_parameter=Parameter(name_transform=flag, negative_none=()),
+    )
+    groups = {name: App(name=name, help=help) for name, help in GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for entry in catalog.JOBS:
+        *group, name = entry.name.split()
+        parent = groups[group[0]] if group else app
+        parent.command(_command(entry, command_line), name=name, help=entry.summary)
+    return app
+
+
+def _command(entry: catalog.Entry, command_line: Sequence[str]):
+    """The function behind a command; its signature, which flags are read from, is the settings model of the job."""
+
+    def command(*, params: Job | None = None, json: bool = False) -> int:
+        return run(entry.name, params or entry.params(), json, command_line)
+
+    kinds = {
+        "params": Annotated[entry.params, Parameter(name="*")],
+        "json": Annotated[bool, Parameter(name="--json", help=JSON_HELP, negative=())],
+    }
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    needed = any(field.is_required() for field in entry.params.model_fields.values())
+    default = inspect.Parameter.empty if needed else None
+    params = inspect.Parameter("params", keyword, annotation=kinds["params"], default=default)
+    json = inspect.Parameter("json", keyword, annotation=kinds["json"], default=False)
+    command.__signature__ = inspect.Signature([params, json])
+    command.__annotations__ = kinds
+    return command
+
+
+def run(name: str, params: Job, json: bool, command_line: Sequence[str]) -> int:
+    """Run one job with progress on standard error; returns the exit code."""
+    from halfmap.cli import progress
+    from halfmap.jobs import run as runner
+
+    with progress.display(sys.stderr) as listener:
+        ended = runner.run(name, params, command_line, [listener])
+    if json:
+        print(json_format.dumps(ended.summary, indent=1))
+    elif ended.exit_code == 0:
+        print(progress.closing(ended.summary, ended.folder))
+    for fault in ended.summary.get("faults", ()):
+        print(f"halfmap: {fault}", file=sys.stderr)
+    return ended.exit_code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: returns the exit code of the process."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        result = build(["halfmap", *arguments])(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as fault:
+        return _complain(usage_faults(fault), UsageError.exit_code)
+    except HalfmapError as fault:
+        return _complain([str(fault)], fault.exit_code)
+    except KeyboardInterrupt:
+        return _complain(["interrupted"], Interrupted.exit_code)
+    return result or 0
+
+
+def usage_faults(fault: CycloptsError) -> list[str]:
+    """Each fault of the flags, on a line: ``--flag: what is wrong``."""
+    cause = fault.__cause__
+    if not isinstance(cause, pydantic.ValidationError):
+        return [str(fault)]
+    return [_setting_fault(error) for error in cause.errors(include_url=False)]
+
+
+def _setting_fault(error) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return message
+    given = f", not {error['input']!r}" if "should" in message else ""
+    return f"{flag(str(error['loc'][0]))}: {message[0].lower()}{message[1:]}{given}"
+
+
+def _complain(faults: Sequence[str], code: int) -> int:
+    for fault in faults:
+        print(f"halfmap: {fault}", file=sys.stderr)
+    if code == UsageError.exit_code:
+        print("halfmap: add --help to any command to see its settings", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

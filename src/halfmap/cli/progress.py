@@ -1,0 +1,116 @@
+"""Shows the events of a running job: a live bar in a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from halfmap.jobs.events import Listener, sentence
+
+LINE_EVERY_S = 10.0  # a log file of an hour's job should stay readable
+STAGES = {
+    "search": "global search",
+    "poses": "refining poses",
+    "solve": "solving maps",
+    "simulate": "making images",
+}
+
+
+@contextmanager
+def display(stream: TextIO) -> Iterator[Listener]:
+    """A listener that shows events on ``stream``: bars where it is a terminal, lines otherwise."""
+    if not stream.isatty():
+        yield Lines(stream)
+        return
+    with _bars(stream) as bars:
+        yield bars
+
+
+class Lines:
+    """Plain lines; of progress, one in ten seconds."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._next = time.monotonic() + LINE_EVERY_S
+
+    def __call__(self, event: dict) -> None:
+        if event["kind"] == "failed":  # the command line prints faults itself
+            return
+        if event["kind"] == "progress":
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + LINE_EVERY_S
+        print(sentence(event), file=self._stream, flush=True)
+
+
+@contextmanager
+def _bars(stream: TextIO) -> Iterator[Listener]:
+    """Bars drawn by rich, which is imported only here: a pipe never needs it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
+        yield Bars(progress)
+
+
+class Bars:
+    """One bar, for the stage that runs, with iteration, resolution and the time left in the stage."""
+
+    def __init__(self, progress):
+        self._progress = progress
+        self._stage = None
+        self._task = None
+        self._iteration = 1
+        self._state = ""
+
+    def __call__(self, event: dict) -> None:
+        if event["kind"] == "progress":
+            self._move(event)
+        elif event["kind"] != "failed":
+            self._note(event)
+            self._progress.console.print(sentence(event), markup=False, highlight=False)
+
+    def _note(self, event: dict) -> None:
+        if event["kind"] != "iteration":
+            return
+        self._iteration = int(event["iteration"]) + 1
+        if event.get("resolution_A"):
+            self._state = f"{event['resolution_A']:.2f} A"
+
+    def _move(self, event: dict) -> None:
+        if event["stage"] != self._stage:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            self._stage = event["stage"]
+            text = f"iteration {self._iteration}: {STAGES.get(self._stage, self._stage)}"
+            self._task = self._progress.add_task(text, state=self._state)
+        self._progress.update(self._task, completed=event["done"], total=event["total"], state=self._state)
+
+
+def closing(summary: dict, folder: Path) -> str:
+    """What a person wants to know at the end: the resolution, the warnings, where the report is."""
+    lines = []
+    if summary.get("resolution_A"):
+        lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at 0.143)")
+    lines += [f"warning: {warning}" for warning in summary.get("warnings", ())]
+    lines.append(f"report: {folder / 'report.html'}")
+    return "\n".join(lines)

@@ -1,0 +1,45 @@
+"""Makes docs/COMMANDS.md from the settings: ``python -m halfmap.cli.reference > docs/COMMANDS.md``."""
+
+from __future__ import annotations
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from halfmap.cli.main import JSON_HELP, flag
+from halfmap.jobs import catalog
+
+HEAD = """# Commands
+
+Made from the settings by `python -m halfmap.cli.reference`; do not edit. A switch `--x` has a counterpart `--no-x`.
+"""
+
+
+def markdown() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS)])
+
+
+def section(entry: catalog.Entry) -> str:
+    """One command with its flags."""
+    rows = [f"| `{flag(name)}` | {_default(field)} | {_cell(field)} |" for name, field in _fields(entry)]
+    rows.append(f"| `--json` | `False` | {JSON_HELP} |")
+    head = "| flag | default | meaning |\n|---|---|---|\n"
+    return f"## halfmap {entry.name}\n\n{entry.summary}\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def _fields(entry: catalog.Entry) -> list[tuple[str, FieldInfo]]:
+    """Required settings first, the job's own before those it shares."""
+    own = entry.params.__annotations__
+    return sorted(entry.params.model_fields.items(), key=lambda item: (not item[1].is_required(), item[0] not in own))
+
+
+def _default(field: FieldInfo) -> str:
+    return "required" if field.default is PydanticUndefined else f"`{field.default}`"
+
+
+def _cell(field: FieldInfo) -> str:
+    return (field.description or "").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -1,0 +1,559 @@
+"""RELION's particle files: STAR 3.0 and 3.1 to 5 -> ``Particles`` -> STAR 3.1.
+
+The only file that knows RELION's column names. Owns their meaning, their defaults, the order in which alternatives
+are looked up, and where image files are looked for. Source of the rules: RELION 5 (CTF::readValue,
+ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
+
+Where images are looked for, first found wins: ``images_root`` where given; the current directory, as RELION does;
+the folder of the STAR file; the folders above it, nearest first. The last one finds the images of a RELION project
+(names relative to the project, STAR files in Refine3D/job012) from any directory.
+How image names are written: relative to the current directory where the stack lies below it, so that RELION run from
+the same directory finds it; else absolute.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data.particles import Particles
+from halfmap.errors import InputError
+from halfmap.geometry import rotations
+from halfmap.io import faults, mrc, star
+from halfmap.types import Defocus, Optics, Poses
+
+IMAGE, GROUP, HALF = "rlnImageName", "rlnOpticsGroup", "rlnRandomSubset"
+VOLTAGE, ABERRATION, CONTRAST = "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast"
+PIXEL, BOX, DIMENSIONS = "rlnImagePixelSize", "rlnImageSize", "rlnImageDimensionality"
+GROUP_NAME, PREMULTIPLIED = "rlnOpticsGroupName", "rlnCtfDataAreCtfPremultiplied"
+DETECTOR, MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
+EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+ORIGIN_A = ("rlnOriginXAngst", "rlnOriginYAngst")
+ORIGIN_PX = ("rlnOriginX", "rlnOriginY")
+DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor")
+PIXEL_31 = (PIXEL, "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
+PIXEL_30 = (PIXEL, "rlnPixelSize")
+
+# Columns of 3.0 that the optics table replaces; RELION's own converter drops them too.
+_MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED)
+# Values that halfmap does not model yet: column -> (value without effect, name for people).
+_UNMODELLED = {
+    "rlnBeamTiltX": (0.0, "beam tilt"),
+    "rlnBeamTiltY": (0.0, "beam tilt"),
+    "rlnMagMat00": (1.0, "anisotropic magnification"),
+    "rlnMagMat01": (0.0, "anisotropic magnification"),
+    "rlnMagMat10": (0.0, "anisotropic magnification"),
+    "rlnMagMat11": (1.0, "anisotropic magnification"),
+    "rlnCtfDataArePhaseFlipped": (0.0, "images with flipped phases"),
+    "rlnCtfDataAreCtfCorrected": (0.0, "images already corrected for their CTF"),
+}
+_UNMODELLED_LISTS = {"rlnOddZernike": "odd aberrations", "rlnEvenZernike": "even aberrations"}
+
+# ``extra`` of ``write``: our names of results -> RELION's columns.
+# The scale of a particle is no extra: it is ``Particles.scale`` and multiplies rlnCtfScalefactor, because in RELION
+# that factor multiplies the CTF (so relion_reconstruct weights as we do), while rlnNormCorrection divides the image.
+EXTRA = {
+    "log_likelihood": "rlnLogLikeliContribution",
+    "max_probability": "rlnMaxValueProbDistribution",
+    "significant_poses": "rlnNrOfSignificantSamples",
+}
+_SAME = 5e-7  # numbers closer than the last of RELION's six decimals are the same: the text is kept
+_VERSION = "version 30001"  # RELION tells 3.1 files from 3.0 by this comment
+
+
+def read(path: str | Path, images_root: Path | None = None) -> Particles:
+    """Particles of a STAR file, their stacks found (absolute paths).
+
+    Raises: InputError with every fault of the file: syntax, missing columns, text in numbers, unknown optics groups,
+    image files that do not exist. The image files themselves are checked by ``stack.check``.
+    """
+    table = _Table.load(path)
+    written = table.particles()
+    files, missing = _resolve(written, Path(path), images_root)
+    table.faults += [] if table.broken(IMAGE) else missing
+    particles = _with_boxes(_with_files(written, files), table.faults)
+    table.finish()
+    return particles
+
+
+def read_table(path: str | Path) -> Particles:
+    """The same without looking for images: ``files`` as written, ``box`` 0 where the file does not say it.
+
+    For comparing tables. Raises: InputError with every fault of the table.
+    """
+    table = _Table.load(path)
+    particles = table.particles()
+    table.finish()
+    return particles
+
+
+def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] | None = None) -> None:
+    """Write STAR 3.1: an optics table and a particle table, whole or not at all.
+
+    Columns of the input stay where they were, character by character, unless their value changed; new ones follow.
+    ``extra``: further (n,) columns by our names, see ``EXTRA``.
+    """
+    optics = star.Block("optics", _optics_columns(particles))
+    table = star.Block("particles", _particle_columns(particles, extra or {}))
+    star.write(path, [optics, table], comment=_VERSION)
+
+
+def unmodelled(particles: Particles) -> list[str]:
+    """Warnings: what the file says about the images and halfmap ignores. Plain sentences."""
+    columns = {**particles.columns, **particles.optics_columns}
+    found = {name for tag, (idle, name) in _UNMODELLED.items() if _differs(columns.get(tag), idle)}
+    for tag, name in _UNMODELLED_LISTS.items():
+        found |= {name} if any(_has_coefficients(value) for value in columns.get(tag, ())) else set()
+    return [f"The particle file describes {name}; it is ignored." for name in sorted(found)]
+
+
+# ---- reading
+
+
+@dataclass
+class _Table:
+    """Both tables of one file and the faults found so far."""
+
+    path: Path
+    block: star.Block
+    optics: star.Block | None  # None in 3.0
+    faults: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, path: str | Path) -> _Table:
+        blocks = star.read(path)
+        block = _particle_block(path, blocks)
+        table = cls(Path(path), block, blocks.get("optics"))
+        if block.rows == 0:
+            table.faults.append(f"{path}: data_{block.name} has no rows; there is nothing to do")
+        table.finish()
+        return table
+
+    def finish(self) -> None:
+        if self.faults:
+            raise InputError(self.faults)
+
+    def broken(self, tag: str) -> bool:
+        return any(fault.startswith(self.block.where(tag) + ":") for fault in self.faults)
+
+    def particles(self) -> Particles:
+        """The table as written: files unresolved."""
+        image = self._images()
+        group, optics = self._optics_31() if self.optics is not None else self._optics_30()
+        n = self.block.rows
+        return Particles(
+            files=image[0],
+            file=image[1],
+            index=image[2],
+            optics=optics,
+            group=group,
+            defocus=self._defocus(group),
+            poses=self._poses(group, optics),
+            half=self._half(),
+            scale=np.ones(n),
+            columns=dict(self.block.columns),
+            optics_columns=dict(self.optics.columns) if self.optics is not None else {},
+        )
+
+    # -- columns, with faults collected
+
+    def _numbers(self, block: star.Block, tag: str) -> np.ndarray:
+        """Finite numbers; zeros where there are faults, which are kept for later."""
+        try:
+            values = block.numbers(tag)
+        except InputError as error:
+            self.faults += error.faults
+            return np.zeros(block.rows)
+        wrong = np.flatnonzero(~np.isfinite(values))
+        self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{values[row]} is not a finite number")
+        return np.where(np.isfinite(values), values, 0.0)
+
+    def _integers(self, block: star.Block, tag: str) -> np.ndarray:
+        try:
+            return block.integers(tag)
+        except InputError as error:
+            self.faults += error.faults
+            return np.zeros(block.rows, dtype=np.int64)
+
+    def _first_present(self, block: star.Block, tags: Iterable[str]) -> str | None:
+        return next((tag for tag in tags if tag in block.columns), None)
+
+    # -- images
+
+    def _images(self) -> tuple[tuple[Path, ...], np.ndarray, np.ndarray]:
+        """(files as written, file of each row, image in the file from 0)."""
+        try:
+            names = self.block.texts(IMAGE)
+        except InputError as error:
+            self.faults += error.faults
+            return (), np.zeros(self.block.rows, np.int32), np.zeros(self.block.rows, np.int64)
+        files, file, number = _split_names(names)
+        wrong = np.flatnonzero(number < 1)
+        self.faults += faults.by_row(
+            self.block.where(IMAGE),
+            wrong,
+            lambda row: f"{_shown(names[row])} is not of the form number@stack with numbers from 1",
+        )
+        return files, file, np.maximum(number - 1, 0)
+
+    # -- optics
+
+    def _optics_31(self) -> tuple[np.ndarray, tuple[Optics, ...]]:
+        numbers = self._integers(self.optics, GROUP)
+        repeated = [i for i, number in enumerate(numbers) if number in numbers[:i]]
+        self.faults += faults.by_row(
+            self.optics.where(GROUP), repeated, lambda row: f"group {numbers[row]} stands twice; remove one"
+        )
+        group = self._group_of_rows(numbers)
+        values = {tag: self._shared(tag, group, len(numbers)) for tag in (VOLTAGE, ABERRATION, CONTRAST)}
+        sizes = self._optional_optics(BOX, 0)
+        flags = self._optional_optics(PREMULTIPLIED, 0)
+        names = self.optics.strings(GROUP_NAME) if GROUP_NAME in self.optics.columns else map(_group_name, numbers)
+        self._refuse_volumes()
+        columns = zip(names, *values.values(), self._pixel_31(), sizes, flags, strict=True)
+        return group, tuple(_optics(*row) for row in columns)
+
+    def _group_of_rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Position in the optics table of the group number of each particle."""
+        wanted = self._integers(self.block, GROUP)
+        order = np.argsort(numbers, kind="stable")
+        place = np.minimum(np.searchsorted(numbers[order], wanted), max(0, len(numbers) - 1))
+        if not len(numbers):
+            self.faults.append(f"{self.path}: data_optics has no rows; add the optics groups")
+            return np.zeros(len(wanted), dtype=np.int32)
+        group = order[place]
+        unknown = np.flatnonzero(numbers[group] != wanted) if not self.broken(GROUP) else ()
+        self.faults += faults.by_row(
+            self.block.where(GROUP), unknown, lambda row: f"group {wanted[row]} is not in data_optics; add it there"
+        )
+        return group.astype(np.int32)
+
+    def _shared(self, tag: str, group: np.ndarray, groups: int) -> np.ndarray:
+        """(groups,) value of each optics group: from the particle table first, as RELION does, then from optics."""
+        if tag not in self.block.columns:
+            return self._numbers(self.optics, tag)
+        values = self._numbers(self.block, tag)
+        of_group = np.zeros(groups)
+        of_group[group[::-1]] = values[::-1]  # the first row of each group wins
+        differing = np.flatnonzero(of_group[group] != values)
+        self.faults += faults.by_row(
+            self.block.where(tag),
+            differing,
+            lambda row: f"{values[row]:g} differs from {of_group[group[row]]:g} of its optics group; split the group",
+        )
+        return of_group
+
+    def _optional_optics(self, tag: str, default: float) -> np.ndarray:
+        present = tag in self.optics.columns
+        return self._numbers(self.optics, tag) if present else np.full(self.optics.rows, float(default))
+
+    def _pixel_31(self) -> np.ndarray:
+        tag = self._first_present(self.optics, PIXEL_31) or PIXEL
+        sizes = self._numbers(self.optics, tag)
+        self._refuse_below_zero(self.optics, tag, sizes)
+        return sizes
+
+    def _refuse_below_zero(self, block: star.Block, tag: str, sizes: np.ndarray) -> None:
+        wrong = np.flatnonzero(sizes <= 0) if not any(f.startswith(block.where(tag)) for f in self.faults) else ()
+        self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{sizes[row]:g} A is no pixel size")
+
+    def _refuse_volumes(self) -> None:
+        dimensions = self._optional_optics(DIMENSIONS, 2)
+        wrong = np.flatnonzero(dimensions != 2)
+        self.faults += faults.by_row(
+            self.optics.where(DIMENSIONS), wrong, lambda row: f"{dimensions[row]:g}D images; only 2D is supported"
+        )
+
+    def _optics_30(self) -> tuple[np.ndarray, tuple[Optics, ...]]:
+        """Particles with the same voltage, Cs, amplitude contrast and pixel size share an optics group."""
+        values = [self._numbers(self.block, tag) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
+        values.append(self._pixel_30())
+        values.append(self._numbers(self.block, PREMULTIPLIED) if PREMULTIPLIED in self.block.columns else 0 * values[0])
+        group, first = _unique_rows(values)
+        rows = [[column[row] for column in values] for row in first]
+        return group, tuple(_optics(_group_name(i), *row[:4], 0, row[4]) for i, row in enumerate(rows, start=1))
+
+    def _pixel_30(self) -> np.ndarray:
+        tag = self._first_present(self.block, PIXEL_30)
+        if DETECTOR in self.block.columns or tag is None:
+            detector_um, magnification = (self._numbers(self.block, name) for name in (DETECTOR, MAGNIFICATION))
+            self._refuse_below_zero(self.block, MAGNIFICATION, magnification)
+            tag, sizes = DETECTOR, detector_um * 1e4 / np.where(magnification > 0, magnification, 1.0)
+        else:
+            sizes = self._numbers(self.block, tag)
+        self._refuse_below_zero(self.block, tag, sizes)
+        return sizes
+
+    # -- what each particle has
+
+    def _defocus(self, group: np.ndarray) -> Defocus:
+        u, v, angle, phase, bfactor, scale = DEFOCUS
+        u_A = self._of_particle(u, group)
+        return Defocus(
+            u_A=u_A,
+            v_A=self._of_particle(v, group, u_A),
+            angle_rad=np.deg2rad(self._of_particle(angle, group, 0.0)),
+            phase_shift_rad=np.deg2rad(self._of_particle(phase, group, 0.0)),
+            bfactor_A2=self._of_particle(bfactor, group, 0.0),
+            scale=self._of_particle(scale, group, 1.0),
+        )
+
+    def _of_particle(self, tag: str, group: np.ndarray, default: np.ndarray | float | None = None) -> np.ndarray:
+        """(n,) values: particle table, else optics table, else ``default``; a fault where that is None."""
+        if tag in self.block.columns:
+            return self._numbers(self.block, tag)
+        if self.optics is not None and tag in self.optics.columns:
+            return self._numbers(self.optics, tag)[group]
+        if default is None:
+            return self._numbers(self.block, tag)
+        return np.broadcast_to(default, self.block.rows).astype(np.float64)
+
+    def _poses(self, group: np.ndarray, optics: tuple[Optics, ...]) -> Poses | None:
+        """None without rot and tilt: psi alone comes from a picker and says nothing about the view."""
+        if not all(tag in self.block.columns for tag in EULER[:2]):
+            return None
+        angles = [self._of_particle(tag, group, 0.0) for tag in EULER]
+        shifts = [self._origin_A(*tags, group, optics) for tags in zip(ORIGIN_A, ORIGIN_PX, strict=True)]
+        return Poses(rotations.euler_to_matrix(*angles), np.stack(shifts, axis=-1))
+
+    def _origin_A(self, tag_A: str, tag_px: str, group: np.ndarray, optics: tuple[Optics, ...]) -> np.ndarray:
+        if tag_A in self.block.columns or tag_px not in self.block.columns:
+            return self._of_particle(tag_A, group, 0.0)
+        pixel_size_A = np.array([entry.pixel_size_A for entry in optics])
+        return self._numbers(self.block, tag_px) * pixel_size_A[group]
+
+    def _half(self) -> np.ndarray:
+        if HALF not in self.block.columns:
+            return np.zeros(self.block.rows, dtype=np.int8)
+        half = self._integers(self.block, HALF)
+        wrong = np.flatnonzero((half < 0) | (half > 2))
+        self.faults += faults.by_row(
+            self.block.where(HALF), wrong, lambda row: f"{half[row]} is no half-set; use 1 and 2, or 0 for none"
+        )
+        return np.clip(half, 0, 2).astype(np.int8)
+
+
+def _particle_block(path: str | Path, blocks: dict[str, star.Block]) -> star.Block:
+    """``data_particles``; else the only block with image names (3.0 files name it as they like)."""
+    if "particles" in blocks:
+        return blocks["particles"]
+    found = [block for block in blocks.values() if IMAGE in block.columns]
+    if len(found) == 1:
+        return found[0]
+    have = ", ".join(f"data_{name}" for name in blocks)
+    what = "several tables with" if found else "no table with"
+    raise InputError(f"{path}: {IMAGE}: {what} this column (found {have}); give a particle file with data_particles")
+
+
+def _optics(name, voltage_kV, aberration_mm, contrast, pixel_size_A, box, premultiplied) -> Optics:
+    return Optics(
+        name=str(name),
+        voltage_kV=float(voltage_kV),
+        spherical_aberration_A=float(aberration_mm) * 1e7,
+        amplitude_contrast=float(contrast),
+        pixel_size_A=float(pixel_size_A),
+        box=int(box),
+        premultiplied=bool(premultiplied),
+    )
+
+
+def _group_name(number: int) -> str:
+    return f"opticsGroup{number}"
+
+
+def _shown(value: bytes | str) -> str:
+    return repr(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
+
+
+def _unique_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(group of each row, first row of each group) of equal rows, groups numbered as they first appear."""
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        if np.all(column == column[:1]):  # almost always: sorting a million equal numbers is wasted time
+            continue
+        values, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
+    _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    return np.argsort(order)[inverse].astype(np.int32), first[order]
+
+
+# ---- image names
+
+
+def _split_names(names: np.ndarray) -> tuple[tuple[Path, ...], np.ndarray, np.ndarray]:
+    """``000012@stack.mrcs`` -> (files, file of each row, number as written); 1 for a name without @, 0 for a fault."""
+    names = names.astype("S") if names.dtype.kind != "S" else names
+    text = np.ascontiguousarray(names).view(np.uint8).reshape(len(names), -1)
+    at = np.where(np.any(text == ord("@"), axis=1), np.argmax(text == ord("@"), axis=1), -1)
+    number = np.ones(len(names), dtype=np.int64)
+    file = np.empty(len(names), dtype=np.int32)
+    known: dict[bytes, int] = {}
+    for position in np.unique(at):
+        rows = np.flatnonzero(at == position)
+        here = text if len(rows) == len(text) else text[rows]
+        if position >= 0:
+            number[rows] = _image_numbers(here[:, :position])
+        file[rows] = _interned(_as_bytes(here[:, position + 1 :]), known)
+    return tuple(Path(os.fsdecode(name)) for name in known), file, number
+
+
+def _as_bytes(text: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(text).view(f"S{text.shape[1]}")[:, 0] if text.shape[1] else np.zeros(len(text), "S1")
+
+
+def _image_numbers(text: np.ndarray) -> np.ndarray:
+    """(n,) whole numbers of (n, width) ASCII digits; 0 where there is anything else."""
+    digits = text.astype(np.int64) - ord("0")
+    powers = 10 ** np.arange(text.shape[1] - 1, -1, -1) if text.shape[1] <= 18 else np.zeros(text.shape[1], np.int64)
+    return np.where(np.all((digits >= 0) & (digits <= 9), axis=1), digits @ powers, 0)
+
+
+def _interned(names: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
+    """Number of each name in ``known``, which grows. Neighbours mostly share a stack: only changes are looked up."""
+    starts = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1])
+    numbers = [known.setdefault(name, len(known)) for name in names[starts].tolist()]
+    return np.repeat(numbers, np.diff([*starts, len(names)]))
+
+
+def _resolve(particles: Particles, path: Path, images_root: Path | None) -> tuple[tuple[Path, ...], list[str]]:
+    """(absolute files, faults); a file that is nowhere stays as written."""
+    folders = _folders(path, images_root)
+    found = [_find(file, folders) for file in particles.files]
+    counts = np.bincount(particles.file, minlength=len(found))
+    first = np.full(len(found), len(particles), dtype=np.int64)
+    np.minimum.at(first, particles.file, np.arange(len(particles)))
+    lost = [i for i, file in enumerate(found) if file is None]
+    looked = ", ".join(map(str, folders[:2]))
+    lines = [
+        f"{path}: {IMAGE}: row {first[i] + 1}: no file {particles.files[i]} ({counts[i]:,} particles; looked in {looked} "
+        "and above); copy it there or give the images root"
+        for i in lost
+    ]
+    files = tuple(file or original for file, original in zip(found, particles.files, strict=True))
+    return files, faults.capped(lines, f"{path}: {IMAGE}")
+
+
+def _folders(path: Path, images_root: Path | None) -> list[Path]:
+    home = Path(os.path.abspath(path)).parent
+    roots = [Path(os.path.abspath(images_root))] if images_root is not None else []
+    return list(dict.fromkeys([*roots, Path.cwd(), home, *home.parents]))
+
+
+def _find(file: Path, folders: list[Path]) -> Path | None:
+    candidates = [file] if file.is_absolute() else [folder / file for folder in folders]
+    return next((Path(os.path.abspath(candidate)) for candidate in candidates if candidate.is_file()), None)
+
+
+def _with_files(particles: Particles, files: tuple[Path, ...]) -> Particles:
+    return replace(particles, files=files)
+
+
+def _with_boxes(particles: Particles, found: list[str]) -> Particles:
+    """Optics groups without a size get it from the header of the first stack of the group."""
+    optics = list(particles.optics)
+    for number in np.unique(particles.group):
+        file = particles.files[particles.file[np.argmax(particles.group == number)]] if particles.files else None
+        if optics[number].box == 0 and file is not None and file.is_file():
+            try:
+                optics[number] = replace(optics[number], box=mrc.read_header(file).nx)
+            except InputError as error:
+                found += error.faults
+    return replace(particles, optics=tuple(optics))
+
+
+# ---- writing
+
+
+def _particle_columns(particles: Particles, extra: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    dropped = () if particles.optics_columns else _MOVED_TO_OPTICS
+    dropped += ORIGIN_PX if particles.poses is not None else ()
+    columns = {tag: values for tag, values in particles.columns.items() if tag not in dropped}
+    columns[IMAGE] = _image_names(particles)
+    columns[GROUP] = _kept(columns, GROUP, _group_numbers(particles)[particles.group])
+    for tag, values in _own_numbers(particles):
+        columns[tag] = _kept(columns, tag, values)
+    if HALF in columns or np.any(particles.half):
+        columns[HALF] = _kept(columns, HALF, particles.half)
+    columns.update({EXTRA[name]: np.asarray(values) for name, values in extra.items()})
+    return columns
+
+
+def _own_numbers(particles: Particles) -> Iterable[tuple[str, np.ndarray]]:
+    """Columns computed from the particles; those at their default only where the input had them."""
+    defocus, scale = particles.defocus, particles.defocus.scale * particles.scale
+    angles = np.rad2deg(defocus.angle_rad), np.rad2deg(defocus.phase_shift_rad)
+    values = (defocus.u_A, defocus.v_A, *angles, defocus.bfactor_A2, scale)
+    defaults = (None, None, None, 0.0, 0.0, 1.0)
+    for tag, column, default in zip(DEFOCUS, values, defaults, strict=True):
+        if tag in particles.columns or default is None or np.any(column != default):
+            yield tag, column
+    if particles.poses is not None:
+        yield from zip(EULER, rotations.matrix_to_euler(particles.poses.rotations), strict=True)
+        yield from zip(ORIGIN_A, particles.poses.shifts_A.T, strict=True)
+
+
+def _kept(columns: dict[str, np.ndarray], tag: str, values: np.ndarray) -> np.ndarray:
+    """The text of the input where it still says ``values``, else the values."""
+    text = columns.get(tag)
+    return values if text is None or _differs(text, values) else text
+
+
+def _differs(text: np.ndarray | None, values: np.ndarray | float) -> bool:
+    if text is None:
+        return False
+    try:
+        return not np.allclose(star.Block("", {"": text}).numbers(""), values, rtol=0, atol=_SAME)
+    except InputError:
+        return True
+
+
+def _has_coefficients(value: bytes | str) -> bool:
+    """``[0,0.5]`` has, ``[]`` and ``[0,0]`` have not."""
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return any(character in "123456789" for character in text)
+
+
+def _image_names(particles: Particles) -> np.ndarray:
+    names = [_written(file) for file in particles.files]
+    blanks = any(" " in name for name in names)
+    pairs = zip(particles.index.tolist(), particles.file.tolist(), strict=True)
+    texts = ["%06d@%s" % (index + 1, names[file]) for index, file in pairs]
+    return np.array(texts, dtype=object) if blanks else np.array([os.fsencode(text) for text in texts], dtype="S")
+
+
+def _written(file: Path) -> str:
+    here, absolute = Path.cwd(), Path(os.path.abspath(file))
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+def _group_numbers(particles: Particles) -> np.ndarray:
+    """(groups,) the numbers of the input, else 1, 2, ..."""
+    known = particles.optics_columns.get(GROUP)
+    if known is not None and len(known) == len(particles.optics):
+        return star.Block("", {GROUP: known}).integers(GROUP)
+    return np.arange(1, len(particles.optics) + 1)
+
+
+def _optics_columns(particles: Particles) -> dict[str, np.ndarray]:
+    optics = particles.optics
+    complete = all(len(values) == len(optics) for values in particles.optics_columns.values())
+    columns = dict(particles.optics_columns) if complete else {}
+    columns[GROUP] = _kept(columns, GROUP, _group_numbers(particles))
+    columns.setdefault(GROUP_NAME, np.array([entry.name for entry in optics], dtype=object))
+    values = {
+        VOLTAGE: [entry.voltage_kV for entry in optics],
+        ABERRATION: [entry.spherical_aberration_A * 1e-7 for entry in optics],
+        CONTRAST: [entry.amplitude_contrast for entry in optics],
+        PIXEL: [entry.pixel_size_A for entry in optics],
+        BOX: [entry.box for entry in optics],
+        DIMENSIONS: [2] * len(optics),
+        PREMULTIPLIED: [int(entry.premultiplied) for entry in optics],
+    }
+    for tag, column in values.items():
+        columns[tag] = _kept(columns, tag, np.array(column))
+    return columns

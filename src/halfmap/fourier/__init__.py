@@ -1,0 +1,1 @@
+"""Fourier transforms of images and maps, and sums over their shells."""

@@ -1,0 +1,52 @@
+"""Files that are written whole or not at all.
+
+Owns the temporary name, the fsync and the rename; knows no format.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from halfmap.errors import ResourceError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary handle; when the block ends without an exception, ``path`` is replaced by what was written.
+
+    The temporary file lies in the folder of ``path``, so that the rename never crosses file systems. After an
+    exception nothing is left behind and an older ``path`` is untouched.
+    Raises: ResourceError when the disk or quota is full.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "x+b") as handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise ResourceError(f"{path}: no space left on the disk; free some and run again") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""Which jobs exist: name, settings, inputs and the function that runs each (imported only when it runs)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from halfmap.errors import UsageError
+from halfmap.params.common import Job
+from halfmap.params.demo import Demo
+from halfmap.params.fsc import Fsc
+from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.reconstruct import Reconstruct
+from halfmap.params.simulate import Simulate
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One kind of job.
+
+    ``name`` is what the user types after ``halfmap``; ``inputs`` are the settings that name input files; ``runner`` is
+    "module:function", called as ``function(params, folder, rng, watch)``; it writes the result files and returns what
+    the summary says about them.
+    """
+
+    name: str
+    summary: str
+    params: type[Job]
+    inputs: tuple[str, ...]
+    runner: str
+
+    def load(self) -> Callable:
+        """The runner; imports the numerics."""
+        module, function = self.runner.split(":")
+        return getattr(importlib.import_module(module), function)
+
+
+JOBS = (
+    Entry(
+        "refine homogeneous",
+        "Refine one structure from particles and a starting map, with independent half-sets.",
+        Homogeneous,
+        ("particles", "volume", "mask"),
+        "halfmap.jobs.homogeneous:run",
+    ),
+    Entry(
+        "reconstruct",
+        "Make half-maps and their FSC from particles that already have poses.",
+        Reconstruct,
+        ("particles", "mask"),
+        "halfmap.jobs.reconstruct:run",
+    ),
+    Entry(
+        "fsc",
+        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected.",
+        Fsc,
+        ("half1", "half2", "mask"),
+        "halfmap.jobs.fsc:run",
+    ),
+    Entry(
+        "simulate",
+        "Make particle images with known truth, from a map or from a protein-like object.",
+        Simulate,
+        ("map",),
+        "halfmap.jobs.simulate:run",
+    ),
+    Entry(
+        "demo",
+        "Simulate a small protein, refine it and write the report: offline, under 2 minutes on 2 cores.",
+        Demo,
+        (),
+        "halfmap.jobs.demo:run",
+    ),
+)
+
+
+def find(name: str) -> Entry:
+    """The entry called ``name``. Raises UsageError naming all that exist."""
+    for entry in JOBS:
+        if entry.name == name:
+            return entry
+    raise UsageError(f"there is no job {name!r}; there are: {', '.join(entry.name for entry in JOBS)}")

@@ -1,0 +1,43 @@
+"""Runs `halfmap refine homogeneous`: reads the inputs, refines, writes the results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data import relion, stack
+from halfmap.data.particles import Particles
+from halfmap.errors import InputError
+from halfmap.io import mrc
+from halfmap.jobs import inputs, results
+from halfmap.jobs.events import Watch
+from halfmap.params.common import ParticleJob
+from halfmap.params.homogeneous import Homogeneous
+from halfmap.refine import loop, recipes
+
+
+def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """Refine and write; returns the summary of the result files."""
+    static = None if params.mask in ("dynamic", "none") else params.mask
+    particles, reference, mask = inputs.read_all(
+        lambda: read_particles(params, watch),
+        lambda: mrc.read(params.volume),
+        lambda: mrc.read(static) if static else None,
+    )
+    outcome = loop.run(recipes.homogeneous(params), particles, reference, mask, rng, watch)
+    return results.write(outcome, particles, params, folder, watch)
+
+
+def read_particles(params: ParticleJob, watch: Watch) -> Particles:
+    """The particle table, its image files checked; warns of what it describes and halfmap ignores.
+
+    Raises InputError with every fault of table and files.
+    """
+    particles = relion.read(params.particles, params.images_root)
+    faults = stack.check(particles)
+    if faults:
+        raise InputError(faults)
+    for message in relion.unmodelled(particles):
+        watch("warning", message=message)
+    return particles

@@ -1,0 +1,133 @@
+"""What went into a job: its folder, job.json (settings, inputs, versions, seed) and the seed itself.
+
+Does not know what a job computes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import halfmap
+from halfmap.errors import UsageError
+from halfmap.io import atomic
+from halfmap.jobs.catalog import Entry
+from halfmap.jobs.events import plain
+from halfmap.params.common import Job
+
+# Everything a job may leave in its folder; --overwrite removes these and nothing else.
+FILES = (
+    "job.json summary.json events.jsonl log.txt report.html map.mrc map_sharp.mrc half1.mrc half2.mrc mask_refine.mrc "
+    "mask_fsc.mrc particles.star rejected.star particles.mrcs truth.star truth_moving.star "
+    "fsc.json fsc.star fsc.xml guinier.json noise.json"
+).split()
+FOLDERS = ("plots", "simulated")
+
+HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
+PACKAGES = ("numpy", "scipy", "numba", "pydantic", "matplotlib")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic.writing(path) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(plain(content), indent=1) + "\n")
+
+
+def claim(folder: Path, overwrite: bool) -> Path:
+    """Make ``folder`` an empty job folder and return its absolute path.
+
+    A job that failed before it made a map is replaced without asking. Raises UsageError where the folder holds
+    anything else (unless ``overwrite`` and it is a job folder) or cannot be made.
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.is_file():
+        raise UsageError(f"--out {folder}: is a file; name a new folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        _clear(folder, overwrite)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UsageError(f"--out {folder}: cannot be made: {fault.strerror}") from fault
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"--out {folder}: cannot be written to; choose another folder")
+    return folder
+
+
+def _clear(folder: Path, overwrite: bool) -> None:
+    """Remove the files of an earlier job, where that is allowed."""
+    if not (folder / "job.json").is_file():
+        raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
+    if not (overwrite or _left_nothing(folder)):
+        raise UsageError(f"--out {folder}: holds an earlier job; name a new folder, or add --overwrite to replace it")
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    for name in FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _left_nothing(folder: Path) -> bool:
+    """Whether the job in ``folder`` failed before it made a map."""
+    summary = folder / "summary.json"
+    if not summary.is_file() or any(folder.glob("*.mrc")):
+        return False
+    return json.loads(summary.read_text()).get("status") == "failed"
+
+
+def seed(wanted: int | None) -> int:
+    """The seed of a job: the wanted one, else 32 bits from the operating system."""
+    return int.from_bytes(os.urandom(4), "little") if wanted is None else wanted
+
+
+def write(folder: Path, entry: Entry, params: Job, command: Sequence[str]) -> None:
+    """Write job.json, all that is needed to run the job again and to see whether its inputs are still the same."""
+    content = {
+        "job": entry.name,
+        "command": list(command),
+        "working_folder": os.getcwd(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": params.seed,
+        "params": params.model_dump(mode="json"),
+        "inputs": {name: fingerprint(path) for name, path in _input_files(entry, params).items()},
+        "versions": versions(),
+    }
+    write_json(folder / "job.json", content)
+
+
+def _input_files(entry: Entry, params: Job) -> dict[str, Path]:
+    named = {name: getattr(params, name) for name in entry.inputs}
+    return {name: Path(path) for name, path in named.items() if path is not None and Path(path).is_file()}
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Path, size, time of change and SHA-256 of the first megabyte of a file."""
+    state = path.stat()
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256(stream.read(HASHED_BYTES)).hexdigest()
+    return {
+        "path": os.path.abspath(path),
+        "bytes": state.st_size,
+        "modified": state.st_mtime,
+        "sha256_of_first_bytes": digest,
+        "hashed_bytes": min(HASHED_BYTES, state.st_size),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of halfmap, Python, the system and the packages that decide numbers."""
+    found = {"halfmap": halfmap.__version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in PACKAGES:
+        found[name] = importlib.metadata.version(name)
+    return found

@@ -1,0 +1,161 @@
+"""Writes the result files of a job and says in a few numbers what they hold.
+
+Owns file names and the layout of fsc.*, guinier.json and noise.json. Computes nothing of its own beyond sharpening:
+curves, fits and masks come from `validate` and from the outcome of the refinement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from halfmap.data import relion
+from halfmap.data.particles import Particles
+from halfmap.io import mrc, star
+from halfmap.jobs import record
+from halfmap.jobs.events import Watch
+from halfmap.maps import filters
+from halfmap.params.common import ParticleJob
+from halfmap.refine.state import Outcome
+from halfmap.types import Curve, Map
+from halfmap.validate import fsc, guinier
+
+REASON = "halfmapRejectReason"  # a column of our own: RELION has none for it, and leaves unknown ones alone
+GUINIER_FROM_A = 10.0  # coarser shells follow the shape of the molecule, not the B-factor: Rosenthal & Henderson 2003
+
+
+def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path, watch: Watch) -> dict:
+    """Write all files of a refinement or reconstruction; ``source`` is the particle table as it was read.
+
+    Returns what summary.json says about them.
+    """
+    sharpening = write_guinier(folder, outcome.half1, outcome.half2, outcome.curves["corrected"], params.bfactor)
+    if sharpening is None:
+        watch("warning", message="the map is too coarse for a Guinier fit: map_sharp.mrc is not sharpened")
+    _write_maps(folder, outcome, sharpening or 0.0)
+    relion.write(folder / "particles.star", outcome.particles, outcome.extra)
+    _write_rejected(folder, source, outcome.rejected)
+    write_curves(folder, outcome.curves)
+    _write_noise(folder, outcome)
+    last = outcome.history[-1] if outcome.history else {}
+    return {
+        **describe_curves(outcome.curves),
+        "bfactor_A2": sharpening,
+        "symmetry": params.symmetry,
+        "n_particles": len(outcome.particles),
+        "n_rejected": len(outcome.rejected),
+        "iterations": len(outcome.history),
+        **{f"seconds_{part}": outcome.seconds.get(part, 0.0) for part in ("reading", "search", "poses", "reconstruct")},
+        "accuracy_rotation_deg": last.get("accuracy_rotation_deg"),
+        "accuracy_shift_A": last.get("accuracy_shift_A"),
+        "warnings": list(outcome.warnings),
+    }
+
+
+def describe_curves(curves: dict[str, Curve]) -> dict:
+    """Resolutions of a set of FSC curves, under their names in summary.json."""
+    corrected = curves["corrected"]
+    return {
+        "resolution_A": fsc.resolution_A(corrected),
+        "resolution_unmasked_A": fsc.resolution_A(curves["no_mask"]),
+        "resolution_05_A": fsc.resolution_A(corrected, 0.5),
+        "nyquist_A": 2 * corrected.voxel_size_A,
+    }
+
+
+def write_curves(folder: Path, curves: dict[str, Curve]) -> None:
+    """fsc.json and fsc.star with every curve, fsc.xml with the corrected one as EMDB takes it."""
+    rows = fsc.as_rows(curves.values())
+    crossings = {
+        name: {f"{level:g}": fsc.resolution_A(curve, level) for level in (0.5, fsc.THRESHOLD)}
+        for name, curve in curves.items()
+    }
+    first = curves["corrected"]
+    head = {"box": first.box, "voxel_size_A": first.voxel_size_A, "threshold": fsc.THRESHOLD, "crossings_A": crossings}
+    record.write_json(folder / "fsc.json", {**head, **rows})
+    finite = {name: np.where(np.isfinite(column), column, 999.0) for name, column in rows.items()}  # as RELION writes
+    finite["shell"] = rows["shell"]
+    star.write(folder / "fsc.star", [star.Block("fsc", finite, True)])
+    record.write_text(folder / "fsc.xml", emdb_xml(first))
+
+
+def emdb_xml(curve: Curve) -> str:
+    """A curve in the XML that EMDB takes: x is the spatial frequency in 1/A."""
+    frequency = np.arange(len(curve.values)) / (curve.box * curve.voxel_size_A)
+    points = "".join(
+        f"  <coordinate>\n    <x>{x:.6f}</x>\n    <y>{y:.6f}</y>\n  </coordinate>\n"
+        for x, y in zip(frequency, curve.values, strict=True)
+    )
+    title = quoteattr(f"halfmap FSC, {curve.name}")
+    labels = 'xaxis="Resolution (A-1)" yaxis="Correlation Coefficient"'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<fsc title={title} {labels}>\n{points}</fsc>\n'
+
+
+def write_guinier(folder: Path, half1: Map, half2: Map, corrected: Curve, wanted: float | None) -> float | None:
+    """guinier.json, for the plot; returns the B-factor in A^2 to sharpen with: the wanted one, else the fitted one.
+
+    None where neither exists.
+    """
+    mean = Map((half1.data + half2.data) / 2, half1.voxel_size_A)
+    profile = guinier.profile(mean)
+    fit = guinier.fit(mean, GUINIER_FROM_A, fsc.resolution_A(corrected), corrected)
+    fitted = None if fit is None else fit.bfactor_A2
+    used = fitted if wanted is None else wanted
+    frequency = np.arange(len(profile.values)) / (profile.box * profile.voxel_size_A)
+    content = {
+        "frequency2_1_A2": frequency**2,
+        "ln_amplitude": np.log(np.maximum(profile.values, np.finfo(np.float64).tiny)),
+        "fit": None if fit is None else {"x": fit.x, "y": fit.y, "slope": fit.slope, "intercept": fit.intercept},
+        "bfactor_fitted_A2": fitted,
+        "bfactor_used_A2": used,
+    }
+    record.write_json(folder / "guinier.json", content)
+    return used
+
+
+def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:
+    maps = {
+        "map": outcome.map,
+        "map_sharp": filters.bfactor(outcome.map, bfactor),
+        "half1": outcome.half1,
+        "half2": outcome.half2,
+        "mask_refine": outcome.mask_refine,
+        "mask_fsc": fsc_mask(outcome),
+    }
+    for name, map in maps.items():
+        if map is not None:
+            mrc.write(folder / f"{name}.mrc", map)
+
+
+def fsc_mask(outcome: Outcome) -> Map | None:
+    """The mask of the corrected curve: the given one where the curves say so, else the tight one of `validate.fsc`."""
+    if "tight" not in outcome.curves:
+        return outcome.mask_refine
+    tight = fsc.standard_masks(outcome.half1, outcome.half2, outcome.curves["no_mask"])[1]
+    return Map(tight, outcome.half1.voxel_size_A)
+
+
+def _write_rejected(folder: Path, source: Particles, rejected: Sequence[tuple[int, str]]) -> None:
+    """rejected.star: the particles left out, as they were read, each with the reason."""
+    if not rejected:
+        return
+    rows = np.array([row for row, _ in rejected])
+    reasons = np.array([reason for _, reason in rejected], dtype=object)
+    table = source[rows]
+    relion.write(folder / "rejected.star", replace(table, columns={**table.columns, REASON: reasons}))
+
+
+def _write_noise(folder: Path, outcome: Outcome) -> None:
+    groups = [
+        {
+            "name": curve.name,
+            "frequency_1_A": np.arange(len(curve.values)) / (curve.box * curve.voxel_size_A),
+            "noise_sd": curve.values,
+        }
+        for curve in outcome.noise
+    ]
+    record.write_json(folder / "noise.json", {"groups": groups})

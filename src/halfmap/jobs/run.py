@@ -1,0 +1,113 @@
+"""Runs one job: claims the folder, calls the runner, draws plots, writes summary and report, turns faults into exits.
+
+The only place that catches every exception.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from halfmap import device
+from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError
+from halfmap.jobs import catalog, events, painter, record
+from halfmap.params.common import Job
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
+SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: exit code of the process, its folder, and summary.json as a dict."""
+
+    exit_code: int
+    folder: Path
+    summary: dict
+
+
+def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence[events.Listener] = ()) -> Ended:
+    """Run the job called ``name`` to its end; every event also goes to ``listeners``.
+
+    Raises UsageError where no job folder could be made; every later fault ends in the returned ``Ended``.
+    """
+    begun = time.monotonic()
+    entry = catalog.find(name)
+    folder = record.claim(params.out, params.overwrite)
+    params = params.model_copy(update={"seed": record.seed(params.seed)})
+    watch = events.Watch(folder, listeners)
+    try:
+        with events.stop_on_signals(watch):
+            record.write(folder, entry, params, command)
+            watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
+            summary = _work(entry, params, folder, watch, begun)
+        code = 0
+    except KeyboardInterrupt:
+        code, summary = _failed(entry, folder, watch, Interrupted("stopped at once on request"))
+    except Exception as fault:
+        code, summary = _failed(entry, folder, watch, fault)
+    finally:
+        watch.close()
+    return Ended(code, folder, summary)
+
+
+def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, begun: float) -> dict:
+    """The job proper; returns the summary it wrote."""
+    with painter.Painter(folder) as plots:
+        runner = entry.load()
+        import numpy as np  # not needed by --help or by a job refused for its settings
+
+        if params.threads:
+            device.set_threads(params.threads)
+        found = runner(params, folder, np.random.default_rng(params.seed), watch)
+        trouble = plots.draw()
+    if trouble:
+        watch.tell("warning", message=f"some plots are missing, all other results are complete: {trouble}")
+    summary = {
+        "job": entry.name,
+        "status": "finished",
+        **found,
+        "seconds_total": round(time.monotonic() - begun, 3),
+        "peak_memory_GB": round(device.peak_memory_GB(), 3),
+        "warnings": list(dict.fromkeys([*found.get("warnings", ()), *watch.warnings])),
+    }
+    record.write_json(folder / "summary.json", summary)
+    watch.tell("finished", folder=str(folder), seconds=summary["seconds_total"])
+
+    from halfmap.jobs import report  # needs the template engine, which a failed job does not
+
+    report.write(folder)
+    return events.plain(summary)
+
+
+def _failed(entry: catalog.Entry, folder: Path, watch: events.Watch, fault: BaseException) -> tuple[int, dict]:
+    """Record a fault; returns the exit code and the summary written."""
+    code, faults = _verdict(fault, folder)
+    if code == BUG:
+        watch.note("".join(traceback.format_exception(fault)))
+    status = "interrupted" if code == Interrupted.exit_code else "failed"
+    summary = {"job": entry.name, "status": status, "faults": list(faults), "warnings": watch.warnings}
+    watch.tell("failed", status=status, exit_code=code, faults=list(faults))
+    try:
+        record.write_json(folder / "summary.json", summary)
+    except OSError as second:  # a full disk cannot take the summary either; what happened still reaches the user
+        summary["faults"].append(f"summary.json could not be written: {second}")
+    return code, summary
+
+
+def _verdict(fault: BaseException, folder: Path) -> tuple[int, Sequence[str]]:
+    """Exit code and the lines a user reads."""
+    if isinstance(fault, InputError):
+        return fault.exit_code, fault.faults
+    if isinstance(fault, HalfmapError):
+        return fault.exit_code, [str(fault)]
+    if isinstance(fault, MemoryError):
+        return ResourceError.exit_code, ["out of memory: use a smaller --box-size or --minibatch-size"]
+    if isinstance(fault, OSError) and fault.errno in SPACE:
+        return ResourceError.exit_code, [f"{folder}: {fault.strerror}; free some space and run again"]
+    what = f"{type(fault).__name__}: {fault}"
+    return BUG, [f"this is a bug in halfmap, please report it with {folder / 'log.txt'}", what]

@@ -1,0 +1,65 @@
+"""Runs `halfmap simulate`: the map, the images and the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from halfmap import simulate
+from halfmap.geometry import symmetry
+from halfmap.io import mrc
+from halfmap.jobs import inputs
+from halfmap.jobs.events import Watch
+from halfmap.params.simulate import Simulate
+from halfmap.types import Map
+
+BOX, PIXEL_SIZE_A = 64, 3.0  # of the protein-like object unless told otherwise: small enough to refine in seconds
+MM = 1e7  # Angstrom
+
+
+def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """Simulate and write; returns the summary of the result files."""
+    map, moving = inputs.read_all(
+        lambda: mrc.read(params.map) if params.map else _object(params, rng),
+        lambda: mrc.read(params.moving) if params.moving else None,
+    )
+    simulation = simulate.simulation(map, params.n, rng, settings(params, moving))
+    mrc.write(folder / "map.mrc", map)
+    watch("progress", stage="simulate", done=0, total=params.n)
+    simulate.write(folder, simulation, mode=12 if params.float16 else 2)
+    watch("progress", stage="simulate", done=params.n, total=params.n)
+    return {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
+
+
+def settings(params: Simulate, moving: Map | None) -> simulate.Settings:
+    """The settings in the units of the simulation: Angstrom and radians."""
+    return simulate.Settings(
+        snr=params.snr,
+        voltage_kV=params.voltage_kV,
+        spherical_aberration_A=params.spherical_aberration_mm * MM,
+        amplitude_contrast=params.amplitude_contrast,
+        phase_shift_rad=float(np.deg2rad(params.phase_shift_deg)),
+        defocus_A=(params.defocus_min_A, params.defocus_max_A),
+        astigmatism_A=params.astigmatism_A,
+        bfactor_A2=params.decay_A2,
+        shift_sd_A=params.shift_sd_A,
+        scale_sd=params.contrast_sd,
+        noise_rise=params.noise_rise,
+        junk=params.junk,
+        groups=params.optics_groups,
+        hinge=_hinge(params, moving),
+    )
+
+
+def _hinge(params: Simulate, moving: Map | None) -> simulate.Hinge | None:
+    if moving is None:
+        return None
+    pivot = (params.hinge_x_A, params.hinge_y_A, params.hinge_z_A)
+    return simulate.Hinge(moving, pivot, float(np.deg2rad(params.hinge_angle_deg)))
+
+
+def _object(params: Simulate, rng: np.random.Generator) -> Map:
+    operators = symmetry.group(params.symmetry or "C1")
+    box, pixel_size_A = params.box_size or BOX, params.pixel_size_A or PIXEL_SIZE_A
+    return simulate.protein_like(box, pixel_size_A, operators, rng, params.object_diameter_A)

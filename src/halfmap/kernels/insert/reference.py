@@ -1,0 +1,32 @@
+"""Definition of back-projection, in float64: every half-plane pixel is spread to its eight neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from halfmap.kernels.project.reference import corners, grid_points, in_band
+
+
+def insert(numerator, weight, images, ctf, matrices, phases, radius, padding):
+    """numerator += A'(ctf x e^{-2 pi i k.s}), weight += A'(ctf^2); arguments as in cpu.insert.
+
+    The Friedel mate of every pixel is inserted too, and only the half x >= 0 is kept: the plane x = 0 is Hermitian.
+    """
+    r = numerator.shape[-1] - 1
+    full_n = np.zeros((2 * r + 1,) * 3, np.complex128)
+    full_w = np.zeros((2 * r + 1,) * 3)
+    ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
+    cut = images.shape[-1] - 1 - radius
+    for i, matrix in enumerate(matrices):
+        rows = slice(cut, images.shape[1] - cut)
+        x, c = images[i, rows, : radius + 1], ctf[i, rows, : radius + 1].astype(float)
+        keep = in_band(radius, radius)
+        value = (c * x * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])))[keep]
+        square = c[keep] ** 2
+        points = grid_points(matrix, radius, padding)[keep]
+        for sign, v in ((1, value), (-1, value.conj())):
+            for jz, jy, jx, w in corners(sign * points):
+                np.add.at(full_n, (jz + r, jy + r, jx + r), w * v)
+                np.add.at(full_w, (jz + r, jy + r, jx + r), w * square)
+    numerator += full_n[..., r:]
+    weight += full_w[..., r:]

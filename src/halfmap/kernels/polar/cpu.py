@@ -1,0 +1,159 @@
+"""numba bodies of the global search."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _sample_slices(half, matrices, radius, cosine, sine, padding, out):
+    r = half.shape[2] - 1
+    for v in nb.prange(matrices.shape[0]):
+        a = matrices[v] * padding
+        for k in range(1, radius + 1):
+            for j in range(len(cosine)):
+                kx, ky = k * cosine[j], k * sine[j]
+                x = kx * a[0, 0] + ky * a[1, 0]
+                y = kx * a[0, 1] + ky * a[1, 1]
+                z = kx * a[0, 2] + ky * a[1, 2]
+                mate = x < 0
+                if mate:
+                    x, y, z = -x, -y, -z
+                fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
+                jx, jy, jz = int(fx), int(fy) + r, int(fz) + r
+                tx, ty, tz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
+                v00 = half[jz, jy, jx] * (1 - tx) + half[jz, jy, jx + 1] * tx
+                v01 = half[jz, jy + 1, jx] * (1 - tx) + half[jz, jy + 1, jx + 1] * tx
+                v10 = half[jz + 1, jy, jx] * (1 - tx) + half[jz + 1, jy, jx + 1] * tx
+                v11 = half[jz + 1, jy + 1, jx] * (1 - tx) + half[jz + 1, jy + 1, jx + 1] * tx
+                value = (v00 * (1 - ty) + v01 * ty) * (1 - tz) + (v10 * (1 - ty) + v11 * ty) * tz
+                out[v, k - 1, j] = value.conjugate() if mate else value
+
+
+def sample_slices(half, matrices, radius: int, angles: int, padding: int) -> np.ndarray:
+    """Slices on rings (v, K, angles / 2) complex64; radii 1..K, theta_j = 2 pi j / angles. See reference.py."""
+    theta = 2 * np.pi * np.arange(angles // 2) / angles
+    out = np.empty((len(matrices), radius, angles // 2), np.complex64)
+    _sample_slices(half, np.ascontiguousarray(matrices, np.float64), radius, np.cos(theta), np.sin(theta), padding, out)
+    return out
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _sample_images(planes, radius, cosine, sine, padding, out):
+    q = planes.shape[2] - 1
+    for i in nb.prange(planes.shape[0]):
+        for k in range(1, radius + 1):
+            for j in range(len(cosine)):
+                x, y = padding * k * cosine[j], padding * k * sine[j]
+                mate = x < 0
+                if mate:
+                    x, y = -x, -y
+                fx, fy = np.floor(x), np.floor(y)
+                jx, jy = int(fx), int(fy) + q
+                tx, ty = np.float32(x - fx), np.float32(y - fy)
+                low = planes[i, jy, jx] * (1 - tx) + planes[i, jy, jx + 1] * tx
+                high = planes[i, jy + 1, jx] * (1 - tx) + planes[i, jy + 1, jx + 1] * tx
+                value = low * (1 - ty) + high * ty
+                out[i, k - 1, j] = value.conjugate() if mate else value
+
+
+def sample_images(planes, radius: int, angles: int, padding: int) -> np.ndarray:
+    """Padded half planes (b, 2Q+1, Q+1), Q > padding K, on rings (b, K, angles / 2) complex64. See reference.py."""
+    theta = 2 * np.pi * np.arange(angles // 2) / angles
+    out = np.empty((len(planes), radius, angles // 2), np.complex64)
+    _sample_images(planes, radius, np.cos(theta), np.sin(theta), padding, out)
+    return out
+
+
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def best_over_shifts(correlation, penalty, best, which):
+    """Per direction and in-plane angle the best shift, and what it scores less the penalty of the direction.
+
+    One image: correlation (n, shifts, v) float32; penalty (v,); out: best (v, n) float32, which (v, n) int16.
+    """
+    angles, shifts, directions = correlation.shape
+    top = np.empty(directions, np.float32)
+    at = np.empty(directions, np.int16)
+    for j in range(angles):
+        for v in range(directions):
+            top[v] = correlation[j, 0, v]
+            at[v] = 0
+        for s in range(1, shifts):
+            for v in range(directions):
+                c = correlation[j, s, v]
+                at[v] = s if c > top[v] else at[v]
+                top[v] = max(c, top[v])
+        for v in range(directions):
+            best[v, j] = top[v] - penalty[v]
+            which[v, j] = at[v]
+
+
+@nb.njit(inline="always")
+def _turned(matrix, angle):
+    """Rz(angle) A: the image plane rotated by ``angle`` (rad)."""
+    c, s = np.cos(angle), np.sin(angle)
+    out = np.empty((3, 3))
+    for k in range(3):
+        out[0, k] = c * matrix[0, k] + s * matrix[1, k]
+        out[1, k] = -s * matrix[0, k] + c * matrix[1, k]
+        out[2, k] = matrix[2, k]
+    return out
+
+
+@nb.njit(inline="always")
+def _near(a, b, group, least_trace):
+    """True if A and B differ by less than the angle of ``least_trace`` = 1 + 2 cos, modulo the group (A' = A R_g)."""
+    for g in range(group.shape[0]):
+        trace = 0.0
+        for j in range(3):
+            for k in range(3):
+                turned = 0.0
+                for m in range(3):
+                    turned += b[j, m] * group[g, m, k]
+                trace += a[j, k] * turned
+        if trace > least_trace:
+            return True
+    return False
+
+
+SHORTLIST = 256  # peaks examined per image: enough for 64 distinct poses of about four neighbours each
+
+
+@nb.njit(cache=True, nogil=True)
+def pick(best, which, matrices, group, least_trace, poses, shift, score):
+    """The highest mutually distinct peaks of one image, best first; empty places keep what they held.
+
+    best, which (v, n); matrices (v, 3, 3); out: poses (c, 3, 3), shift (c,) int, score (c,).
+    """
+    directions, angles = best.shape
+    peak = np.empty(directions * angles, np.float32)
+    place = np.empty(directions * angles, np.int64)
+    count = 0
+    for v in range(directions):
+        for j in range(angles):
+            s = best[v, j]
+            if s >= best[v, j - 1] and s > best[v, (j + 1) % angles]:  # index -1 is the last angle
+                peak[count] = -s
+                place[count] = v * angles + j
+                count += 1
+    if count > SHORTLIST:
+        limit = np.partition(peak[:count], SHORTLIST)[SHORTLIST]
+        kept = np.flatnonzero(peak[:count] < limit)
+        peak, place, count = peak[kept], place[kept], len(kept)
+    found = 0
+    for o in np.argsort(peak[:count]):
+        v, j = place[o] // angles, place[o] % angles
+        pose = _turned(matrices[v], 2 * np.pi * j / angles)
+        fresh = True
+        for f in range(found):
+            if _near(poses[f], pose, group, least_trace):
+                fresh = False
+                break
+        if fresh:
+            poses[found] = pose
+            shift[found] = which[v, j]
+            score[found] = -peak[o]
+            found += 1
+            if found == len(score):
+                break

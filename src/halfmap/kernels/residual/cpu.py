@@ -1,0 +1,34 @@
+"""numba body of the shell sums; one image a task, sums per image so that the order of additions is fixed."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from halfmap.kernels.project.cpu import columns, project
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _shell_sums(slices, images, ctf, phases, radius, out):
+    cut = images.shape[2] - 1 - radius
+    for i in nb.prange(slices.shape[0]):
+        for row in range(2 * radius + 1):
+            ky = row - radius
+            first, last = columns(ky, radius)
+            for kx in range(first, last + 1):
+                turn = 2 * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])
+                m = slices[i, row, kx] * ctf[i, row + cut, kx] * np.complex64(np.exp(1j * turn))
+                x = images[i, row + cut, kx]
+                s = int(np.sqrt(kx * kx + ky * ky) + 0.5)
+                out[i, 0, s] += x.real * x.real + x.imag * x.imag
+                out[i, 1, s] += m.real * x.real + m.imag * x.imag
+                out[i, 2, s] += m.real * m.real + m.imag * m.imag
+                out[i, 3, s] += 1
+
+
+def shell_sums(half, images, ctf, matrices, phases, radius: int, padding: int) -> np.ndarray:
+    """(4, K+1) float64: power of the images, cross power with their projections, power of those, pixels."""
+    slices = project(half, matrices, radius, padding)
+    out = np.zeros((len(images), 4, radius + 1))
+    _shell_sums(slices, images, ctf, np.ascontiguousarray(phases, np.float64), radius, out)
+    return out.sum(0)

@@ -1,0 +1,1 @@
+"""What is done to a density map in itself: masks, filters, other grids."""

@@ -1,0 +1,60 @@
+"""Radial filters of a map.
+
+Owns filters that depend on |k| only; all act through ``radial``. The corners of Fourier space beyond the Nyquist shell
+are treated as the Nyquist shell, so no filter amplifies what no shell has measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.fft
+
+from halfmap import device
+from halfmap.errors import UsageError
+from halfmap.fourier import shells
+from halfmap.types import Map
+
+
+def radial(map: Map, factor: Callable[[np.ndarray], np.ndarray]) -> Map:
+    """The map with every Fourier coefficient multiplied by ``factor(shell)``, shell = |k| in Fourier pixels, a float.
+
+    ``factor`` gets an array of radii 0..box // 2 and returns as many factors.
+    """
+    radii = np.minimum(shells.radii(map.box), map.box // 2)
+    transform = scipy.fft.rfftn(map.data, workers=device.threads())
+    filtered = shells.scaled(transform, factor(radii))
+    data = scipy.fft.irfftn(filtered, s=map.data.shape, workers=device.threads(), overwrite_x=True)
+    return Map(data.astype(np.float32, copy=False), map.voxel_size_A)
+
+
+def apply_curve(map: Map, factors: np.ndarray) -> Map:
+    """Multiply by a factor per shell, ``factors`` (box // 2 + 1,), linear in between."""
+    assert len(factors) == map.box // 2 + 1, "one factor for each shell"
+    return radial(map, lambda radii: np.interp(radii, np.arange(len(factors)), factors))
+
+
+def lowpass(map: Map, resolution_A: float, edge_shells: float = 2.0) -> Map:
+    """Keep what is coarser than ``resolution_A``; a raised cosine ``edge_shells`` wide is centred on that shell.
+
+    A resolution beyond Nyquist leaves the map as it is. Raises UsageError for a resolution that is not positive.
+    """
+    if not resolution_A > 0:
+        raise UsageError(f"low-pass resolution {resolution_A} A: give a positive number of Angstrom")
+    shell = map.box * map.voxel_size_A / resolution_A
+    return radial(map, lambda radii: falling_cosine(radii, shell - edge_shells / 2, shell + edge_shells / 2))
+
+
+def bfactor(map: Map, bfactor_A2: float) -> Map:
+    """Multiply by exp(-B |k|^2 / 4), k in 1/A: a negative B sharpens, as the B of ``validate.guinier`` does."""
+    unit = 1 / (map.box * map.voxel_size_A)
+    return radial(map, lambda radii: np.exp(-bfactor_A2 / 4 * (radii * unit) ** 2))
+
+
+def falling_cosine(x: np.ndarray, one_until: float, zero_from: float) -> np.ndarray:
+    """1 up to ``one_until``, 0 from ``zero_from``, half a cosine between; a step where the two are equal."""
+    if zero_from <= one_until:
+        return (x <= one_until).astype(np.float64)
+    part = np.clip((x - one_until) / (zero_from - one_until), 0, 1)
+    return 0.5 + 0.5 * np.cos(np.pi * part)

@@ -1,0 +1,108 @@
+"""Settings many jobs share, and `setting`, which declares one.
+
+Owns the wording of help texts. Does not know files: whether a path exists is found out by the job that reads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from halfmap.errors import UsageError
+
+RANGE_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
+
+
+def setting(default: Any = ..., *, help: str, unit: str | None = None, known_as: str | None = None, **limits: Any):
+    """A pydantic field whose description carries help, unit, range and the names other programs use for it.
+
+    ``unit`` and ``known_as`` are also kept apart in the JSON schema, for forms and documentation.
+    """
+    ranges = ", ".join(f"{RANGE_SIGNS[key]} {value:g}" for key, value in limits.items())
+    parts = [help, f"[{unit}]" if unit else "", f"({ranges})" if ranges else ""]
+    parts.append(f"Known as: {known_as}." if known_as else "")
+    extra = {"unit": unit, "known_as": known_as}
+    return Field(default, description=" ".join(part for part in parts if part), json_schema_extra=extra, **limits)
+
+
+class Job(BaseModel):
+    """What every job has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    out: Path = setting(help="Job folder to write; must be new or empty.", known_as="RELION --o")
+    overwrite: bool = setting(False, help="Replace the files of an earlier halfmap job in the same folder.")
+    seed: int | None = setting(
+        None, help="Seed of all random numbers; none = drawn once and recorded.", known_as="RELION --random_seed", ge=0
+    )
+    threads: int | None = setting(
+        None, help="Processor cores to use; none = all this process may use.", known_as="RELION --j", ge=1
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting("auto", help="Where to compute; this version has the CPU only.")
+
+    @field_validator("device")
+    @classmethod
+    def device_exists(cls, value: str) -> str:
+        if value == "cuda":
+            raise UsageError("--device cuda: this version of halfmap has no GPU code yet; use --device auto or cpu")
+        return value
+
+
+class ParticleJob(Job):
+    """A job that reads particles and makes half-maps of them."""
+
+    particles: Path = setting(
+        help="Particle table: RELION STAR file, version 3.0 or 3.1 to 5.", known_as="RELION --i; cryoSPARC: Particles"
+    )
+    images_root: Path | None = setting(
+        None,
+        help="Folder the image names of the table start from; none = the working folder, else the table's own folder.",
+        known_as="a RELION project folder",
+    )
+    box_size: int | None = setting(
+        None,
+        help="Box of the maps; larger images are Fourier-cropped to it; none = the images' own box.",
+        unit="voxels",
+        known_as="cryoSPARC: Refinement box size",
+        ge=16,
+        multiple_of=2,
+    )
+    symmetry: str = setting(
+        "C1", help="Point group: Cn, Dn, T, O, I, I1 to I4.", known_as="RELION --sym; cryoSPARC: Symmetry"
+    )
+    particle_diameter_A: float | None = setting(
+        None,
+        help="Diameter of the circle that masks the images.",
+        unit="A",
+        known_as="RELION --particle_diameter",
+        gt=0,
+    )
+    force_resplit: bool = setting(
+        False,
+        help="Draw new random half-sets even where the input has them.",
+        known_as="cryoSPARC: Force re-do GS split",
+    )
+    bfactor: float | None = setting(
+        None,
+        help="B-factor of map_sharp.mrc: negative sharpens, positive blurs; none = from the Guinier fit.",
+        unit="A^2",
+        known_as="cryoSPARC: B-Factor for plotting; relion_postprocess --adhoc_bfac",
+        ge=-2000,
+        le=2000,
+    )
+    minibatch_size: int | None = setting(
+        None,
+        help="Images held in memory at a time; changes memory, not the result; none = chosen from the box.",
+        unit="images",
+        known_as="cryoSPARC: Computational minibatch size; RELION --pool",
+        ge=1,
+    )
+
+
+def mask_text(value: str) -> str:
+    """Refuse the word that cryoSPARC uses where halfmap wants the file."""
+    if value == "static":
+        raise ValueError("a static mask is given as its file: --mask FILE.mrc")
+    return value

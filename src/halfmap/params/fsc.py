@@ -1,0 +1,17 @@
+"""Settings of `halfmap fsc`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from halfmap.params.common import Job, setting
+
+
+class Fsc(Job):
+    """Fourier shell correlation of two half-maps, with and without masks."""
+
+    half1: Path = setting(help="First half-map, unfiltered, MRC.", known_as="relion_postprocess --i")
+    half2: Path = setting(help="Second half-map, same box and pixel size.", known_as="relion_postprocess --i2")
+    mask: Path | None = setting(
+        None, help="Soft mask, MRC; none = masks made from the map.", known_as="relion_postprocess --mask"
+    )

@@ -1,0 +1,106 @@
+"""Settings of `halfmap refine homogeneous`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import field_validator, model_validator
+
+from halfmap.params.common import ParticleJob, mask_text, setting
+
+
+class Homogeneous(ParticleJob):
+    """Gold-standard refinement of one structure from particles and a starting map."""
+
+    volume: Path = setting(
+        help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
+    )
+    initial_lowpass: float = setting(
+        30.0,
+        help="Resolution the starting map is low-pass filtered to; about 20 for small molecules.",
+        unit="A",
+        known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
+        gt=0,
+    )
+    max_align_resolution: float | None = setting(
+        None,
+        help="Finest resolution used to align particles; none = what the FSC allows.",
+        unit="A",
+        known_as="RELION --strict_highres_exp; cryoSPARC: Maximum align resolution",
+        gt=0,
+    )
+    gsfsc_split_resolution: float = setting(
+        20.0,
+        help="The half-sets are independent beyond this resolution; below it they share data.",
+        unit="A",
+        known_as="RELION --low_resol_join_halves; cryoSPARC: GSFSC split resolution",
+        gt=0,
+    )
+    reestimate_greyscale: bool = setting(
+        True,
+        help="Scale the starting map to the grey values of the images.",
+        known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
+    )
+    extra_final_passes: int = setting(
+        0,
+        help="Iterations after the resolution has stopped improving.",
+        known_as="cryoSPARC: Number of extra final passes",
+        ge=0,
+        le=50,
+    )
+    mask: str = setting(
+        "dynamic",
+        help="Mask of the reference: dynamic (made from the map each iteration), none, or a file (static).",
+        known_as="RELION --solvent_mask; cryoSPARC: Mask",
+    )
+    dynamic_mask_near: float = setting(
+        6.0,
+        help="The dynamic mask is 1 up to this distance from the density.",
+        unit="A",
+        known_as="cryoSPARC: Dynamic mask near",
+        ge=0,
+    )
+    dynamic_mask_far: float = setting(
+        14.0,
+        help="The dynamic mask falls to 0 at this distance from the density.",
+        unit="A",
+        known_as="cryoSPARC: Dynamic mask far",
+        gt=0,
+    )
+    dynamic_mask_start_resolution: float = setting(
+        12.0,
+        help="Dynamic masking starts once the map has this resolution; before that a soft sphere.",
+        unit="A",
+        known_as="cryoSPARC: Dynamic mask start resolution",
+        gt=0,
+    )
+    dynamic_mask_threshold: float = setting(
+        0.2,
+        help="Density above this fraction of the map's maximum counts as molecule.",
+        unit="fraction",
+        known_as="cryoSPARC: Dynamic mask threshold",
+        gt=0,
+        lt=1,
+    )
+    offset_range_A: float | None = setting(
+        None,
+        help="Search radius for shifts; none = 10 % of the diameter, at least 15.",
+        unit="A",
+        known_as="RELION --offset_range (there in pixels)",
+        gt=0,
+    )
+    candidates: int = setting(
+        8, help="Poses kept per particle after the global search, until the data tell them apart.", ge=1, le=64
+    )
+    max_iterations: int = setting(20, help="Stop here even if not converged.", known_as="RELION --iter", ge=1, le=200)
+
+    @field_validator("mask")
+    @classmethod
+    def mask_is_known(cls, value: str) -> str:
+        return mask_text(value)
+
+    @model_validator(mode="after")
+    def mask_has_an_edge(self) -> Homogeneous:
+        if self.dynamic_mask_far <= self.dynamic_mask_near:
+            raise ValueError("--dynamic-mask-far must be larger than --dynamic-mask-near")
+        return self

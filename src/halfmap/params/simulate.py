@@ -1,0 +1,79 @@
+"""Settings of `halfmap simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import model_validator
+
+from halfmap.params.common import Job, setting
+
+OF_THE_OBJECT = ("box_size", "pixel_size_A", "symmetry", "object_diameter_A")
+OF_THE_HINGE = ("hinge_x_A", "hinge_y_A", "hinge_z_A", "hinge_angle_deg")
+
+
+class Simulate(Job):
+    """Particle images with known truth, from a map or from a protein-like object made from nothing."""
+
+    map: Path | None = setting(
+        None, help="Map to simulate from, MRC; none = a protein-like object made from nothing.", known_as="RELION --i"
+    )
+    n: int = setting(1000, help="Number of particles.", ge=2)
+    box_size: int | None = setting(
+        None, help="Box of the protein-like object; none = 64.", unit="pixels", ge=16, le=1024, multiple_of=2
+    )
+    pixel_size_A: float | None = setting(
+        None, help="Pixel size of the protein-like object; none = 3.", unit="A", known_as="RELION --angpix", gt=0
+    )
+    object_diameter_A: float | None = setting(
+        None, help="Diameter of the protein-like object; none = 65 % of the box.", unit="A", gt=0
+    )
+    symmetry: str | None = setting(
+        None, help="Point group of the protein-like object: Cn, Dn, T, O, I; none = C1.", known_as="RELION --sym"
+    )
+    snr: float = setting(
+        0.05, help="Variance of the clean images over that of the noise, within the box.", unit="ratio", gt=0
+    )
+    noise_rise: float = setting(
+        3.0, help="Excess of the noise variance at low resolution; 0 = white noise.", unit="ratio", ge=0
+    )
+    voltage_kV: float = setting(300.0, help="Acceleration voltage.", unit="kV", known_as="RELION Voltage", gt=0)
+    spherical_aberration_mm: float = setting(2.7, help="Spherical aberration Cs.", unit="mm", ge=0)
+    amplitude_contrast: float = setting(0.1, help="Amplitude contrast.", unit="fraction", ge=0, le=1)
+    phase_shift_deg: float = setting(0.0, help="Phase shift of a phase plate.", unit="degrees", ge=0, le=180)
+    defocus_min_A: float = setting(8000.0, help="Smallest mean defocus, underfocus positive.", unit="A")
+    defocus_max_A: float = setting(25000.0, help="Largest mean defocus.", unit="A")
+    astigmatism_A: float = setting(500.0, help="Largest difference of the two defocus values.", unit="A", ge=0)
+    decay_A2: float = setting(
+        60.0, help="B-factor of the images, not told in the particle table.", unit="A^2", ge=0, le=2000
+    )
+    shift_sd_A: float = setting(4.0, help="Standard deviation of the shifts, each axis.", unit="A", ge=0)
+    contrast_sd: float = setting(
+        0.1, help="Standard deviation of the contrast of single images about 1.", unit="fraction", ge=0, le=0.5
+    )
+    junk: float = setting(0.0, help="Fraction of images without a particle.", unit="fraction", ge=0, le=1)
+    optics_groups: int = setting(1, help="Number of optics groups.", ge=1, le=1000)
+    moving: Path | None = setting(None, help="Map of a hinged domain, which the main map must not hold, MRC.")
+    hinge_x_A: float | None = setting(None, help="Hinge point, x from the box centre.", unit="A")
+    hinge_y_A: float | None = setting(None, help="Hinge point, y from the box centre.", unit="A")
+    hinge_z_A: float | None = setting(None, help="Hinge point, z from the box centre.", unit="A")
+    hinge_angle_deg: float | None = setting(
+        None, help="Standard deviation of the hinge rotation, each axis.", unit="degrees", ge=0, le=180
+    )
+    float16: bool = setting(
+        False, help="Write the images as 16-bit numbers (MRC mode 12).", known_as="RELION --float16"
+    )
+
+    @model_validator(mode="after")
+    def settings_fit_each_other(self) -> Simulate:
+        useless = [name for name in OF_THE_OBJECT if self.map is not None and getattr(self, name) is not None]
+        if useless:
+            raise ValueError(f"with --map, the settings {useless} of the protein-like object have no effect; drop them")
+        given = {name: getattr(self, name) is not None for name in OF_THE_HINGE}
+        if self.moving is None and any(given.values()):
+            raise ValueError("the settings of a hinge need --moving MAP.mrc")
+        if self.moving is not None and (self.map is None or not all(given.values())):
+            raise ValueError("--moving needs --map, --hinge-x, --hinge-y, --hinge-z and --hinge-angle")
+        if self.defocus_max_A < self.defocus_min_A:
+            raise ValueError("--defocus-max must not be smaller than --defocus-min")
+        return self

@@ -1,0 +1,1 @@
+"""How an image comes from a molecule: contrast transfer, projection, noise."""

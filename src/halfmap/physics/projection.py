@@ -1,0 +1,63 @@
+"""The projector: a map made ready for slicing, and its adjoint in the same class.
+
+Owns padding and the correction for trilinear interpolation. A slice is in RELION's 2D units: the sum over ``depth``
+voxels along the beam, divided by the pixels of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from halfmap.fourier import transforms
+from halfmap.kernels.insert import insert
+from halfmap.kernels.insert.cpu import hermitian_plane
+from halfmap.kernels.project import project
+from halfmap.types import Map
+
+PADDING = 2
+
+
+def interpolation_kernel(box: int, padding: int = PADDING) -> np.ndarray:
+    """What trilinear interpolation on a grid padded ``padding`` times does in real space: sinc^2 along an axis, (box,).
+
+    Source: the transform of a triangle of two grid steps; reference relion_autorefine.md section 3, gridding.
+    """
+    return np.sinc((np.arange(box) - box // 2) / (box * padding)) ** 2
+
+
+def corrected(volume: np.ndarray, padding: int = PADDING) -> np.ndarray:
+    """The volume divided by the interpolation kernel, so that interpolated slices are those of the volume."""
+    k = (1 / interpolation_kernel(volume.shape[0], padding)).astype(np.float32)
+    return volume * k[:, None, None] * k[:, None] * k
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Slices of one map up to a radius. ``half`` (2R+1, 2R+1, R+1) complex64, R = padding (radius) + 1."""
+
+    half: np.ndarray
+    radius: int
+    padding: int
+    box_length_A: float
+
+    @classmethod
+    def of(cls, reference: Map, radius: int, depth: float, padding: int = PADDING) -> Projector:
+        """Projector of a map in any sampling of its box; ``depth``: voxels of the full-size box along the beam."""
+        half = transforms.half_space(corrected(reference.data, padding), padding * radius + 1, padding)
+        half *= np.float32(depth)
+        return cls(half, radius, padding, reference.box * reference.voxel_size_A)
+
+    def slices(self, rotations: np.ndarray, radius: int | None = None) -> np.ndarray:
+        """Half planes (n, 2K+1, K+1) complex64 seen along ``rotations`` (n, 3, 3); K <= self.radius."""
+        return project(self.half, rotations, radius or self.radius, self.padding)
+
+    def adjoint(self, planes: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+        """Half space (as ``self.half``) with half planes (n, 2K+1, K+1) laid in, mates included: <Ax, y> = <x, A'y>."""
+        numerator = np.zeros_like(self.half)
+        weight = np.zeros(self.half.shape, np.float32)
+        ones = np.ones(planes.shape, np.float32)
+        insert(numerator, weight, planes, ones, rotations, np.zeros((len(planes), 2)), planes.shape[-1] - 1,
+               self.padding)
+        return hermitian_plane(numerator, weight)[0]

@@ -1,0 +1,1 @@
+"""From posed images to maps: sums, solution, prior."""

@@ -1,0 +1,1 @@
+"""Where refinements iterate: the loop, its state, and the recipes that choose its parts."""

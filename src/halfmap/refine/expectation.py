@@ -1,0 +1,145 @@
+"""The E-step of one half-set: improve the poses, lay the images in, and take stock of noise and grey scale."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from halfmap.align import newton, posterior
+from halfmap.align.polar import PolarSearch
+from halfmap.kernels.residual import shell_sums
+from halfmap.physics.projection import Projector
+from halfmap.reconstruct.sums import Accumulator
+from halfmap.refine.batches import Source
+from halfmap.refine.schedules import Plan
+from halfmap.refine.state import State
+from halfmap.types import Candidates, Images
+
+PILOT_ROUNDS = 10  # steps of a candidate at the low band, from up to a grid step away
+FINAL_ROUNDS = 6  # steps at the full band; settled poses need one or two
+
+
+@dataclass(frozen=True)
+class Posed:
+    """What the E-step found for one batch, or for many: rows of the particle table and values for them."""
+
+    rows: np.ndarray
+    candidates: Candidates
+    weights: np.ndarray
+    information: np.ndarray
+    slope: np.ndarray
+
+    @classmethod
+    def joined(cls, parts: list[Posed]) -> Posed:
+        c = [p.candidates for p in parts]
+        whole = Candidates(*(np.concatenate([getattr(x, f) for x in c]) for f in Candidates.__dataclass_fields__))
+        rest = (np.concatenate([getattr(p, f) for p in parts]) for f in ("weights", "information", "slope"))
+        return cls(np.concatenate([p.rows for p in parts]), whole, *rest)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Result of the E-step of one half-set."""
+
+    posed: Posed
+    accumulator: Accumulator
+    shells: dict[int, np.ndarray]  # optics group -> (4, K+1) sums of kernels.residual, in units of power
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """One reference, ready: slices for pose refinement and, where the plan wants it, polar rings for the search."""
+
+    projector: Projector
+    search: PolarSearch | None
+    group: np.ndarray
+    count: int
+
+
+def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state: State, plan: Plan,
+           accumulator: Accumulator, progress: Callable[[int], None]) -> Expected:
+    """All images of ``rows`` in batches of ``size`` against one reference."""
+    parts, shells = [], {}
+    for images in source.batches(rows, size, plan.reach, state.models, state.poses.shifts_A):
+        posed = _posed(matcher, images, state, plan, source.clock)
+        parts.append(posed)
+        then = time.perf_counter()
+        order = by_direction(posed.candidates.rotations[:, 0])
+        accumulator.add(images, order, posed.candidates.rotations[order, 0], posed.candidates.shifts_A[order, 0])
+        group = source.particles.group[images.rows[0]]
+        shells[group] = shells.get(group, 0) + _stock(matcher.projector, images, posed)
+        source.clock.add("reconstruct", then)
+        progress(len(images))
+    return Expected(Posed.joined(parts), accumulator, shells)
+
+
+def by_direction(rotations: np.ndarray) -> np.ndarray:
+    """Order in which neighbours look from similar directions: slices then share cache lines (2 to 5 times faster)."""
+    view = rotations[:, 2]
+    band = np.floor(8 * (view[:, 2] + 1)).astype(int)
+    return np.lexsort((np.arctan2(view[:, 1], view[:, 0]) * (1 - 2 * (band % 2)), band))
+
+
+def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) -> Posed:
+    then = time.perf_counter()
+    known = state.candidates[images.rows]
+    if matcher.search is not None:
+        known = _searched(matcher, images, known, plan.searched[images.rows])
+    then = clock.add("search", then)
+    for radius, rounds in plan.stages:
+        known, weights, information, slope = _climbed(matcher, images, known, radius, rounds)
+    clock.add("poses", then)
+    return Posed(images.rows, known, weights, information, slope)
+
+
+def _searched(matcher: Matcher, images: Images, known: Candidates, wanted: np.ndarray) -> Candidates:
+    """Candidates with those of a global search added in the last places, where it is wanted."""
+    rows = np.flatnonzero(wanted)
+    if len(rows) == 0:
+        return known
+    found = matcher.search.candidates(_only(images, rows), known.shifts_A[rows, 0], matcher.count)
+    merged = [np.array(getattr(known, f)) for f in Candidates.__dataclass_fields__]
+    width, keep = known.log_likelihood.shape[1], known.log_likelihood.shape[1] - matcher.count
+    for mine, new in zip(merged, (found.rotations, found.shifts_A, found.log_likelihood), strict=True):
+        mine[rows, keep:width] = new
+    return Candidates(*merged)
+
+
+def _only(images: Images, rows: np.ndarray) -> Images:
+    return Images(images.rows[rows], images.masked[rows], images.unmasked[rows], images.ctf[rows], images.noise_sd,
+                  images.box, images.pixel_size_A, images.stretch, images.kept)
+
+
+def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, rounds: int):
+    """Every candidate refined at ``radius``; ranked. (candidates, probabilities, information, slope)."""
+    image, place = np.nonzero(np.isfinite(known.log_likelihood))
+    order = by_direction(known.rotations[image, place])
+    image, place = image[order], place[order]
+    fit = newton.refine(matcher.projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
+                        min(radius, images.radius), rounds)
+    rotations, shifts, likelihood = (np.array(a) for a in (known.rotations, known.shifts_A, known.log_likelihood))
+    rotations[image, place], shifts[image, place], likelihood[image, place] = (
+        fit.rotations, fit.shifts_A, fit.log_likelihood)
+    weight = np.full(likelihood.shape, -np.inf)
+    weight[image, place] = posterior.log_weight(fit.log_likelihood, fit.information)
+    best, probability, ranks = posterior.ranked(Candidates(rotations, shifts, likelihood), weight, matcher.group)
+    index = np.zeros(likelihood.shape, int)
+    index[image, place] = np.arange(len(image))
+    first = index[np.arange(len(ranks)), ranks[:, 0]]
+    slope = fit.cross[first] / np.maximum(fit.power[first], 1e-30)
+    return best, probability, fit.information[first], slope
+
+
+def _stock(projector: Projector, images: Images, posed: Posed) -> np.ndarray:
+    """Shell sums of the batch against its best projections, in units of noise-corrected power."""
+    phases = posed.candidates.shifts_A[:, 0] / (images.box * images.pixel_size_A)
+    radius = min(projector.radius, images.radius)
+    sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[:, 0] * images.stretch,
+                      phases, radius, projector.padding)
+    unit = np.ones(radius + 1)
+    unit[: len(images.noise_sd)] = images.noise_sd[: radius + 1]
+    sums[:3] *= unit**2 / images.kept
+    return sums

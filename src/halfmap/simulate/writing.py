@@ -1,0 +1,41 @@
+"""Simulated particles as files.
+
+Owns the file names. particles.mrcs and particles.star hold what a real data set would tell; truth.star adds poses,
+half-sets and what was done to each image; truth_moving.star holds the poses of a hinged domain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data import relion
+from halfmap.io import mrc
+from halfmap.simulate.images import Simulation
+
+STACK, PARTICLES, TRUTH, TRUTH_MOVING = "particles.mrcs", "particles.star", "truth.star", "truth_moving.star"
+
+
+def write(folder: Path, simulation: Simulation, mode: int = 2) -> list[Path]:
+    """Make all images and write everything to ``folder``, which must exist; returns the files written.
+
+    ``mode``: of the stack, 2 = float32, 12 = float16. truth.star has two columns of our own: halfmapTrueJunk (1 where
+    the image has no particle) and halfmapTrueContrast.
+    """
+    stack = folder / STACK
+    mrc.write_stack(stack, simulation.images(), simulation.map.voxel_size_A, mode=mode)
+    truth = replace(simulation.particles, files=(stack,))
+    relion.write(folder / PARTICLES, replace(truth, poses=None, half=np.zeros_like(truth.half)))
+    relion.write(folder / TRUTH, replace(truth, columns=_done_to_images(simulation)))
+    written = [stack, folder / PARTICLES, folder / TRUTH]
+    if simulation.moving is not None:
+        moving = replace(truth, poses=simulation.moving, columns=_done_to_images(simulation))
+        relion.write(folder / TRUTH_MOVING, moving)
+        written.append(folder / TRUTH_MOVING)
+    return written
+
+
+def _done_to_images(simulation: Simulation) -> dict[str, np.ndarray]:
+    return {"halfmapTrueJunk": simulation.junk.astype(np.int64), "halfmapTrueContrast": simulation.scale}

@@ -1,0 +1,1 @@
+"""How good a map is: Fourier shell correlation, fall-off of amplitudes, viewing directions."""

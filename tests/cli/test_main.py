@@ -1,0 +1,100 @@
+"""The command line: flags, messages, exit codes."""
+
+import json
+
+import pytest
+
+from halfmap.cli import main as cli
+from halfmap.jobs import run as runner
+from halfmap.jobs.run import Ended
+
+NEEDED = ["refine", "homogeneous", "--particles", "p.star", "--volume", "v.mrc", "--out", "o"]
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Replaces the runner; returns the list of (name, params, command line) it was called with."""
+    calls = []
+
+    def fake(name, params, command, listeners):
+        calls.append((name, params, command))
+        for listener in listeners:
+            listener({"kind": "iteration", "iteration": 1, "resolution_A": 9.0})
+        return Ended(0, tmp_path, {"resolution_A": 9.0, "warnings": ["few particles"]})
+
+    monkeypatch.setattr(runner, "run", fake)
+    return calls
+
+
+def test_flags_become_settings(started):
+    flags = ["--symmetry", "D2", "--particle-diameter", "200", "--no-reestimate-greyscale", "--mask", "none"]
+    assert cli.main([*NEEDED, *flags]) == 0
+    name, params, command = started[0]
+    assert name == "refine homogeneous" and command[:2] == ["halfmap", "refine"]
+    assert (params.symmetry, params.particle_diameter_A, params.mask) == ("D2", 200.0, "none")
+    assert not params.reestimate_greyscale
+
+
+def test_the_number_of_particles_is_a_single_letter(started):
+    cli.main(["simulate", "--out", "o", "-n", "12"])
+    assert started[0][1].n == 12
+
+
+def test_a_demo_needs_no_flags(started):
+    assert cli.main(["demo"]) == 0
+
+
+def test_the_end_says_resolution_warnings_and_where_the_report_is(started, capsys, tmp_path):
+    cli.main(NEEDED)
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "resolution 9.00 A (corrected FSC at 0.143)",
+        "warning: few particles",
+        f"report: {tmp_path / 'report.html'}",
+    ]
+    assert "iteration 1, resolution 9.00 A" in shown.err
+
+
+def test_json_is_all_there_is_on_standard_output(started, capsys):
+    cli.main([*NEEDED, "--json"])
+    assert json.loads(capsys.readouterr().out)["resolution_A"] == 9.0
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["refin"], "Unknown command"),
+        (["refine", "homogeneous"], "--out"),
+        ([*NEEDED, "--simmetry", "D2"], "--symmetry"),
+        ([*NEEDED, "--box-size", "x"], "--box-size"),
+        ([*NEEDED, "--mask", "static"], "--mask FILE"),
+        ([*NEEDED, "--dynamic-mask-far", "1"], "--dynamic-mask-near"),
+        ([*NEEDED, "--device", "cuda"], "no GPU code yet"),
+    ],
+)
+def test_a_wrong_flag_is_named_and_exits_2(started, capsys, arguments, text):
+    assert cli.main(arguments) == 2
+    assert text in capsys.readouterr().err
+    assert started == []
+
+
+def test_every_wrong_value_has_a_line(started, capsys):
+    cli.main([*NEEDED, "--box-size", "17", "--candidates", "0"])
+    faults = [
+        line for line in capsys.readouterr().err.splitlines() if " --box-size:" in line or " --candidates:" in line
+    ]
+    assert len(faults) == 2
+
+
+def test_faults_of_the_input_are_listed_on_standard_error(monkeypatch, capsys, tmp_path):
+    faults = ["p.star: row 3: short", "s.mrcs: truncated"]
+    monkeypatch.setattr(runner, "run", lambda *_: Ended(3, tmp_path, {"faults": faults}))
+    assert cli.main(NEEDED) == 3
+    shown = capsys.readouterr()
+    assert shown.err.splitlines() == [f"halfmap: {fault}" for fault in faults] and shown.out == ""
+
+
+def test_an_occupied_folder_exits_2(capsys, tmp_path):
+    (tmp_path / "thesis.txt").write_text("")
+    assert cli.main(["fsc", "--half1", "a.mrc", "--half2", "b.mrc", "--out", str(tmp_path)]) == 2
+    assert "not a halfmap job" in capsys.readouterr().err

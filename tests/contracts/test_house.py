@@ -1,0 +1,104 @@
+"""The house rules: floors, fast start, foreign names in one room, settings with an effect, nothing of one machine."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from halfmap.jobs import catalog
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "halfmap"
+SLOW = ("numba", "scipy", "matplotlib", "torch", "numpy", "rich.progress")
+
+
+def modules():
+    return sorted(path for path in SOURCE.rglob("*.py"))
+
+
+def strings_but_not_docstrings(path):
+    tree = ast.parse(path.read_text())
+    docstrings = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            docstrings.add(id(node.value))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def test_imports_go_downwards_only():
+    command = shutil.which("lint-imports", path=str(Path(sys.executable).parent)) or shutil.which("lint-imports")
+    if command is None:
+        pytest.skip("import-linter is not installed")
+    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_command_line_starts_without_the_numerics():
+    code = f"import sys, halfmap.cli.main as m; m.build(); print([n for n in {SLOW!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["refine", "homogeneous", "--help"]])
+def test_help_leaves_the_numerics_alone(arguments):
+    code = (
+        f"import sys, halfmap.cli.main as m; m.main({arguments!r}); "
+        f"print('LOADED', [n for n in {SLOW[:5]!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_names_of_relion_columns_stand_in_one_file():
+    holders = [
+        str(path.relative_to(SOURCE)) for path in modules() if any("rln" in t for t in strings_but_not_docstrings(path))
+    ]
+    assert holders == ["data/relion.py"]
+
+
+def test_nothing_catches_every_exception_but_the_job_runner():
+    catchers = []
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ExceptHandler) and getattr(node.type, "id", "Exception") == "Exception":
+                catchers.append(str(path.relative_to(SOURCE)))
+    assert set(catchers) <= {"jobs/run.py"}
+
+
+def settings():
+    return sorted({(entry.name, name) for entry in catalog.JOBS for name in entry.params.model_fields})
+
+
+@pytest.mark.parametrize("job, name", settings())
+def test_every_setting_reaches_code(job, name):
+    if name == "device":  # its effect is the refusal of cuda, which tests/params checks
+        return
+    users = [path for path in modules() if path.parent.name != "params"]
+    pattern = re.compile(rf"\.{name}\b")
+    assert any(pattern.search(path.read_text()) for path in users), f"{job}: {name} is used nowhere"
+
+
+def texts():
+    suffixes = {".py", ".md", ".toml", ".txt", ".j2", ".cfg", ".yml", ""}
+    hidden = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".import_linter_cache", "__pycache__", "halfmap-demo"}
+    for path in sorted(ROOT.rglob("*")):
+        if path.is_file() and path.suffix in suffixes and not hidden & set(path.relative_to(ROOT).parts):
+            yield path
+
+
+def test_no_file_names_a_place_on_one_machine():
+    # spelled in pieces so that this file does not find itself
+    places = ["/" + "work/", "/" + "home/", "/" + "tmp/env", "/" + "root/", "/" + "opt/", "files.python" + "hosted"]
+    found = [
+        f"{path.relative_to(ROOT)}: {place}"
+        for path in texts()
+        for place in places
+        if place in path.read_text(errors="ignore")
+    ]
+    assert found == []

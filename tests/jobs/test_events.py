@@ -1,0 +1,64 @@
+"""Events: one line of JSON each, honest about infinity, and a stop request that is heard."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from halfmap.errors import Interrupted
+from halfmap.jobs import events
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_an_event_is_a_line_with_time_kind_and_data(tmp_path):
+    watch = events.Watch(tmp_path)
+    watch("iteration", iteration=1, resolution_A=np.float64(8.5), curve=np.arange(2))
+    (event,) = lines(tmp_path)
+    assert event["kind"] == "iteration" and event["resolution_A"] == 8.5 and event["curve"] == [0, 1]
+    assert abs(event["time"] - os.stat(tmp_path / "events.jsonl").st_mtime) < 5  # seconds: just now
+
+
+def test_infinity_and_nan_are_null():
+    assert events.plain({"a": float("inf"), "b": [np.nan, 1.0]}) == {"a": None, "b": [None, 1.0]}
+
+
+def test_progress_is_thinned_but_its_end_is_kept(tmp_path):
+    watch = events.Watch(tmp_path)
+    for done in range(1, 1001):
+        watch("progress", stage="poses", done=done, total=1000)
+    # two a second, and the loop takes far less than one
+    assert len(lines(tmp_path)) < 10
+    assert lines(tmp_path)[-1]["done"] == 1000
+
+
+def test_listeners_get_what_the_file_gets(tmp_path):
+    heard = []
+    events.Watch(tmp_path, [heard.append])("warning", message="few particles")
+    assert heard == lines(tmp_path)
+
+
+def test_a_stop_request_ends_the_next_call(tmp_path):
+    watch = events.Watch(tmp_path)
+    watch.request_stop()
+    with pytest.raises(Interrupted):
+        watch("progress", stage="poses", done=1, total=2)
+
+
+def test_ctrl_c_asks_to_stop_and_the_old_handler_returns(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    watch = events.Watch(tmp_path)
+    with events.stop_on_signals(watch):
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(Interrupted):
+            watch("warning", message="x")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_iteration_in_words_has_the_numbers_that_are_known():
+    event = {"kind": "iteration", "iteration": 3, "resolution_A": 7.123, "accuracy_rotation_deg": None, "seconds": 2.0}
+    assert events.sentence(event) == "iteration 3, resolution 7.12 A, 2.0 s"

@@ -1,0 +1,89 @@
+"""Result files: complete, readable by others, and what the summary says is what they hold."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halfmap.data import relion
+from halfmap.io import mrc, star
+from halfmap.jobs import events, results
+from halfmap.params.homogeneous import Homogeneous
+from tests.jobs import made
+
+# the keys of a refinement that the interface promises; job, status, seconds_total, peak memory come from jobs/run.py
+KEYS = set(
+    "resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles n_rejected "
+    "iterations "
+    "seconds_reading seconds_search seconds_poses seconds_reconstruct accuracy_rotation_deg accuracy_shift_A "
+    "warnings".split()
+)
+
+
+def written(folder, rejected=(), **settings):
+    params = Homogeneous(particles=Path("p"), volume=Path("v"), out=folder, **settings)
+    outcome = made.outcome(folder, rejected)
+    return outcome, results.write(outcome, made.particles(folder), params, folder, events.Watch(folder))
+
+
+def test_every_promised_file_and_key_is_there(tmp_path):
+    _, summary = written(tmp_path)
+    for name in "map map_sharp half1 half2 mask_refine mask_fsc".split():
+        header = mrc.read_header(tmp_path / f"{name}.mrc")
+        assert (header.mode, header.nx) == (2, made.BOX)
+    for name in "particles.star fsc.json fsc.star fsc.xml guinier.json noise.json".split():
+        assert (tmp_path / name).stat().st_size > 0
+    assert set(summary) == KEYS
+    assert not (tmp_path / "rejected.star").exists()
+
+
+def test_half_maps_are_written_as_they_are(tmp_path):
+    outcome, _ = written(tmp_path)
+    np.testing.assert_array_equal(mrc.read(tmp_path / "half1.mrc").data, outcome.half1.data)
+
+
+def test_a_given_bfactor_is_used_and_the_fitted_one_still_recorded(tmp_path):
+    outcome, summary = written(tmp_path, bfactor=0.0)
+    assert summary["bfactor_A2"] == 0.0
+    # B = 0 multiplies every coefficient by one: rounding of two float32 transforms remains
+    np.testing.assert_allclose(mrc.read(tmp_path / "map_sharp.mrc").data, outcome.map.data, atol=1e-6)
+    assert json.loads((tmp_path / "guinier.json").read_text())["bfactor_used_A2"] == 0.0
+
+
+def test_a_negative_bfactor_sharpens(tmp_path):
+    outcome, _ = written(tmp_path, bfactor=-300.0)
+    power = [np.abs(np.fft.rfftn(m)[0, 0, -1]) for m in (mrc.read(tmp_path / "map_sharp.mrc").data, outcome.map.data)]
+    # exp(-B k^2 / 4) at Nyquist, k = 1 / (2 voxels)
+    assert power[0] / power[1] == pytest.approx(np.exp(300 / 4 / (2 * made.VOXEL_A) ** 2), rel=1e-3)
+
+
+def test_rejected_particles_are_listed_with_the_reason(tmp_path):
+    _, summary = written(tmp_path, rejected=((3, "image holds NaN"), (5, "image is constant")))
+    assert (summary["n_particles"], summary["n_rejected"]) == (made.N - 2, 2)
+    rejected = relion.read_table(tmp_path / "rejected.star")
+    assert rejected.index.tolist() == [3, 5]
+    assert "image holds NaN" in (tmp_path / "rejected.star").read_text()
+    assert len(relion.read_table(tmp_path / "particles.star")) == made.N - 2
+
+
+def test_poses_and_halves_survive_the_table(tmp_path):
+    outcome, _ = written(tmp_path)
+    table = relion.read_table(tmp_path / "particles.star")
+    # angles are written with at least 6 decimals of a degree
+    np.testing.assert_allclose(table.poses.rotations, outcome.particles.poses.rotations, atol=1e-6)
+    np.testing.assert_array_equal(table.half, outcome.particles.half)
+
+
+def test_the_curves_are_the_same_in_all_three_files(tmp_path):
+    outcome, _ = written(tmp_path)
+    values = outcome.curves["corrected"].values
+    content = json.loads((tmp_path / "fsc.json").read_text())
+    np.testing.assert_allclose(content["corrected"], values, rtol=1e-12)
+    block = star.read(tmp_path / "fsc.star")["fsc"]
+    np.testing.assert_allclose(block.columns["corrected"].astype(float), values, rtol=1e-11)
+    points = ElementTree.parse(tmp_path / "fsc.xml").getroot().findall("coordinate")
+    np.testing.assert_allclose([float(point.find("y").text) for point in points], values, atol=1e-6)
+    frequency = np.arange(len(values)) / (made.BOX * made.VOXEL_A)
+    np.testing.assert_allclose([float(point.find("x").text) for point in points], frequency, atol=1e-6)
