@@ -44,12 +44,11 @@ def test_a_demo_needs_no_flags(started):
     assert cli.main(["demo"]) == 0
 
 
-def test_the_end_says_resolution_warnings_and_where_the_report_is(started, capsys, tmp_path):
+def test_the_end_says_the_resolution_and_where_the_report_is(started, capsys, tmp_path):
     cli.main(NEEDED)
     shown = capsys.readouterr()
     assert shown.out.splitlines() == [
         "resolution 9.00 A (corrected FSC at 0.143)",
-        "warning: few particles",
         f"report: {tmp_path / 'report.html'}",
     ]
     assert "iteration 1, resolution 9.00 A" in shown.err

@@ -8,8 +8,11 @@ import sys
 import types
 from pathlib import Path
 
+import numba
 import pytest
+import threadpoolctl
 
+from halfmap import device
 from halfmap.errors import InputError, ResourceError, UsageError
 from halfmap.jobs import catalog, run
 from halfmap.params.common import Job
@@ -158,10 +161,13 @@ def test_a_file_in_the_place_of_the_folder_is_refused(job, tmp_path):
         job(nothing, tmp_path / "a")
 
 
-def test_threads_reach_the_kernels(job, tmp_path, monkeypatch):
-    from halfmap import device
+def test_threads_reach_kernels_and_matrix_products(job, tmp_path, monkeypatch):
+    def count(params, folder, rng, watch):
+        pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+        return {"blas": pools, "kernels": device.threads()}
 
-    told = []
-    monkeypatch.setattr(device, "set_threads", told.append)
-    job(nothing, tmp_path / "a", threads=1)
-    assert told == [1]
+    monkeypatch.setattr(device, "_threads", None)
+    with threadpoolctl.threadpool_limits():  # puts the limits back afterwards
+        summary = job(count, tmp_path / "a", threads=1).summary
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    assert summary["kernels"] == 1 and set(summary["blas"]) == {1}

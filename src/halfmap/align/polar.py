@@ -20,6 +20,8 @@ from halfmap.kernels import polar as kernel
 from halfmap.physics.projection import Projector, interpolation_kernel
 from halfmap.types import Candidates, Images
 
+SPACING = 1.6  # of directions, in resolution / diameter. Truth among the refined candidates of 400 simulated images:
+# D2 100 % up to 2.0, 97.5 % at 3.0; asymmetric 99.25 % at 1.0, 98.75 % up to 2.0, 95.25 % at 3.0
 BLOCK = 256  # directions matched at a time: their correlations stay in the second-level cache
 
 
@@ -37,12 +39,12 @@ class Grid:
 def grid(radius: int, box_length_A: float, diameter_A: float, offset_range_A: float, group: np.ndarray) -> Grid:
     """The coarsest grid that does not miss a peak at Fourier radius K of a particle of ``diameter_A``.
 
-    Neighbouring directions move the particle's edge by at most half the resolution, shifts are half the resolution
+    Neighbouring directions move the particle's edge by at most SPACING / 2 resolutions, shifts are half the resolution
     apart, in-plane angles follow the bandwidth 2 pi K D / L of a ring.
     """
     resolution = box_length_A / radius
     order = 0
-    while _spacing(order) > resolution / diameter_A:
+    while _spacing(order) > SPACING * resolution / diameter_A:
         order += 1
     directions = sampling.healpix_directions(order)
     both_hands = np.concatenate([group, -group])

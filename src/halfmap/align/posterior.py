@@ -61,7 +61,7 @@ def expected_errors(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Infinite where a particle carries no information. This is what other programs call the accuracy of the angles.
     """
-    scale = np.sqrt(np.maximum(np.einsum("nii->ni", information), 1e-300))
+    scale = np.sqrt(np.maximum(np.einsum("nii->ni", information), 1e-250))
     normal = information / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(information.shape[-1])
     variance = np.einsum("nii->ni", np.linalg.inv(normal)) / scale**2
     empty = scale.min(1) <= 1e-100

@@ -107,10 +107,9 @@ class Bars:
 
 
 def closing(summary: dict, folder: Path) -> str:
-    """What a person wants to know at the end: the resolution, the warnings, where the report is."""
+    """What a person wants to know at the end: the resolution and where the report is. Warnings were shown before."""
     lines = []
     if summary.get("resolution_A"):
         lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at 0.143)")
-    lines += [f"warning: {warning}" for warning in summary.get("warnings", ())]
     lines.append(f"report: {folder / 'report.html'}")
     return "\n".join(lines)

@@ -3,23 +3,18 @@
 The only file that knows RELION's column names. Owns their meaning, their defaults, the order in which alternatives
 are looked up, and where image files are looked for. Source of the rules: RELION 5 (CTF::readValue,
 ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
-
-Where images are looked for, first found wins: ``images_root`` where given; the current directory, as RELION does;
-the folder of the STAR file; the folders above it, nearest first. The last one finds the images of a RELION project
-(names relative to the project, STAR files in Refine3D/job012) from any directory.
-How image names are written: relative to the current directory where the stack lies below it, so that RELION run from
-the same directory finds it; else absolute.
+Where images are looked for and how their names are written: ``image_names``.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from halfmap.data import image_names
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
@@ -73,9 +68,9 @@ def read(path: str | Path, images_root: Path | None = None) -> Particles:
     """
     table = _Table.load(path)
     written = table.particles()
-    files, missing = _resolve(written, Path(path), images_root)
+    files, missing = image_names.resolve(written, path, images_root, f"{path}: {IMAGE}")
     table.faults += [] if table.broken(IMAGE) else missing
-    particles = _with_boxes(_with_files(written, files), table.faults)
+    particles = _with_boxes(replace(written, files=files), table.faults)
     table.finish()
     return particles
 
@@ -191,7 +186,7 @@ class _Table:
         except InputError as error:
             self.faults += error.faults
             return (), np.zeros(self.block.rows, np.int32), np.zeros(self.block.rows, np.int64)
-        files, file, number = _split_names(names)
+        files, file, number = image_names.split(names)
         wrong = np.flatnonzero(number < 1)
         self.faults += faults.by_row(
             self.block.where(IMAGE),
@@ -271,8 +266,8 @@ class _Table:
     def _optics_30(self) -> tuple[np.ndarray, tuple[Optics, ...]]:
         """Particles with the same voltage, Cs, amplitude contrast and pixel size share an optics group."""
         values = [self._numbers(self.block, tag) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
-        values.append(self._pixel_30())
-        values.append(self._numbers(self.block, PREMULTIPLIED) if PREMULTIPLIED in self.block.columns else 0 * values[0])
+        flags = self._numbers(self.block, PREMULTIPLIED) if PREMULTIPLIED in self.block.columns else 0 * values[0]
+        values += [self._pixel_30(), flags]
         group, first = _unique_rows(values)
         rows = [[column[row] for column in values] for row in first]
         return group, tuple(_optics(_group_name(i), *row[:4], 0, row[4]) for i, row in enumerate(rows, start=1))
@@ -382,77 +377,6 @@ def _unique_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(order)[inverse].astype(np.int32), first[order]
 
 
-# ---- image names
-
-
-def _split_names(names: np.ndarray) -> tuple[tuple[Path, ...], np.ndarray, np.ndarray]:
-    """``000012@stack.mrcs`` -> (files, file of each row, number as written); 1 for a name without @, 0 for a fault."""
-    names = names.astype("S") if names.dtype.kind != "S" else names
-    text = np.ascontiguousarray(names).view(np.uint8).reshape(len(names), -1)
-    at = np.where(np.any(text == ord("@"), axis=1), np.argmax(text == ord("@"), axis=1), -1)
-    number = np.ones(len(names), dtype=np.int64)
-    file = np.empty(len(names), dtype=np.int32)
-    known: dict[bytes, int] = {}
-    for position in np.unique(at):
-        rows = np.flatnonzero(at == position)
-        here = text if len(rows) == len(text) else text[rows]
-        if position >= 0:
-            number[rows] = _image_numbers(here[:, :position])
-        file[rows] = _interned(_as_bytes(here[:, position + 1 :]), known)
-    return tuple(Path(os.fsdecode(name)) for name in known), file, number
-
-
-def _as_bytes(text: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(text).view(f"S{text.shape[1]}")[:, 0] if text.shape[1] else np.zeros(len(text), "S1")
-
-
-def _image_numbers(text: np.ndarray) -> np.ndarray:
-    """(n,) whole numbers of (n, width) ASCII digits; 0 where there is anything else."""
-    digits = text.astype(np.int64) - ord("0")
-    powers = 10 ** np.arange(text.shape[1] - 1, -1, -1) if text.shape[1] <= 18 else np.zeros(text.shape[1], np.int64)
-    return np.where(np.all((digits >= 0) & (digits <= 9), axis=1), digits @ powers, 0)
-
-
-def _interned(names: np.ndarray, known: dict[bytes, int]) -> np.ndarray:
-    """Number of each name in ``known``, which grows. Neighbours mostly share a stack: only changes are looked up."""
-    starts = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1])
-    numbers = [known.setdefault(name, len(known)) for name in names[starts].tolist()]
-    return np.repeat(numbers, np.diff([*starts, len(names)]))
-
-
-def _resolve(particles: Particles, path: Path, images_root: Path | None) -> tuple[tuple[Path, ...], list[str]]:
-    """(absolute files, faults); a file that is nowhere stays as written."""
-    folders = _folders(path, images_root)
-    found = [_find(file, folders) for file in particles.files]
-    counts = np.bincount(particles.file, minlength=len(found))
-    first = np.full(len(found), len(particles), dtype=np.int64)
-    np.minimum.at(first, particles.file, np.arange(len(particles)))
-    lost = [i for i, file in enumerate(found) if file is None]
-    looked = ", ".join(map(str, folders[:2]))
-    lines = [
-        f"{path}: {IMAGE}: row {first[i] + 1}: no file {particles.files[i]} ({counts[i]:,} particles; looked in {looked} "
-        "and above); copy it there or give the images root"
-        for i in lost
-    ]
-    files = tuple(file or original for file, original in zip(found, particles.files, strict=True))
-    return files, faults.capped(lines, f"{path}: {IMAGE}")
-
-
-def _folders(path: Path, images_root: Path | None) -> list[Path]:
-    home = Path(os.path.abspath(path)).parent
-    roots = [Path(os.path.abspath(images_root))] if images_root is not None else []
-    return list(dict.fromkeys([*roots, Path.cwd(), home, *home.parents]))
-
-
-def _find(file: Path, folders: list[Path]) -> Path | None:
-    candidates = [file] if file.is_absolute() else [folder / file for folder in folders]
-    return next((Path(os.path.abspath(candidate)) for candidate in candidates if candidate.is_file()), None)
-
-
-def _with_files(particles: Particles, files: tuple[Path, ...]) -> Particles:
-    return replace(particles, files=files)
-
-
 def _with_boxes(particles: Particles, found: list[str]) -> Particles:
     """Optics groups without a size get it from the header of the first stack of the group."""
     optics = list(particles.optics)
@@ -473,7 +397,7 @@ def _particle_columns(particles: Particles, extra: dict[str, np.ndarray]) -> dic
     dropped = () if particles.optics_columns else _MOVED_TO_OPTICS
     dropped += ORIGIN_PX if particles.poses is not None else ()
     columns = {tag: values for tag, values in particles.columns.items() if tag not in dropped}
-    columns[IMAGE] = _image_names(particles)
+    columns[IMAGE] = image_names.join(particles.files, particles.file, particles.index)
     columns[GROUP] = _kept(columns, GROUP, _group_numbers(particles)[particles.group])
     for tag, values in _own_numbers(particles):
         columns[tag] = _kept(columns, tag, values)
@@ -516,19 +440,6 @@ def _has_coefficients(value: bytes | str) -> bool:
     """``[0,0.5]`` has, ``[]`` and ``[0,0]`` have not."""
     text = value.decode() if isinstance(value, bytes) else str(value)
     return any(character in "123456789" for character in text)
-
-
-def _image_names(particles: Particles) -> np.ndarray:
-    names = [_written(file) for file in particles.files]
-    blanks = any(" " in name for name in names)
-    pairs = zip(particles.index.tolist(), particles.file.tolist(), strict=True)
-    texts = ["%06d@%s" % (index + 1, names[file]) for index, file in pairs]
-    return np.array(texts, dtype=object) if blanks else np.array([os.fsencode(text) for text in texts], dtype="S")
-
-
-def _written(file: Path) -> str:
-    here, absolute = Path.cwd(), Path(os.path.abspath(file))
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 
 def _group_numbers(particles: Particles) -> np.ndarray:

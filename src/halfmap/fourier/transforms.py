@@ -52,7 +52,7 @@ def _centred_rows(spectrum: np.ndarray, radius: int, length: int, axis: int) -> 
 
 
 def to_images(half: np.ndarray, box: int) -> np.ndarray:
-    """Images (b, box, box) float32 of half planes (b, 2K+1, K+1); frequencies beyond K are zero. Inverse of half_plane."""
+    """Images (b, box, box) float32 of half planes (b, 2K+1, K+1), zero beyond K: the inverse of half_plane."""
     radius = half.shape[-1] - 1
     phased = half * (_phases(radius, box // 2, box, True)[:, None] * _phases(radius, box // 2, box, False)).conj()
     spectrum = np.zeros((*half.shape[:-2], box, box // 2 + 1), np.complex64)

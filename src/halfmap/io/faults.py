@@ -18,7 +18,7 @@ def capped(lines: Sequence[str], where: str) -> list[str]:
 
 
 def by_row(where: str, rows: Sequence[int], what: Callable[[int], str]) -> list[str]:
-    """One fault a row. ``rows`` count from 0; the text counts from 1, as a person does. ``what(row)`` says what is wrong."""
+    """One fault a row: ``what(row)``. ``rows`` count from 0; the text counts from 1, as a person does."""
     lines = [f"{where}: row {row + 1}: {what(row)}" for row in rows[:LISTED]]
     rest = len(rows) - LISTED
     return [*lines, *([f"{where}: and {rest:,} more rows like these"] if rest > 0 else [])]

@@ -9,9 +9,10 @@ Not supported, because no cryo-EM program writes them: values over several lines
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def read(path: str | Path) -> dict[str, Block]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if not data.strip():
+    if not data or data.isspace():
         raise InputError(f"{path}: empty file; write it again")
     if b"\0" in data[:4096]:
         raise InputError(f"{path}: binary data, not a STAR file")
@@ -124,6 +125,7 @@ class _Parser:
         self._source, self._data = source, data
         self._position, self._line_number = 0, 0
         self._faults: list[str] = []
+        self._row_faults: list[str] = []  # capped already, table by table
         self._blocks: dict[str, Block] = {}
         self._block: Block | None = None
 
@@ -133,9 +135,9 @@ class _Parser:
             if values:
                 self._take(values)
         if not self._blocks and not self._faults:
-            self._fault("no data_ block; this is not a STAR file")
-        if self._faults:
-            raise InputError(faults.capped(self._faults, self._source))
+            self._faults.append(f"{self._source}: no data_ block; this is not a STAR file")
+        if self._faults or self._row_faults:
+            raise InputError(faults.capped(self._faults, self._source) + self._row_faults)
         return self._blocks
 
     def _next_line(self) -> list[bytes]:
@@ -143,11 +145,8 @@ class _Parser:
         self._line_number += 1
         return split(line)
 
-    def _fault(self, what: str) -> None:
-        self._faults.append(f"{self._source}: {what}")
-
     def _fault_here(self, what: str) -> None:
-        self._fault(f"line {self._line_number}: {what}")
+        self._faults.append(f"{self._source}: line {self._line_number}: {what}")
 
     def _take(self, values: list[bytes]) -> None:
         first = values[0]
@@ -211,17 +210,28 @@ class _Parser:
         return f"{tag} (column {len(tags) + 1})"
 
     def _body(self, columns: int) -> list[np.ndarray]:
-        body = _short_body if len(self._data) - self._position < _SHORT_FILE_BYTES else _long_body
-        arrays, lines, bad, self._position = body(self._data, self._position, columns)
-        listed = [
+        short = len(self._data) - self._position < _SHORT_FILE_BYTES
+        body = (_short_body if short else _long_body)(self._data, self._position, columns)
+        self._row_faults += [
             f"{self._source}: line {self._line_number + line + 1}: {count} values in a row of data_{self._block.name}, "
             f"expected {columns}; complete or remove the row"
-            for line, count in bad[: faults.LISTED]
+            for line, count in body.listed
         ]
-        rest = len(bad) - len(listed)
-        self._faults += listed + [f"{self._source}: and {rest:,} more rows like these"] * (rest > 0)
-        self._line_number += lines
-        return arrays
+        if body.bad > len(body.listed):
+            self._row_faults.append(f"{self._source}: and {body.bad - len(body.listed):,} more rows like these")
+        self._line_number += body.lines
+        self._position = body.end
+        return body.columns or [np.empty(0, dtype="S1")] * columns
+
+
+class _Body(NamedTuple):
+    """The rows of one loop."""
+
+    columns: list[np.ndarray]  # empty if there are bad rows
+    lines: int  # lines of text, blank ones included
+    listed: list[tuple[int, int]]  # (line from 0, number of values) of the first bad rows
+    bad: int
+    end: int  # position of what follows
 
 
 def split(line: bytes) -> list[bytes]:
@@ -238,8 +248,8 @@ def _line_at(data: bytes, position: int) -> tuple[bytes, int]:
     return data[position:end], end + 1
 
 
-def _short_body(data: bytes, position: int, columns: int) -> tuple[list[np.ndarray], int, list, int]:
-    """(arrays, lines, [(line, count) of bad rows], end): the definition that ``rows.measure`` and ``copy`` repeat."""
+def _short_body(data: bytes, position: int, columns: int) -> _Body:
+    """The rows of a loop, to the next block or the end: the definition that ``rows`` repeats for long files."""
     values: list[bytes] = []
     bad: list[tuple[int, int]] = []
     lines = 0
@@ -253,28 +263,20 @@ def _short_body(data: bytes, position: int, columns: int) -> tuple[list[np.ndarr
         elif row:
             bad.append((lines, len(row)))
         lines, position = lines + 1, following
-    return [_array(values[c::columns]) for c in range(columns)], lines, bad, position
+    arrays = [] if bad else [_array(values[c::columns]) for c in range(columns)]
+    return _Body(arrays, lines, bad[: faults.LISTED], len(bad), position)
 
 
-def _long_body(data: bytes, position: int, columns: int) -> tuple[list[np.ndarray], int, list, int]:
-    from halfmap.io import rows as compiled
+def _long_body(data: bytes, position: int, columns: int) -> _Body:
+    """The same as ``_short_body``, compiled and on all threads."""
+    from halfmap.io import rows
 
-    text = np.frombuffer(data, dtype=np.uint8)
-    widths = np.zeros(columns, dtype=np.int64)
-    bad_lines, bad_counts = np.zeros((2, len(data) // 2 + 1 if columns == 0 else 1_000_000), dtype=np.int64)
-    rows, lines, bad, end = compiled.measure(text, position, widths, bad_lines, bad_counts)
-    listed = list(zip(bad_lines[:bad].tolist(), bad_counts[:bad].tolist(), strict=True))
-    if bad:
-        return [np.empty(0, dtype="S1")] * columns, lines, listed, end
-    if widths.sum() * rows > _WASTE * len(data):
+    found = rows.survey(data, position, columns, faults.LISTED)
+    if found.bad:
+        return _Body([], found.lines, found.listed()[: faults.LISTED], found.bad, found.end)
+    if found.widths.sum() * found.rows > _WASTE * (found.end - position):
         return _short_body(data, position, columns)
-    widths = np.maximum(widths, 1)
-    sizes = widths * rows
-    offsets = np.cumsum(sizes) - sizes
-    out = np.empty(int(sizes.sum()), dtype=np.uint8)
-    compiled.copy(text, position, end, widths, offsets, out)
-    arrays = [out[o : o + s].view(f"S{w}") for o, s, w in zip(offsets, sizes, widths, strict=True)]
-    return arrays, lines, [], end
+    return _Body(rows.gather(data, found), found.lines, [], 0, found.end)
 
 
 def _array(values: list[bytes]) -> np.ndarray:
@@ -314,7 +316,9 @@ def _unquoted(column: np.ndarray) -> np.ndarray:
 
 def _numbers(column: np.ndarray, where: str) -> np.ndarray:
     if column.dtype.kind == "S" and len(column) > _SHORT_COLUMN:
-        values, unsure = _compiled_numbers(column)
+        from halfmap.io import rows
+
+        values, unsure = rows.numbers(_matrix(column))
     else:
         values, unsure = _plain_numbers(column)
     wrong = []
@@ -336,14 +340,6 @@ def _plain_numbers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return column.astype(np.float64), none
     except ValueError:
         return np.empty(len(column)), every
-
-
-def _compiled_numbers(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    from halfmap.io import rows as compiled
-
-    values, status = np.empty(len(column)), np.empty(len(column), dtype=np.uint8)
-    compiled.convert(_matrix(column), values, status)
-    return values, np.flatnonzero(status == compiled.UNSURE)
 
 
 def _number(value: bytes | str) -> float | None:
@@ -390,8 +386,9 @@ def _quoted(value: bytes | str | float) -> bytes:
     if isinstance(value, bytes):
         return value
     text = str(value)
-    if split(text.encode()) == [text.encode()] and not text.startswith(("_", "data_", "loop_")):
+    if split(text.encode()) == [text.encode()] and not text.startswith(("_", "data_", "loop_", "'", '"')):
         return text.encode()
-    if "\n" in text or '"' in text:
-        raise InputError(f"value {text!r} cannot be written to a STAR file: it holds a line break or a double quote")
-    return f'"{text}"'.encode()
+    quote = "'" if '"' in text else '"'
+    if "\n" in text or quote in text:
+        raise InputError(f"value {text!r} cannot be written to a STAR file: a line break, or both kinds of quotes")
+    return f"{quote}{text}{quote}".encode()

@@ -25,6 +25,8 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
         lambda: mrc.read(params.volume),
         lambda: mrc.read(static) if static else None,
     )
+    if mask is not None:
+        inputs.check_mask(static, mask, particles)
     outcome = loop.run(recipes.homogeneous(params), particles, reference, mask, rng, watch)
     return results.write(outcome, particles, params, folder, watch)
 

@@ -1,11 +1,18 @@
-"""Reads the input files of a job and reports the faults of all of them at once."""
+"""Reads the input files of a job and reports the faults of all of them at once; checks that they fit each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
+from halfmap.data.particles import Particles
 from halfmap.errors import InputError
+from halfmap.types import Map
+
+SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
+OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
 
 
 def read_all(*readers: Callable[[], Any]) -> list:
@@ -19,3 +26,21 @@ def read_all(*readers: Callable[[], Any]) -> list:
     if faults:
         raise InputError(faults)
     return results
+
+
+def check_mask(path: object, mask: Map, particles: Particles) -> None:
+    """Raise InputError unless the mask covers the particles' box and lies between 0 and 1.
+
+    Any number of voxels will do; a mask in a box of another size would sit in another place.
+    """
+    lengths = sorted({optics.box * optics.pixel_size_A for optics in particles.optics})
+    length = mask.box * mask.voxel_size_A
+    faults = []
+    if not any(abs(length - wanted) <= SAME_LENGTH * wanted for wanted in lengths):
+        asked = ", ".join(f"{wanted:.1f}" for wanted in lengths)
+        faults.append(f"{path}: the mask's box is {length:.1f} A wide, that of the particles {asked} A; crop or pad it")
+    low, high = float(np.min(mask.data)), float(np.max(mask.data))
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT or high <= 0:
+        faults.append(f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make a mask of this map first")
+    if faults:
+        raise InputError(faults)

@@ -77,7 +77,7 @@ def _slices(figure: Figure, folder: Path) -> None:
         slices = [np.take(data, centre, axis=axis) for axis in (2, 1, 0)]  # along x, y, z
         gap = np.full((data.shape[0], max(1, data.shape[0] // 50)), np.nan, np.float32)
         picture = np.hstack([slices[0], gap, slices[1], gap, slices[2]])
-        axes = figure.add_axes((0.01, 1 - (row + 1) / len(names), 0.98, 0.93 / len(names)))
+        axes = figure.add_axes((0.01, 1 - (row + 1) / len(names), 0.98, 0.91 / len(names)))
         axes.imshow(picture, cmap="gray", vmin=low, vmax=high, origin="lower")
         axes.set_title(f"{name}, {data.shape[0] * voxel_size_A:.0f} A wide: slices along x, y, z", fontsize=8)
         axes.set_axis_off()
@@ -97,12 +97,15 @@ def _directions(figure: Figure, folder: Path) -> None:
     from halfmap.validate import orientation
 
     counts = orientation.direction_histogram(relion.read_table(folder / "particles.star").poses.rotations).counts
-    axes = figure.add_axes((0.09, 0.14, 0.8, 0.82))
+    axes = figure.add_axes((0.09, 0.14, 0.78, 0.82))
     norm = LogNorm(vmin=1, vmax=max(2.0, float(counts.max())))
     # bins are even in azimuth and in the sine of the elevation, so the histogram is a plain picture
     seen = np.ma.masked_equal(counts, 0)
     picture = axes.imshow(seen, norm=norm, cmap="viridis", origin="lower", aspect="auto", extent=(-180, 180, -1, 1))
-    figure.colorbar(picture, cax=figure.add_axes((0.91, 0.14, 0.02, 0.82)), label="particles")
+    levels = [level * 10**power for power in range(9) for level in (1, 2, 5) if level * 10**power <= norm.vmax]
+    bar = figure.colorbar(picture, cax=figure.add_axes((0.89, 0.14, 0.02, 0.82)), ticks=levels, format="%d")
+    bar.minorticks_off()
+    bar.set_label("particles")
     ticks = np.array([-90, -50, -30, -15, 0, 15, 30, 50, 90])
     axes.set_yticks(np.sin(np.deg2rad(ticks)), ticks)
     axes.set_xticks(range(-180, 181, 60))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ from halfmap.jobs import inputs, results
 from halfmap.jobs.events import Watch
 from halfmap.jobs.homogeneous import read_particles
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import loop
-from halfmap.validate import fsc
+from halfmap.refine import loop, recipes
 
 
 def run(params: Reconstruct, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -22,8 +20,7 @@ def run(params: Reconstruct, folder: Path, rng: np.random.Generator, watch: Watc
         lambda: read_particles(params, watch),
         lambda: mrc.read(params.mask) if params.mask else None,
     )
-    outcome = loop.reconstruct_only(params, particles, watch)
     if mask is not None:
-        curves = fsc.report(outcome.half1, outcome.half2, rng, mask.data)
-        outcome = replace(outcome, curves=curves, mask_refine=mask)
+        inputs.check_mask(params.mask, mask, particles)
+    outcome = loop.run(recipes.reconstruction(params), particles, None, mask, rng, watch)
     return results.write(outcome, particles, params, folder, watch)

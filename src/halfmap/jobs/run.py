@@ -59,10 +59,10 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
     """The job proper; returns the summary it wrote."""
     with painter.Painter(folder) as plots:
         runner = entry.load()
-        import numpy as np  # not needed by --help or by a job refused for its settings
+        import numpy as np  # not needed by a job that is refused for its settings
 
         if params.threads:
-            device.set_threads(params.threads)
+            _use_threads(params.threads)
         found = runner(params, folder, np.random.default_rng(params.seed), watch)
         trouble = plots.draw()
     if trouble:
@@ -76,12 +76,20 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
         "warnings": list(dict.fromkeys([*found.get("warnings", ()), *watch.warnings])),
     }
     record.write_json(folder / "summary.json", summary)
-    watch.tell("finished", folder=str(folder), seconds=summary["seconds_total"])
 
     from halfmap.jobs import report  # needs the template engine, which a failed job does not
 
     report.write(folder)
+    watch.tell("finished", folder=str(folder), seconds=summary["seconds_total"])
     return events.plain(summary)
+
+
+def _use_threads(n: int) -> None:
+    """Hold kernels, transforms and matrix products (BLAS) to ``n`` threads."""
+    import threadpoolctl
+
+    device.set_threads(n)
+    threadpoolctl.threadpool_limits(n, "blas")
 
 
 def _failed(entry: catalog.Entry, folder: Path, watch: events.Watch, fault: BaseException) -> tuple[int, dict]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,20 @@ BOX, PIXEL_SIZE_A = 64, 3.0  # of the protein-like object unless told otherwise:
 MM = 1e7  # Angstrom
 
 
+@dataclass(frozen=True)
+class Watched(simulate.Simulation):
+    """A simulation that tells of its progress and can be stopped while it makes images."""
+
+    watch: Watch
+
+    def images(self) -> Iterator[np.ndarray]:
+        done, total = 0, len(self.particles)
+        for batch in super().images():
+            done += len(batch)
+            self.watch("progress", stage="simulate", done=done, total=total)
+            yield batch
+
+
 def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Simulate and write; returns the summary of the result files."""
     map, moving = inputs.read_all(
@@ -26,9 +42,7 @@ def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) 
     )
     simulation = simulate.simulation(map, params.n, rng, settings(params, moving))
     mrc.write(folder / "map.mrc", map)
-    watch("progress", stage="simulate", done=0, total=params.n)
-    simulate.write(folder, simulation, mode=12 if params.float16 else 2)
-    watch("progress", stage="simulate", done=params.n, total=params.n)
+    simulate.write(folder, Watched(**vars(simulation), watch=watch), mode=12 if params.float16 else 2)
     return {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
 
 

@@ -58,7 +58,7 @@ class ParticleJob(Job):
     )
     images_root: Path | None = setting(
         None,
-        help="Folder the image names of the table start from; none = the working folder, else the table's own folder.",
+        help="Folder the image names of the table start from; none = the working folder, the table's, or one above.",
         known_as="a RELION project folder",
     )
     box_size: int | None = setting(
@@ -74,7 +74,7 @@ class ParticleJob(Job):
     )
     particle_diameter_A: float | None = setting(
         None,
-        help="Diameter of the circle that masks the images.",
+        help="Diameter of the circle that masks the images; none = from the starting map, without one 85 % of the box.",
         unit="A",
         known_as="RELION --particle_diameter",
         gt=0,

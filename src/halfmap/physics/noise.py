@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_CHANGE = 1e-6  # smallest variance, relative to the largest shell: a shell without noise must not rule the fit
+LEAST_POWER = 1e-6  # smallest variance, relative to the largest shell: a shell without noise must not rule the fit
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ def from_power(power: np.ndarray, grey: float = 1.0) -> GroupModel:
 def _sane(power: np.ndarray) -> np.ndarray:
     power = np.asarray(power, float).copy()
     power[0] = power[1]
-    return np.maximum(power, MOST_CHANGE * power.max())
+    return np.maximum(power, LEAST_POWER * power.max())

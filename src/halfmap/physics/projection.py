@@ -51,7 +51,7 @@ class Projector:
 
     def slices(self, rotations: np.ndarray, radius: int | None = None) -> np.ndarray:
         """Half planes (n, 2K+1, K+1) complex64 seen along ``rotations`` (n, 3, 3); K <= self.radius."""
-        return project(self.half, rotations, radius or self.radius, self.padding)
+        return project(self.half, rotations, self.radius if radius is None else radius, self.padding)
 
     def adjoint(self, planes: np.ndarray, rotations: np.ndarray) -> np.ndarray:
         """Half space (as ``self.half``) with half planes (n, 2K+1, K+1) laid in, mates included: <Ax, y> = <x, A'y>."""

@@ -18,9 +18,6 @@ from halfmap.refine.schedules import Plan
 from halfmap.refine.state import State
 from halfmap.types import Candidates, Images
 
-PILOT_ROUNDS = 10  # steps of a candidate at the low band, from up to a grid step away
-FINAL_ROUNDS = 6  # steps at the full band; settled poses need one or two
-
 
 @dataclass(frozen=True)
 class Posed:
@@ -30,13 +27,14 @@ class Posed:
     candidates: Candidates
     weights: np.ndarray
     information: np.ndarray
-    slope: np.ndarray
+    cross: np.ndarray
+    power: np.ndarray
 
     @classmethod
     def joined(cls, parts: list[Posed]) -> Posed:
         c = [p.candidates for p in parts]
         whole = Candidates(*(np.concatenate([getattr(x, f) for x in c]) for f in Candidates.__dataclass_fields__))
-        rest = (np.concatenate([getattr(p, f) for p in parts]) for f in ("weights", "information", "slope"))
+        rest = (np.concatenate([getattr(p, f) for p in parts]) for f in ("weights", "information", "cross", "power"))
         return cls(np.concatenate([p.rows for p in parts]), whole, *rest)
 
 
@@ -90,9 +88,10 @@ def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) ->
         known = _searched(matcher, images, known, plan.searched[images.rows])
     then = clock.add("search", then)
     for radius, rounds in plan.stages:
-        known, weights, information, slope = _climbed(matcher, images, known, radius, rounds)
+        posed = _climbed(matcher, images, known, radius, rounds)
+        known = posed.candidates
     clock.add("poses", then)
-    return Posed(images.rows, known, weights, information, slope)
+    return posed
 
 
 def _searched(matcher: Matcher, images: Images, known: Candidates, wanted: np.ndarray) -> Candidates:
@@ -113,8 +112,8 @@ def _only(images: Images, rows: np.ndarray) -> Images:
                   images.box, images.pixel_size_A, images.stretch, images.kept)
 
 
-def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, rounds: int):
-    """Every candidate refined at ``radius``; ranked. (candidates, probabilities, information, slope)."""
+def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, rounds: int) -> Posed:
+    """Every candidate refined at ``radius``, ranked; information, cross and power are those of the best."""
     image, place = np.nonzero(np.isfinite(known.log_likelihood))
     order = by_direction(known.rotations[image, place])
     image, place = image[order], place[order]
@@ -129,8 +128,7 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
     index = np.zeros(likelihood.shape, int)
     index[image, place] = np.arange(len(image))
     first = index[np.arange(len(ranks)), ranks[:, 0]]
-    slope = fit.cross[first] / np.maximum(fit.power[first], 1e-30)
-    return best, probability, fit.information[first], slope
+    return Posed(images.rows, best, probability, fit.information[first], fit.cross[first], fit.power[first])
 
 
 def _stock(projector: Projector, images: Images, posed: Posed) -> np.ndarray:

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfmap.align import posterior
 from halfmap.fourier import transforms
 from halfmap.refine.batches import Frame
 from halfmap.refine.state import State
 
-HEADROOM = 1.1  # alignment band beyond the shell where the FSC crosses its threshold
-MARGIN_SHELLS = 4  # reconstructed beyond 1.3 x the alignment band, so that the FSC can grow
+HEADROOM = 1.1  # alignment band over the shell where the FSC crosses its threshold
+REACH = (1.3, 4)  # reconstructed to 1.3 x the alignment band + 4 shells, so that the FSC can grow
+LEAST_BAND = 4  # shells; with fewer there is no shape to align
+JUMP = 1.2  # a band that grows by more is approached in two stages
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
+DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
+SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
+GAIN = 1.005  # growth of the area under the FSC that counts as progress
 
 
 @dataclass(frozen=True)
@@ -26,54 +30,81 @@ class Plan:
     stages: tuple[tuple[int, int], ...]  # (radius, rounds) of pose refinement, in this order
     searched: np.ndarray  # (n,) bool: particles searched globally
     search_radius: int
+    offset_A: float  # shifts tried about the known one
     final: bool  # nothing follows
 
 
+def _plan(frame: Frame, band: int, stages, searched: np.ndarray, radius: int, offset_A: float, final: bool) -> Plan:
+    whole = frame.box // 2
+    reach = whole if final else min(whole, int(REACH[0] * band) + REACH[1])
+    box = min(frame.box, transforms.good_box(2 * reach + 2))
+    return Plan(band, reach, box, stages, searched, radius, offset_A, final)
+
+
 @dataclass(frozen=True)
-class Schedule:
-    """Global search at the start, frequency marching by the FSC, until neither resolution nor poses improve."""
+class Marching:
+    """Global search at the start, frequency marching by the FSC, until neither resolution nor poses improve.
+
+    Particles whose candidates disagree, or whose data do not lie along their projection, are searched again while the
+    map still grows, about the shift they have.
+    """
 
     initial_lowpass_A: float
     max_align_A: float | None
     extra_final_passes: int
     max_iterations: int
-    research_A: float = 18.0  # band of the second search of undecided particles
+    research_A: float = 18.0  # band of the second search
+    last_research: int = 3  # iterations after which it is done
 
-    def first(self, frame: Frame, n: int) -> Plan:
+    def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
+        """Everything is searched, at the resolution of the starting map."""
         band = self._allowed(frame.shell(self.initial_lowpass_A), frame)
-        everyone = np.ones(n, bool)
-        return self._plan(frame, band, ((band, 10),), everyone, band, False)
+        return _plan(frame, band, ((band, 10),), np.ones(n, bool), band, offset_A, False)
 
     def next(self, state: State, frame: Frame) -> Plan:
-        band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), 4), frame)
+        """The plan after ``state``."""
+        band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
         stages = ((band, 4),)
-        if band > 1.2 * state.band:
-            middle = round((state.band * band) ** 0.5)
-            stages = ((middle, 4), (band, 5))
+        if band > JUMP * state.band:
+            stages = ((round((state.band * band) ** 0.5), 4), (band, 5))
         radius = min(band, frame.shell(self.research_A))
-        searched = self._doubtful(state) & (state.iteration <= 3) & (radius > frame.shell(self.initial_lowpass_A))
-        return self._plan(frame, band, stages, searched, radius, self.converged(state))
+        finer = radius > frame.shell(self.initial_lowpass_A) and state.iteration <= self.last_research
+        searched = doubtful(state) & finer
+        return _plan(frame, band, stages, searched, radius, frame.resolution_A(radius) / 2, self._settled(state))
+
+    def done(self, state: State, frame: Frame) -> bool:
+        """Whether ``state`` is already what a last iteration would make: settled, and reconstructed to Nyquist."""
+        return state.reach == frame.box // 2 and self._settled(state)
 
     def _allowed(self, band: int, frame: Frame) -> int:
         limit = frame.shell(self.max_align_A) if self.max_align_A else frame.box // 2
-        return int(min(band, limit, frame.box // 2))
+        return int(min(band, limit))
 
-    def _plan(self, frame, band, stages, searched, radius, final) -> Plan:
-        reach = frame.box // 2 if final else min(frame.box // 2, int(1.3 * band) + MARGIN_SHELLS)
-        box = min(frame.box, transforms.good_box(2 * reach + 2))
-        return Plan(band, reach, box, stages, searched, radius, final)
-
-    @staticmethod
-    def _doubtful(state: State) -> np.ndarray:
-        """Particles whose candidates disagree, or whose data are not along their projection."""
-        return (state.weights[:, 0] < DECIDED) | (state.slope < 0.5)
-
-    def converged(self, state: State) -> bool:
-        """Whether the next iteration is the last: the area under the FSC no longer grows."""
-        if state.iteration >= self.max_iterations - 1:
+    def _settled(self, state: State) -> bool:
+        if state.iteration >= self.max_iterations:
             return True
         areas = [row["fsc_area"] for row in state.history]
         calm = 0
-        for i in range(3, len(areas)):
-            calm = calm + 1 if areas[i] < max(areas[:i]) * 1.005 else 0
+        for i in range(1, len(areas)):
+            calm = calm + 1 if areas[i] < GAIN * max(areas[:i]) else 0
         return calm > self.extra_final_passes
+
+
+@dataclass(frozen=True)
+class OnePass:
+    """No search, no refinement: every image is laid in where it is said to be."""
+
+    def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
+        """The only plan."""
+        return _plan(frame, frame.box // 2, ((1, 0),), np.zeros(n, bool), 1, offset_A, True)
+
+
+def doubtful(state: State) -> np.ndarray:
+    """(n,) particles that may be posed wrongly: candidates disagree, or the slope of data on model is too low.
+
+    Noise alone gives the slope, cross / power, a standard deviation of 1 / sqrt(2 power).
+    """
+    slope = state.cross / np.maximum(state.power, 1e-30)
+    usual = np.median(slope[state.power > 0]) if (state.power > 0).any() else 1.0
+    sd = np.sqrt(1 / (2 * np.maximum(state.power, 1e-30)) + SPREAD**2)
+    return (state.weights[:, 0] < DECIDED) | (slope < usual - DOUBT * sd)

@@ -21,7 +21,8 @@ class State:
     candidates: Candidates  # (n, c) of every particle, best first
     weights: np.ndarray  # (n, c) float64: posterior probability of each candidate
     information: np.ndarray  # (n, 5, 5) Fisher information of the best pose (rad, A)
-    slope: np.ndarray  # (n,) data along the model over its power: 1 where the particle is what the map says
+    cross: np.ndarray  # (n,) data along the model, sum Re(conj(m) x), whitened
+    power: np.ndarray  # (n,) sum |m|^2: cross = power where the particle is what the map says
     models: tuple[GroupModel, ...]  # one per optics group
     curves: dict[str, Curve]  # FSC curves of this iteration
     shell: float  # where the curve in force crosses the threshold
@@ -30,6 +31,7 @@ class State:
     history: tuple[dict, ...] = ()
 
     def reference(self, half: int) -> Map:
+        """The reference of half 0 or 1."""
         return Map(self.references[0, half], self.reference_voxel_A)
 
     @property

@@ -55,7 +55,7 @@ def divide(numerator, weight, ridge: np.ndarray, floor: np.ndarray, padding: int
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _symmetrised(numerator, weight, group, radius, out_n, out_w):
+def _symmetrised(numerator, weight, group, radius, out_n, out_w):  # noqa: C901 - a kernel is one function
     r = weight.shape[2] - 1
     for jz in nb.prange(2 * r + 1):
         z0 = jz - r
@@ -102,7 +102,7 @@ def _symmetrised(numerator, weight, group, radius, out_n, out_w):
 def symmetrised(numerator, weight, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(sum over g of numerator(R_g k), the same of weight); trilinear, inside the sphere of radius R - 1 grid steps.
 
-    The plane x = 0 must be Hermitian. Operators that map the grid onto itself (D2, C4, T, ...) are exact.
+    The plane x = 0 must be Hermitian. Operators that map the grid onto itself (C2, C4, D2, O, ...) are exact.
     """
     out_n, out_w = np.zeros_like(numerator), np.zeros_like(weight)
     radius = weight.shape[-1] - 2

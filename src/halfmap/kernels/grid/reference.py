@@ -14,8 +14,11 @@ def _radius(half: np.ndarray, padding: int) -> np.ndarray:
 
 
 def shell_means(weight, shells, padding):
-    """Mean of ``weight`` over every shell 0..shells-1 of the unpadded box (round(|k| / padding)); empty shells 0."""
-    index = np.rint(_radius(weight, padding)).astype(int)
+    """Mean of ``weight`` over every shell 0..shells-1 of the unpadded box; empty shells 0.
+
+    The shell is |k| / padding rounded to the nearest integer, halves up.
+    """
+    index = np.floor(_radius(weight, padding) + 0.5).astype(int)
     return np.array([weight[index == s].mean(dtype=float) if (index == s).any() else 0 for s in range(shells)])
 
 

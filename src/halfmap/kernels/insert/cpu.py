@@ -36,7 +36,7 @@ def _clip(first, last, start, slope, low, high):
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _insert(numerator, weight, images, ctf, matrices, phases, radius, padding, edges):
+def _insert(numerator, weight, images, ctf, matrices, phases, radius, padding, edges):  # noqa: C901 - one function
     r = numerator.shape[2] - 1
     cut = images.shape[2] - 1 - radius
     for slab in nb.prange(len(edges) - 1):

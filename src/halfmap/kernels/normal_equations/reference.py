@@ -2,9 +2,9 @@
 
 With d = x e^{-2 pi i k.s} (the image moved to the centre), A the slice, c the whitened CTF and m = c A:
 
-    cross = sum Re(conj(m) d),  power = sum |m|^2           log likelihood = 2 cross - power (relative to no particle)
-    J = dm / d(w, s)                                          rotation vector w in the image frame (A <- exp[w]x A), rad;
-                                                              shift s as a fraction of the box length
+    cross = sum Re(conj(m) d),  power = sum |m|^2         log likelihood = 2 cross - power (relative to no particle)
+    J = dm / d(w, s)                                        rotation vector w in the image frame (A <- exp[w]x A), rad;
+                                                            shift s as a fraction of the box length
     curvature = sum Re(J^H J) (5, 5),  gradient = sum Re(J^H (d - m)) (5,)
 
 The Fisher information is 2 curvature; the Gauss-Newton step is curvature^-1 gradient.

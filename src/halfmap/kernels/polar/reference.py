@@ -34,5 +34,28 @@ def sample_images(planes, radius, angles, padding):
     x, y = padding * kx, padding * ky
     jx, jy = np.floor(x).astype(int), np.floor(y).astype(int)
     tx, ty = x - jx, y - jy
-    at = lambda dy, dx: full[:, jy + dy + q, jx + dx + q]  # noqa: E731
-    return (at(0, 0) * (1 - tx) + at(0, 1) * tx) * (1 - ty) + (at(1, 0) * (1 - tx) + at(1, 1) * tx) * ty
+    low = full[:, jy + q, jx + q] * (1 - tx) + full[:, jy + q, jx + 1 + q] * tx
+    high = full[:, jy + 1 + q, jx + q] * (1 - tx) + full[:, jy + 1 + q, jx + 1 + q] * tx
+    return low * (1 - ty) + high * ty
+
+
+def best_over_shifts(correlation, penalty):
+    """(best, which), both (v, n), of one image's correlation (n, shifts, v): highest over shifts, less the penalty."""
+    return correlation.max(1).T - penalty[:, None], correlation.argmax(1).T
+
+
+def pick(best, matrices, group, least_trace, count):
+    """Up to ``count`` (direction, angle) pairs, best first: peaks along the angle that are mutually distinct poses.
+
+    Distinct: tr(A^T B R_g) <= ``least_trace`` for every operator R_g of the group.
+    """
+    peaks = (best >= np.roll(best, 1, axis=1)) & (best > np.roll(best, -1, axis=1))
+    places, poses = [], []
+    for v, j in sorted(zip(*np.nonzero(peaks), strict=True), key=lambda at: -best[at]):
+        psi = 2 * np.pi * j / best.shape[1]
+        turn = np.array([[np.cos(psi), np.sin(psi), 0], [-np.sin(psi), np.cos(psi), 0], [0, 0, 1]])
+        pose = turn @ matrices[v]
+        if all(np.trace(p.T @ pose @ op) <= least_trace for p in poses for op in group) and len(places) < count:
+            places.append((int(v), int(j)))
+            poses.append(pose)
+    return places

@@ -1,0 +1,46 @@
+"""What a refinement is made of: one frozen choice of parts, which can be printed and compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from halfmap.refine.batches import Frame
+from halfmap.refine.masking import StaticMask
+from halfmap.types import Map
+
+LEAST_OFFSET_A = 15.0  # search radius for shifts of small particles; picking is off by as much whatever their size
+
+
+class MaskPart(Protocol):
+    """Makes the mask of the reference: see ``masking``."""
+
+    def of(self, mean: Map, resolution_A: float, frame: Frame) -> Map: ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Parts of a refinement."""
+
+    group: np.ndarray  # (g, 3, 3) point group
+    start: object  # start.FromMap | start.FromPoses
+    schedule: object  # schedules.Marching | schedules.OnePass
+    mask: MaskPart
+    prior: object  # maximisation.FscPrior
+    candidates: int
+    offset_range_A: float | None
+    diameter_A: float | None
+    box_size: int | None
+    minibatch_size: int | None
+    force_resplit: bool
+    judges: bool = False  # the mask is the user's own: it also judges the resolution
+
+    def with_mask(self, mask: Map | None) -> Recipe:
+        """The same with the user's own mask, where there is one."""
+        return self if mask is None else replace(self, mask=StaticMask(mask), judges=True)
+
+    def offset_range(self, frame: Frame) -> float:
+        """Search radius for shifts, A."""
+        return self.offset_range_A or max(LEAST_OFFSET_A, 0.1 * frame.diameter_A)

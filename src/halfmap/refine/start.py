@@ -1,0 +1,122 @@
+"""Where a refinement begins: from a map and no poses, or from the poses of the particle table. Parts of a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from halfmap import errors
+from halfmap.align import newton, polar
+from halfmap.maps import filters, resample
+from halfmap.physics import noise
+from halfmap.physics.projection import Projector
+from halfmap.refine.masking import SphereMask
+from halfmap.refine.schedules import Plan
+from halfmap.refine.setup import Run
+from halfmap.refine.state import State
+from halfmap.types import Candidates, Map
+
+SPARE_CANDIDATES = 2  # places for known poses beside those of a new search
+PILOT_IMAGES = 500  # images per optics group for the first noise spectrum and the grey scale
+FAINT = 1e-3  # grey scale so small that poses are ranked by correlation alone
+
+
+@dataclass(frozen=True)
+class FromMap:
+    """A starting map, low-passed, on the grey scale of the images; nothing known of the poses."""
+
+    lowpass_A: float
+    fit_grey: bool
+
+    def begin(self, job: Run, reference: Map) -> tuple[State, Plan]:
+        frame, n = job.frame, len(job.half)
+        plan = job.recipe.schedule.first(frame, n, job.recipe.offset_range(frame))
+        start = resample.to_grid(reference, frame.box, frame.voxel_size_A)
+        start = resample.fourier_crop(filters.lowpass(start, self.lowpass_A), plan.box)
+        start = Map(start.data * SphereMask().of(start, np.inf, frame).data, start.voxel_size_A)
+        width = job.recipe.candidates + SPARE_CANDIDATES
+        nowhere = Candidates(np.broadcast_to(np.eye(3), (n, width, 3, 3)).copy(), np.zeros((n, width, 2)),
+                             np.full((n, width), -np.inf))
+        models = first_models(job)
+        if self.fit_grey:
+            models = with_grey_scale(job, start, models, plan)
+        return _state(start, nowhere, models, frame.length_A / self.lowpass_A, plan), plan
+
+
+@dataclass(frozen=True)
+class FromPoses:
+    """The poses of the particle table, and no map."""
+
+    def begin(self, job: Run, reference: Map | None) -> tuple[State, Plan]:
+        particles, n = job.source.particles, len(job.half)
+        if particles.poses is None:
+            raise errors.InputError("particles: no poses (rot, tilt and psi angles) in the table; refine them first")
+        plan = job.recipe.schedule.first(job.frame, n, 0.0)
+        empty = Map(np.zeros((plan.box,) * 3, np.float32), job.frame.length_A / plan.box)
+        known = Candidates(particles.poses.rotations[:, None], particles.poses.shifts_A[:, None], np.zeros((n, 1)))
+        return _state(empty, known, first_models(job), 1.0, plan), plan
+
+
+def _state(start: Map, candidates: Candidates, models, shell: float, plan: Plan) -> State:
+    n, width = candidates.log_likelihood.shape
+    return State(
+        iteration=0, references=np.stack([start.data] * 2)[None], reference_voxel_A=start.voxel_size_A,
+        candidates=candidates, weights=np.zeros((n, width)), information=np.zeros((n, 5, 5)), cross=np.zeros(n),
+        power=np.zeros(n), models=models, curves={}, shell=shell, band=plan.band, reach=plan.reach,
+    )
+
+
+def sample_rows(job: Run) -> np.ndarray:
+    """At most PILOT_IMAGES particles of every optics group, spread over the table."""
+    group = job.source.particles.group
+    parts = [np.flatnonzero(group == g) for g in np.unique(group)]
+    return np.concatenate([p[np.linspace(0, len(p) - 1, min(len(p), PILOT_IMAGES)).astype(int)] for p in parts])
+
+
+def first_models(job: Run) -> tuple[noise.GroupModel, ...]:
+    """Noise spectra from the power of the images themselves: nearly all of it is noise."""
+    groups = len(job.source.particles.optics)
+    power, count = [np.zeros(1)] * groups, [0] * groups
+    for g, total, n in job.source.powers(sample_rows(job), job.batch):
+        power[g], count[g] = power[g] + total, count[g] + n
+    if not any(count):
+        raise errors.InputError("particles: not one usable image among the first of every optics group")
+    mean = [p / c for p, c in zip(power, count, strict=True) if c][0]
+    return tuple(noise.from_power(p / c if c else mean) for p, c in zip(power, count, strict=True))
+
+
+def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.GroupModel, ...]:
+    """The models with the scale of every optics group, by regression of sample images on their best projections.
+
+    The best pose depends on the scale: the first round ranks poses by correlation alone, the second uses the scale
+    that the first found.
+    """
+    frame = job.frame
+    projector = Projector.of(start, plan.band, frame.box)
+    grid = polar.grid(plan.band, frame.length_A, frame.diameter_A, plan.offset_A, job.recipe.group)
+    search = polar.PolarSearch.of(projector, grid, plan.band)
+    faint = tuple(replace(m, grey=FAINT) for m in models)
+    rough = _regressed(job, projector, search, faint)
+    if rough is None:
+        job.warn("the images do not correlate positively with the starting map: is the protein white in both?")
+        return models
+    return _regressed(job, projector, search, rough) or rough
+
+
+def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models):
+    """The models with their grey scales multiplied by the slope of images on projections; None if it is negative."""
+    cross, power = np.zeros(len(models)), np.zeros(len(models))
+    nowhere = np.zeros((len(job.half), 2))
+    for images in job.source.batches(sample_rows(job), job.batch, search.radius, models, nowhere):
+        found = search.candidates(images, nowhere[images.rows], 1)
+        fit = newton.refine(projector, images, np.arange(len(images)), found.rotations[:, 0], found.shifts_A[:, 0],
+                            search.radius, 0)
+        group = job.source.particles.group[images.rows[0]]
+        cross[group] += fit.cross.sum()
+        power[group] += fit.power.sum()
+    overall = cross.sum() / max(power.sum(), 1e-30)
+    if overall <= 0:
+        return None
+    slopes = np.where((power > 0) & (cross > 0), cross / np.maximum(power, 1e-30), overall)
+    return tuple(replace(m, grey=m.grey * s) for m, s in zip(models, slopes.tolist(), strict=True))

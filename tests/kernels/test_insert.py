@@ -1,0 +1,98 @@
+"""Back-projection: its laws, and the numba body against the definition."""
+
+import numpy as np
+import pytest
+
+from halfmap import device
+from halfmap.kernels.insert import insert, reference
+from halfmap.kernels.insert.cpu import hermitian_plane
+from halfmap.kernels.project.reference import in_band
+from tests.kernels import made
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+@pytest.fixture
+def threads():
+    before = device.threads()
+    yield device.set_threads
+    device.set_threads(before)
+
+
+def batch(image_radius, rng):
+    """Images, CTFs, poses and phases."""
+    poses = made.poses(6, rng)
+    images = made.complex_normal((len(poses), 2 * image_radius + 1, image_radius + 1), rng)
+    ctf = rng.uniform(-1, 1, images.shape).astype(np.float32)
+    return images, ctf, poses, rng.uniform(-0.2, 0.2, (len(poses), 2))
+
+
+def empty(r):
+    shape = (2 * r + 1, 2 * r + 1, r + 1)
+    return np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
+
+
+def inserted(r, *arguments):
+    sums = empty(r)
+    insert(*sums, *arguments)
+    return sums
+
+
+def test_any_number_of_threads_gives_the_same_bits(rng, threads):
+    arguments = (*batch(8, rng), 8, 2)
+    threads(1)
+    expected = inserted(17, *arguments)
+    for n in (2, 3, 7, 50):  # 50 slabs of 35 planes: some are empty
+        threads(n)
+        found = inserted(17, *arguments)
+        np.testing.assert_array_equal(found[0], expected[0])
+        np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_any_size_of_batch_gives_the_same_bits(rng):
+    images, ctf, poses, phases = batch(8, rng)
+    expected = inserted(17, images, ctf, poses, phases, 8, 2)
+    found = empty(17)
+    for rows in (slice(0, 1), slice(1, 6), slice(6, None)):
+        insert(*found, images[rows], ctf[rows], poses[rows], phases[rows], 8, 2)
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_every_pixel_and_its_mate_are_spread_with_weight_one(rng):
+    images, ctf, poses, phases = batch(8, rng)
+    _, weight = hermitian_plane(*inserted(17, images, np.ones_like(ctf), poses, phases, 8, 2))
+    whole = 2 * weight[..., 1:].sum(dtype=float) + weight[..., 0].sum(dtype=float)
+    # 2 per pixel; float32 sums of thousands of fractions
+    assert whole == pytest.approx(2 * len(poses) * in_band(8, 8).sum(), rel=1e-5)
+
+
+def test_the_completed_plane_is_hermitian(rng):
+    numerator, weight = hermitian_plane(*inserted(9, *batch(8, rng), 8, 1))
+    np.testing.assert_array_equal(numerator[..., 0], numerator[::-1, ::-1, 0].conj())
+    np.testing.assert_array_equal(weight[..., 0], weight[::-1, ::-1, 0])
+
+
+@pytest.mark.parametrize("radius", [1, 5, 8])
+@pytest.mark.parametrize("padding", [1, 2])
+@pytest.mark.parametrize("beyond", [0, 3])  # images may hold more shells than are used
+def test_body_agrees_with_the_definition(radius, padding, beyond, rng):
+    arguments = (*batch(radius + beyond, rng), radius, padding)
+    r = padding * radius + 1
+    expected = np.zeros_like(empty(r)[0], np.complex128), np.zeros_like(empty(r)[1], float)
+    reference.insert(*expected, *arguments)
+    numerator, weight = hermitian_plane(*inserted(r, *arguments))
+    # float32 sums of up to 12 images x 8 corners of order 1; near the origin of padded spaces up to 30
+    np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
+    np.testing.assert_allclose(weight, expected[1], atol=2e-5)
+
+
+def test_completing_the_plane_leaves_the_sums_alone(rng):
+    sums = inserted(9, *batch(8, rng), 8, 1)
+    before = [part.copy() for part in sums]
+    hermitian_plane(*sums)
+    for part, old in zip(sums, before, strict=True):
+        np.testing.assert_array_equal(part, old)

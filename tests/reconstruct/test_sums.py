@@ -1,0 +1,145 @@
+"""Back-projection sums: additive, symmetric, joined."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from halfmap.fourier import transforms
+from halfmap.geometry import rotations, symmetry
+from halfmap.kernels.project.reference import in_band
+from halfmap.reconstruct import solve, sums
+from halfmap.types import Sums
+from tests.reconstruct import made
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(15)
+
+
+def close(a: Sums, b: Sums):
+    """Equal up to float32 sums in another order."""
+    np.testing.assert_allclose(a.numerator, b.numerator, atol=2e-6 * abs(b.numerator).max())
+    np.testing.assert_allclose(a.weight, b.weight, atol=2e-6 * b.weight.max())
+
+
+@pytest.mark.parametrize("name", ["C1", "D2", "C3"])
+def test_sums_of_two_batches_add_up_to_the_sums_of_all(name, rng):
+    group = symmetry.group(name)
+    matrices, shifts = made.views(30, rng)
+    images = made.images(made.object_(), matrices, shifts)
+    whole = made.summed(images, matrices, shifts, group)
+    parts = []
+    for rows in (np.arange(0, 30, 2), np.arange(1, 30, 2)):
+        accumulator = sums.Accumulator(made.RADIUS, made.BOX, made.VOXEL_A)
+        accumulator.add(images, rows, matrices[rows], shifts[rows])
+        parts.append(accumulator.sums(group))
+    close(parts[0] + parts[1], whole)
+    assert (parts[0] + parts[1]).images == whole.images == 30
+
+
+def test_adding_twice_to_one_accumulator_is_adding_all(rng):
+    matrices, shifts = made.views(10, rng)
+    images = made.images(made.object_(), matrices, shifts)
+    accumulator = sums.Accumulator(made.RADIUS, made.BOX, made.VOXEL_A)
+    for rows in (np.arange(7), np.arange(7, 10)):
+        accumulator.add(images, rows, matrices[rows], shifts[rows])
+    whole = made.summed(images, matrices, shifts)
+    np.testing.assert_array_equal(accumulator.sums(made.ALONE).numerator, whole.numerator)  # the same order
+    np.testing.assert_array_equal(accumulator.sums(made.ALONE).weight, whole.weight)
+
+
+def test_sums_of_nothing_are_zero_and_change_nothing(rng):
+    matrices, shifts = made.views(3, rng)
+    some = made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts)
+    nothing = sums.empty(made.RADIUS, made.BOX, made.VOXEL_A)
+    assert not nothing.numerator.any() and not nothing.weight.any()
+    np.testing.assert_array_equal((some + nothing).numerator, some.numerator)
+
+
+def test_the_weight_is_the_square_of_the_ctf(rng):
+    matrices, shifts = made.views(4, rng)
+    images = made.images(made.object_(), matrices, shifts)
+    plain = made.summed(images, matrices, shifts)
+    half = made.summed(replace(images, ctf=0.5 * images.ctf), matrices, shifts)
+    np.testing.assert_allclose(half.weight, 0.25 * plain.weight, rtol=1e-6)
+    np.testing.assert_allclose(half.numerator, 0.5 * plain.numerator, rtol=1e-6)
+    whole = 2 * plain.weight[..., 1:].sum(dtype=float) + plain.weight[..., 0].sum(dtype=float)
+    assert whole == pytest.approx(4 * 2 * in_band(made.RADIUS, made.RADIUS).sum(), rel=1e-5)
+
+
+def test_adding_the_unmasked_images_moves_them_to_the_centre(rng):
+    matrices, shifts = made.views(3, rng)
+    moved = made.images(made.object_(), matrices, shifts)
+    centred = made.images(made.object_(), matrices, np.zeros_like(shifts))
+    masked = replace(moved, masked=np.zeros_like(moved.masked))
+    close(made.summed(masked, matrices, shifts), made.summed(centred, matrices, np.zeros_like(shifts)))
+
+
+def test_images_of_another_length_are_laid_in_on_the_grid_of_the_map(rng):
+    stretch = 1.04
+    matrices, shifts = made.views(400, rng)
+    truth = made.object_()
+    planes = truth.half_planes(matrices, shifts, made.RADIUS, made.LENGTH_A / stretch, made.VOXEL_A) / stretch**2
+    images = replace(made.images(truth, matrices, shifts), unmasked=planes.astype(np.complex64))
+    images = replace(images, stretch=stretch, pixel_size_A=made.VOXEL_A / stretch)
+    found = solve.unfiltered(made.summed(images, matrices, shifts, radius=10), made.BOX, made.BOX).data
+    plain = solve.unfiltered(made.summed(made.images(truth, matrices, shifts), matrices, shifts, radius=10), made.BOX,
+                             made.BOX).data  # fmt: skip
+    # two reconstructions of one object from different samples: interpolation alone, a few per cent
+    assert np.linalg.norm(found - plain) < 0.05 * np.linalg.norm(plain)
+
+
+@pytest.mark.parametrize("name", ["D2", "C3"])
+def test_symmetrised_sums_are_those_of_all_equivalent_views(name, rng):
+    group = symmetry.group(name)
+    matrices, shifts = made.views(20, rng)
+    truth = made.object_(name)
+    images = made.images(truth, matrices, shifts)
+    by_group = made.summed(images, matrices, shifts, group)
+    everything = np.concatenate([matrices @ op for op in group])
+    copies = made.images(truth, everything, np.tile(shifts, (len(group), 1)))
+    by_views = made.summed(copies, everything, np.tile(shifts, (len(group), 1)))
+    inside = solve.grid.divide(by_views.numerator * 0 + 1, by_views.weight * 0 + 1, np.zeros(11), np.zeros(11), 2).real
+    difference = (by_group.weight - by_views.weight) * inside
+    if name == "D2":  # maps the grid onto itself; float32 sums
+        assert abs(difference).max() < 1e-5 * by_views.weight.max()
+    else:  # C3 interpolates once more, which smooths but keeps the total
+        assert abs(difference.sum()) < 0.01 * (by_views.weight * inside).sum()
+
+
+def test_halves_joined_below_a_shell_are_the_sum_there_and_themselves_beyond(rng):
+    halves = []
+    for _ in range(2):
+        matrices, shifts = made.views(5, rng)
+        halves.append(made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts))
+    a, b = halves
+    for shell in (4.0, 5.3, 40.0):
+        joined = sums.joined_below(a, b, shell)
+        r = a.weight.shape[-1] - 1
+        z, y, x = np.ogrid[-r : r + 1, -r : r + 1, 0 : r + 1]
+        inside = np.sqrt(x**2 + y**2 + z**2) < shell * a.padding
+        whole = a + b
+        for mine, old in zip(joined, halves, strict=True):
+            np.testing.assert_allclose(mine.numerator[inside], whole.numerator[inside], rtol=1e-6)
+            np.testing.assert_allclose(mine.weight[inside], whole.weight[inside], rtol=1e-6)
+            np.testing.assert_array_equal(mine.numerator[~inside], old.numerator[~inside])
+            np.testing.assert_array_equal(mine.weight[~inside], old.weight[~inside])
+
+
+def test_joining_leaves_the_halves_as_they_are(rng):
+    matrices, shifts = made.views(3, rng)
+    a = made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts)
+    before = a.numerator.copy(), a.weight.copy()
+    sums.joined_below(a, a, 5)
+    np.testing.assert_array_equal(a.numerator, before[0])
+    np.testing.assert_array_equal(a.weight, before[1])
+
+
+def test_sums_of_real_images_are_those_of_a_real_map(rng):
+    matrices = rotations.random(5, rng)
+    images = made.images(made.object_(), matrices, np.zeros((5, 2)))
+    numerator = made.summed(images, matrices, np.zeros((5, 2))).numerator
+    np.testing.assert_array_equal(numerator[..., 0], numerator[::-1, ::-1, 0].conj())
+    assert transforms.to_volume(numerator, made.BOX, 2).dtype == np.float32
