@@ -146,7 +146,7 @@ def test_one_very_long_value_does_not_widen_every_row(tmp_path, monkeypatch):
 def awkward_numbers():
     rng = np.random.default_rng(0)
     values = [f"{x:.6f}" for x in rng.normal(scale=1e4, size=4000)]
-    values += [repr(x) for x in rng.normal(size=2000)]
+    values += [repr(x) for x in rng.normal(size=2000).tolist()]
     values += [f"{x:.{d}e}" for x in rng.normal(size=200) for d in (1, 5, 16, 20)]
     values += ["0", "-0", "+1", ".5", "5.", "-.5e3", "1e22", "1e23", "1e-22", "1e-23", "9007199254740993", "1e400"]
     values += ["123456789012345678901234567890", "0.1e-320", "2.2250738585072011e-308", "nan", "-inf", "1E5", "1e+05"]

@@ -18,6 +18,13 @@ def rng():
     return np.random.default_rng(15)
 
 
+def radii(sums: Sums) -> np.ndarray:
+    """Grid steps from the origin of every point."""
+    r = sums.weight.shape[-1] - 1
+    z, y, x = np.ogrid[-r : r + 1, -r : r + 1, 0 : r + 1]
+    return np.sqrt(x**2 + y**2 + z**2)
+
+
 def close(a: Sums, b: Sums):
     """Equal up to float32 sums in another order."""
     np.testing.assert_allclose(a.numerator, b.numerator, atol=2e-6 * abs(b.numerator).max())
@@ -91,6 +98,17 @@ def test_images_of_another_length_are_laid_in_on_the_grid_of_the_map(rng):
     assert np.linalg.norm(found - plain) < 0.05 * np.linalg.norm(plain)
 
 
+def test_shells_beyond_the_images_own_box_are_left_out(rng):
+    # filled up to the radius of the batch: stretched, they would lie beyond the grid
+    matrices, shifts = made.views(4, rng)
+    images = replace(made.images(made.object_(), matrices, shifts), box=20, stretch=1.05)
+    inside = in_band(10, made.RADIUS)
+    emptied = replace(images, unmasked=images.unmasked * inside, ctf=images.ctf * inside)
+    found, expected = made.summed(images, matrices, shifts), made.summed(emptied, matrices, shifts)
+    np.testing.assert_array_equal(found.numerator, expected.numerator)
+    np.testing.assert_array_equal(found.weight, expected.weight)
+
+
 @pytest.mark.parametrize("name", ["D2", "C3"])
 def test_symmetrised_sums_are_those_of_all_equivalent_views(name, rng):
     group = symmetry.group(name)
@@ -101,7 +119,7 @@ def test_symmetrised_sums_are_those_of_all_equivalent_views(name, rng):
     everything = np.concatenate([matrices @ op for op in group])
     copies = made.images(truth, everything, np.tile(shifts, (len(group), 1)))
     by_views = made.summed(copies, everything, np.tile(shifts, (len(group), 1)))
-    inside = solve.grid.divide(by_views.numerator * 0 + 1, by_views.weight * 0 + 1, np.zeros(11), np.zeros(11), 2).real
+    inside = radii(by_views) <= 2 * 10
     difference = (by_group.weight - by_views.weight) * inside
     if name == "D2":  # maps the grid onto itself; float32 sums
         assert abs(difference).max() < 1e-5 * by_views.weight.max()
@@ -117,9 +135,7 @@ def test_halves_joined_below_a_shell_are_the_sum_there_and_themselves_beyond(rng
     a, b = halves
     for shell in (4.0, 5.3, 40.0):
         joined = sums.joined_below(a, b, shell)
-        r = a.weight.shape[-1] - 1
-        z, y, x = np.ogrid[-r : r + 1, -r : r + 1, 0 : r + 1]
-        inside = np.sqrt(x**2 + y**2 + z**2) < shell * a.padding
+        inside = radii(a) < shell * a.padding
         whole = a + b
         for mine, old in zip(joined, halves, strict=True):
             np.testing.assert_allclose(mine.numerator[inside], whole.numerator[inside], rtol=1e-6)

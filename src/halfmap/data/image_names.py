@@ -56,6 +56,8 @@ def resolve(
 
     ``path``: the STAR file that names them; ``where``: how the faults begin.
     """
+    if not particles.files:
+        return (), []
     folders = _folders(Path(path), images_root)
     found = [_find(file, folders) for file in particles.files]
     counts = np.bincount(particles.file, minlength=len(found))

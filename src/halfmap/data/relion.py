@@ -57,7 +57,7 @@ EXTRA = {
     "significant_poses": "rlnNrOfSignificantSamples",
 }
 _SAME = 5e-7  # numbers closer than the last of RELION's six decimals are the same: the text is kept
-_VERSION = "version 30001"  # RELION tells 3.1 files from 3.0 by this comment
+_VERSION = "version 30001"  # the comment that RELION 3.1 and later put above each table
 
 
 def read(path: str | Path, images_root: Path | None = None) -> Particles:
@@ -69,7 +69,7 @@ def read(path: str | Path, images_root: Path | None = None) -> Particles:
     table = _Table.load(path)
     written = table.particles()
     files, missing = image_names.resolve(written, path, images_root, f"{path}: {IMAGE}")
-    table.faults += [] if table.broken(IMAGE) else missing
+    table.faults += missing
     particles = _with_boxes(replace(written, files=files), table.faults)
     table.finish()
     return particles
@@ -204,12 +204,13 @@ class _Table:
             self.optics.where(GROUP), repeated, lambda row: f"group {numbers[row]} stands twice; remove one"
         )
         group = self._group_of_rows(numbers)
-        values = {tag: self._shared(tag, group, len(numbers)) for tag in (VOLTAGE, ABERRATION, CONTRAST)}
+        values = [self._shared(tag, group, len(numbers)) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
         sizes = self._optional_optics(BOX, 0)
         flags = self._optional_optics(PREMULTIPLIED, 0)
         names = self.optics.strings(GROUP_NAME) if GROUP_NAME in self.optics.columns else map(_group_name, numbers)
         self._refuse_volumes()
-        columns = zip(names, *values.values(), self._pixel_31(), sizes, flags, strict=True)
+        ctf = zip(*values, strict=True)
+        columns = zip(names, ctf, self._pixel_31(), sizes, flags, strict=True)
         return group, tuple(_optics(*row) for row in columns)
 
     def _group_of_rows(self, numbers: np.ndarray) -> np.ndarray:
@@ -270,7 +271,7 @@ class _Table:
         values += [self._pixel_30(), flags]
         group, first = _unique_rows(values)
         rows = [[column[row] for column in values] for row in first]
-        return group, tuple(_optics(_group_name(i), *row[:4], 0, row[4]) for i, row in enumerate(rows, start=1))
+        return group, tuple(_optics(_group_name(i), row[:3], row[3], 0, row[4]) for i, row in enumerate(rows, start=1))
 
     def _pixel_30(self) -> np.ndarray:
         tag = self._first_present(self.block, PIXEL_30)
@@ -344,7 +345,11 @@ def _particle_block(path: str | Path, blocks: dict[str, star.Block]) -> star.Blo
     raise InputError(f"{path}: {IMAGE}: {what} this column (found {have}); give a particle file with data_particles")
 
 
-def _optics(name, voltage_kV, aberration_mm, contrast, pixel_size_A, box, premultiplied) -> Optics:
+def _optics(
+    name: str, ctf: tuple[float, float, float], pixel_size_A: float, box: float, premultiplied: float
+) -> Optics:
+    """``ctf``: voltage in kV, spherical aberration in mm, amplitude contrast."""
+    voltage_kV, aberration_mm, contrast = ctf
     return Optics(
         name=str(name),
         voltage_kV=float(voltage_kV),

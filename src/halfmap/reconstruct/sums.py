@@ -35,8 +35,9 @@ class Accumulator:
         """Lay images ``rows`` of the batch in at their poses (len(rows), ...)."""
         s = self._sums
         phases = shifts_A / (images.box * images.pixel_size_A)
+        reach = min(self._radius, images.radius, images.box // 2)  # beyond, planes are empty; stretch leaves the grid
         insert(s.numerator, s.weight, images.unmasked[rows], images.ctf[rows], rotations * images.stretch, phases,
-               min(self._radius, images.radius), s.padding)
+               reach, s.padding)
         self._images += len(rows)
 
     def sums(self, group: np.ndarray) -> Sums:

@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass
 class Clock:
-    """Seconds spent per stage."""
+    """Seconds spent per stage: reading, fft, ctf, search, poses, insert, solve."""
 
     seconds: dict = field(default_factory=dict)
 
@@ -52,6 +52,10 @@ class Clock:
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - since
         return now
+
+    def since(self, before: dict) -> dict:
+        """Seconds per stage beyond those of an earlier copy."""
+        return {stage: total - before.get(stage, 0.0) for stage, total in self.seconds.items()}
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         accumulator.add(images, order, posed.candidates.rotations[order, 0], posed.candidates.shifts_A[order, 0])
         group = source.particles.group[images.rows[0]]
         shells[group] = shells.get(group, 0) + _stock(matcher.projector, images, posed)
-        source.clock.add("reconstruct", then)
+        source.clock.add("insert", then)
         progress(len(images))
     return Expected(Posed.joined(parts), accumulator, shells)
 

@@ -21,7 +21,7 @@ from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run, Watch, prepare
 from halfmap.refine.state import Outcome, State
-from halfmap.refine.update import new_state, resampled
+from halfmap.refine.update import new_state, resampled, with_seconds
 from halfmap.types import Map, Sums
 
 
@@ -39,7 +39,7 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
 
 def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple[Sums, Sums]]:
     """One iteration: the new state, its maps, and the sums they were solved from."""
-    started = time.perf_counter()
+    started, before = time.perf_counter(), dict(job.source.clock.seconds)
     state = resampled(state, plan.box)
     progress = _progress(job, plan)
     halves = [_half(job, state, plan, half, progress) for half in (0, 1)]
@@ -48,9 +48,10 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     progress(0, "solve")
     then = time.perf_counter()
     result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame, job.rng)
-    job.source.clock.add("reconstruct", then)
+    job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
-    state = new_state(job, state, plan, posed, result, shells, time.perf_counter() - started)
+    state = new_state(job, state, plan, posed, result, shells)
+    state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums
 
@@ -63,14 +64,16 @@ def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expe
                    accumulator, progress)
     then = time.perf_counter()
     sums = accumulator.sums(job.recipe.group)
-    job.source.clock.add("reconstruct", then)
+    job.source.clock.add("solve", then)
     return found, sums
 
 
 def matcher_of(job: Run, state: State, plan: Plan, half: int) -> Matcher:
     """The reference of one half, ready for the plan."""
     frame, recipe = job.frame, job.recipe
+    then = time.perf_counter()
     projector = Projector.of(state.reference(half), plan.reach, frame.box)
+    job.source.clock.add("solve", then)
     search = None
     if plan.searched.any():
         grid = polar.grid(plan.search_radius, frame.length_A, frame.diameter_A, plan.offset_A, recipe.group)

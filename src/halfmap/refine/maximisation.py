@@ -14,6 +14,7 @@ from halfmap.refine.recipe import Recipe
 from halfmap.types import Curve, Map, Sums
 from halfmap.validate import fsc
 
+MASK_LEAK = 2  # shells over which a mask spreads what the halves share: sharing ends that much before the split
 KEPT_BEYOND = (1.15, 2)  # the filter ends at 1.15 x the crossing + 2 shells: room for the band to grow
 
 
@@ -62,9 +63,13 @@ class FscPrior:
 
     split_A: float
 
+    def shared_below(self, frame: Frame) -> float:
+        """Shell below which the halves share data: MASK_LEAK short of the split, and none for an infinite one."""
+        return max(frame.length_A / self.split_A - MASK_LEAK, 0.0)
+
     def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
         """References of both halves: where they share data, the FSC is that of the sum of both."""
-        split = frame.length_A / self.split_A
+        split = self.shared_below(frame)
         shared = np.where(np.arange(len(curve)) < split, priors.combined(curve), curve)
         joined = sums.joined_below(*halves, split)
         return tuple(solve.filtered(part, shared, box, frame.box) for part in joined)

@@ -37,9 +37,14 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         curves=curves,
         history=state.history,
         rejected=tuple(sorted(job.rejected.items())),
-        seconds=dict(job.source.clock.seconds),
+        seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
     )
+
+
+def _seconds(stages: dict[str, float]) -> dict[str, float]:
+    """Seconds per stage; "reconstruct" is back-projection and solution together."""
+    return {**stages, "reconstruct": stages.get("insert", 0.0) + stages.get("solve", 0.0)}
 
 
 def _noise_curves(job: Run, state: State) -> tuple[Curve, ...]:

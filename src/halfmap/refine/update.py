@@ -31,7 +31,7 @@ def resampled(state: State, box: int) -> State:
     return replace(state, references=np.stack([m.data for m in maps])[None], reference_voxel_A=maps[0].voxel_size_A)
 
 
-def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, shells: dict, seconds: float) -> State:
+def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, shells: dict) -> State:
     """The state after an iteration, its line of history included."""
     candidates = Candidates(*(
         _with_rows(getattr(old.candidates, f), posed.rows, getattr(posed.candidates, f))
@@ -45,7 +45,13 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
         models=new_models(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
     )
-    return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, seconds)))
+    return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed)))
+
+
+def with_seconds(state: State, total: float, stages: dict[str, float]) -> State:
+    """The last line of history with the time the iteration took, whole and by stage."""
+    row = {**state.history[-1], "seconds": total, **{f"seconds_{name}": value for name, value in stages.items()}}
+    return replace(state, history=(*state.history[:-1], row))
 
 
 def _with_rows(old: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -78,7 +84,7 @@ def _images(pixels: np.ndarray) -> float:
     return pixels[1] / 4
 
 
-def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, seconds: float) -> dict:
+def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed) -> dict:
     """What the user sees of an iteration; None where there is nothing to say."""
     frame, rows = job.frame, posed.rows
     rotation, shift = posterior.expected_errors(new.information[rows])
@@ -99,7 +105,6 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, sec
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
         "slope": float(np.median(posed.cross / np.maximum(posed.power, 1e-30))),
         "fsc_area": float(area),
-        "seconds": seconds,
     }
 
 
