@@ -32,7 +32,7 @@ ERROR_RATIO = 1.3
 FSC_DIFFERENCE = 0.05
 
 
-def crossing(values: list[float], level: float = 0.5) -> float:
+def crossing(values: list[float], level: float) -> float:
     """Shell where an FSC first falls below ``level``, interpolated; the last shell where it never does."""
     below = [shell for shell, value in enumerate(values) if value < level]
     if not below:
@@ -45,11 +45,11 @@ def crossing(values: list[float], level: float = 0.5) -> float:
 def compare_maps(ledger: Ledger, name: str, job: Job, true_poses: Path, truth: Path, checks: Path) -> None:
     """Row 1."""
     refined, best = (check(checks, "fsc", folder / "map.mrc", truth)["fsc"] for folder in (job.folder, true_poses))
-    lost = crossing(best) - crossing(refined)
-    differences = {f"shell_{level}": round(crossing(best, level) - crossing(refined, level), 2) for level in (0.8, 0.3)}
-    ledger.row(f"{name}: shells lost against true poses, FSC with truth at 0.5", round(lost, 2), f"<= {LOST_SHELLS:g}",
-               lost <= LOST_SHELLS, refined_shell=round(crossing(refined), 2), true_poses_shell=round(crossing(best), 2),
-               lost_at_other_levels=differences, box=2 * (len(best) - 1))
+    shells = {level: (crossing(refined, level), crossing(best, level)) for level in (0.8, 0.5, 0.3)}
+    lost = {level: round(true - found, 2) for level, (found, true) in shells.items()}
+    ledger.row(f"{name}: shells lost against true poses, FSC with truth at 0.5", lost[0.5], f"<= {LOST_SHELLS:g}",
+               lost[0.5] <= LOST_SHELLS, refined_shell=round(shells[0.5][0], 2), true_poses_shell=round(shells[0.5][1], 2),
+               lost_at_level=lost, refined_fsc=refined, true_poses_fsc=best)
 
 
 def compare_poses(ledger: Ledger, name: str, job: Job, truth: Path, symmetry: str, checks: Path) -> None:

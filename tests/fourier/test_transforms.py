@@ -106,8 +106,10 @@ def test_half_space_of_gaussians_is_their_closed_form(box, padding, rng):
     radius = padding * box // 4
     found = transforms.half_space(truth.map(box, 0.9).data, radius, padding)
     expected = truth.half_space(radius, box * 0.9, padding)
+    z, y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1, 0 : radius + 1]
+    inside = z**2 + y**2 + x**2 <= (radius + 2) ** 2
     assert found.dtype == np.complex64
-    assert abs(found - expected).max() < 1e-4 * abs(expected).max()
+    assert abs(found - expected)[inside].max() < 1e-4 * abs(expected).max()
 
 
 def test_half_space_of_another_sampling_of_the_same_box_is_the_same(rng):

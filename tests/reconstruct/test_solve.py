@@ -23,6 +23,10 @@ def sums():
     return made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts)
 
 
+def filtered(sums, fsc_values) -> Map:
+    return solve.to_map(solve.wiener(sums, fsc_values), sums, made.BOX, made.BOX)
+
+
 def fsc(a: Map, b: Map) -> np.ndarray:
     return shells.correlation(scipy.fft.rfftn(a.data), scipy.fft.rfftn(b.data), a.box)
 
@@ -93,12 +97,12 @@ def test_a_smaller_box_is_the_fourier_crop_of_the_large_one(box):
 
 def test_a_perfect_fsc_filters_nothing(sums):
     plain = solve.unfiltered(sums, made.BOX, made.BOX).data
-    found = solve.filtered(sums, np.ones(made.RADIUS + 1), made.BOX, made.BOX).data
+    found = filtered(sums, np.ones(made.RADIUS + 1)).data
     assert np.linalg.norm(found - plain) < 0.03 * np.linalg.norm(plain)  # FSC counts as 0.999, weights are uneven
 
 
 def test_shells_without_fsc_are_empty(sums):
-    found, plain = solve.filtered(sums, np.ones(6), made.BOX, made.BOX), solve.unfiltered(sums, made.BOX, made.BOX)
+    found, plain = filtered(sums, np.ones(6)), solve.unfiltered(sums, made.BOX, made.BOX)
     ratio = shells.power(scipy.fft.rfftn(found.data)) / shells.power(scipy.fft.rfftn(plain.data))
     assert ratio[1:5].min() > 0.9
     # LEAST = 0.001 of the amplitude remains; the rest leaks in real space from shell 5, as in the test above
@@ -107,7 +111,7 @@ def test_shells_without_fsc_are_empty(sums):
 
 def test_the_filter_is_the_fsc_where_sampling_is_even(sums):
     fsc_values = np.full(made.RADIUS + 1, 0.5)
-    plain, found = solve.unfiltered(sums, made.BOX, made.BOX), solve.filtered(sums, fsc_values, made.BOX, made.BOX)
+    plain, found = solve.unfiltered(sums, made.BOX, made.BOX), filtered(sums, fsc_values)
     ratio = np.sqrt(shells.power(scipy.fft.rfftn(found.data)) / shells.power(scipy.fft.rfftn(plain.data)))
     # 500 views: the weight of a point scatters by 1 / sqrt(500 / (2 x 2 x shell)) = 30 % at shell 11, which changes
     # the mean of W / (W + <W>) by a quarter of the square: 2 %
@@ -118,10 +122,21 @@ def test_more_views_leave_the_map_as_it_is_and_double_its_weight(sums):
     twice = sums + sums
     np.testing.assert_allclose(solve.mean_weight(twice), 2 * solve.mean_weight(sums), rtol=1e-6)
     fsc_values = np.linspace(1, 0.2, made.RADIUS + 1)
-    found, plain = (solve.filtered(s, fsc_values, made.BOX, made.BOX).data for s in (twice, sums))
+    found, plain = (filtered(s, fsc_values).data for s in (twice, sums))
     np.testing.assert_allclose(found, plain, atol=1e-5 * plain.max())  # the ridge follows the weight
 
 
 def test_there_are_as_many_shells_as_images_reach(sums):
     assert solve.shells(sums) == made.RADIUS + 1
     assert len(solve.mean_weight(sums)) == len(priors.ridge(np.ones(made.RADIUS + 1), solve.mean_weight(sums)))
+
+
+def test_a_core_replaces_the_middle_and_nothing_else(sums):
+    quotient = solve.wiener(sums, np.ones(made.RADIUS + 1))
+    centre = np.full((9, 9, 5), 7 + 1j, np.complex64)
+    found = solve.with_core(quotient, centre, 3.5)
+    r = quotient.shape[-1] - 1
+    z, y, x = np.ogrid[-r : r + 1, -r : r + 1, 0 : r + 1]
+    inside = z**2 + y**2 + x**2 < 3.5**2
+    assert (found[inside] == 7 + 1j).all()
+    np.testing.assert_array_equal(found[~inside], quotient[~inside])

@@ -53,8 +53,9 @@ def test_adding_twice_to_one_accumulator_is_adding_all(rng):
     for rows in (np.arange(7), np.arange(7, 10)):
         accumulator.add(images, rows, matrices[rows], shifts[rows])
     whole = made.summed(images, matrices, shifts)
-    np.testing.assert_array_equal(accumulator.sums(made.ALONE).numerator, whole.numerator)  # the same order
-    np.testing.assert_array_equal(accumulator.sums(made.ALONE).weight, whole.weight)
+    found = accumulator.sums(made.ALONE)
+    np.testing.assert_array_equal(found.numerator, whole.numerator)  # the same order
+    np.testing.assert_array_equal(found.weight, whole.weight)
 
 
 def test_sums_of_nothing_are_zero_and_change_nothing(rng):
@@ -127,30 +128,16 @@ def test_symmetrised_sums_are_those_of_all_equivalent_views(name, rng):
         assert abs(difference.sum()) < 0.01 * (by_views.weight * inside).sum()
 
 
-def test_halves_joined_below_a_shell_are_the_sum_there_and_themselves_beyond(rng):
-    halves = []
-    for _ in range(2):
-        matrices, shifts = made.views(5, rng)
-        halves.append(made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts))
-    a, b = halves
-    for shell in (4.0, 5.3, 40.0):
-        joined = sums.joined_below(a, b, shell)
-        inside = radii(a) < shell * a.padding
-        whole = a + b
-        for mine, old in zip(joined, halves, strict=True):
-            np.testing.assert_allclose(mine.numerator[inside], whole.numerator[inside], rtol=1e-6)
-            np.testing.assert_allclose(mine.weight[inside], whole.weight[inside], rtol=1e-6)
-            np.testing.assert_array_equal(mine.numerator[~inside], old.numerator[~inside])
-            np.testing.assert_array_equal(mine.weight[~inside], old.weight[~inside])
-
-
-def test_joining_leaves_the_halves_as_they_are(rng):
-    matrices, shifts = made.views(3, rng)
-    a = made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts)
-    before = a.numerator.copy(), a.weight.copy()
-    sums.joined_below(a, a, 5)
-    np.testing.assert_array_equal(a.numerator, before[0])
-    np.testing.assert_array_equal(a.weight, before[1])
+@pytest.mark.parametrize("shell", [4.0, 5.3, 40.0])
+def test_the_core_holds_the_sums_up_to_its_shell(shell, rng):
+    matrices, shifts = made.views(5, rng)
+    whole = made.summed(made.images(made.object_(), matrices, shifts), matrices, shifts)
+    core = sums.core(whole, shell)
+    r, edge = whole.weight.shape[-1] - 1, core.weight.shape[-1] - 1
+    assert edge == r or edge >= whole.padding * shell
+    place = (slice(r - edge, r + edge + 1), slice(r - edge, r + edge + 1), slice(0, edge + 1))
+    np.testing.assert_array_equal(core.numerator, whole.numerator[place])
+    np.testing.assert_array_equal(core.weight, whole.weight[place])
 
 
 def test_sums_of_real_images_are_those_of_a_real_map(rng):

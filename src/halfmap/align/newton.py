@@ -38,7 +38,7 @@ class Fit:
 
 def refine(projector: Projector, images: Images, which: np.ndarray, rotations: np.ndarray, shifts_A: np.ndarray,
            radius: int, rounds: int) -> Fit:
-    """Climb from the given poses (p, 3, 3), (p, 2) of images ``which`` (p,); at most ``rounds`` + 1 evaluations each."""
+    """Climb from the poses (p, 3, 3), (p, 2) of images ``which`` (p,); at most ``rounds`` + 1 evaluations each."""
     climb = _Climb(projector, images, which, radius, rotations, shifts_A)
     for _ in range(rounds):
         if not climb.step():

@@ -6,12 +6,15 @@ cutting happen axis by axis, so that no transform is longer or more numerous tha
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 import scipy.fft as fft
 
 from halfmap import device
+
+COLUMNS = 8  # kx planes transformed at a time by one thread: 17 MB at box 256, padding 2
 
 
 def good_box(at_least: int) -> int:
@@ -64,48 +67,89 @@ def half_space(volume: np.ndarray, radius: int, padding: int) -> np.ndarray:
     """Half space (2R+1, 2R+1, R+1) complex64 of a volume (N, N, N) zero-padded to ``padding`` N, R = ``radius``.
 
     Grid point k is the frequency k / (padding N) per voxel; values are divided by N^3 (not by the padded number).
-    Points at and beyond the padded Nyquist frequency are zero.
+    Filled inside a sphere of R + 2 steps; points at and beyond the padded Nyquist frequency are zero.
     """
     box = volume.shape[0]
     length = padding * box
     kept = min(radius, length // 2 - 1)
-    out = fft.rfft(np.asarray(volume, np.float32), n=length, axis=2, workers=device.threads())[..., : kept + 1]
-    out *= _phases(kept, box // 2, length, False) / np.float32(box**3)
-    for axis in (1, 0):
-        out = fft.fft(out, n=length, axis=axis, workers=device.threads())
-        out = _centred_rows(out, kept, length, axis)
-        out *= _along(axis, _phases(kept, box // 2, length, True))
-    edge = radius - kept
-    return np.pad(out, ((edge, edge), (edge, edge), (0, edge))) if edge else out
+    lines = _padded(np.asarray(volume, np.float32) / np.float32(box**3), length, 2)
+    lines = fft.rfft(lines, axis=2, workers=device.threads())[..., : kept + 1]
+    out = np.zeros((2 * radius + 1, 2 * radius + 1, radius + 1), np.complex64)
+
+    def fill(columns: slice, reach: int) -> None:
+        block = np.ascontiguousarray(np.moveaxis(lines[..., columns], 2, 0))
+        for axis in (2, 1):
+            block = _rising(fft.fft(_padded(block, length, axis), axis=axis, overwrite_x=True), reach, axis)
+        inside = slice(radius - reach, radius + reach + 1)
+        out[inside, inside, columns] = np.moveaxis(block, 0, 2)
+
+    _for_columns(kept, fill)
+    return out
 
 
 def to_volume(half: np.ndarray, box: int, padding: int) -> np.ndarray:
     """Volume (box, box, box) float32 of a half space: the inverse transform on the padded grid, cut to the box.
 
-    Inverse of ``half_space`` where R reaches the padded Nyquist frequency (and the volume has nothing there).
+    Only a sphere of R + 2 steps is used. Inverse of ``half_space`` for a volume that has nothing beyond R.
     """
     length = padding * box
-    edge = max(0, half.shape[-1] - length // 2)
-    out = half[edge : half.shape[0] - edge, edge : half.shape[1] - edge, : half.shape[2] - edge]
-    radius = out.shape[-1] - 1
-    for axis in (0, 1):
-        out = _cut_inverse(out * _along(axis, _phases(radius, box // 2, length, True).conj()), box, length, axis)
-    out *= _phases(radius, box // 2, length, False).conj() * np.float32(box**3)
-    return np.ascontiguousarray(fft.irfft(out, n=length, axis=2, workers=device.threads())[..., :box])
+    radius = half.shape[-1] - 1
+    kept = min(radius, length // 2 - 1)
+    lines = np.empty((box, box, kept + 1), np.complex64)
+
+    def fill(columns: slice, reach: int) -> None:
+        inside = slice(radius - reach, radius + reach + 1)
+        block = np.ascontiguousarray(np.moveaxis(half[inside, inside, columns], 2, 0))
+        for axis in (2, 1):
+            block = _cut(fft.ifft(_fft_order(block, length, axis), axis=axis, overwrite_x=True), box, axis)
+        lines[..., columns] = np.moveaxis(block, 0, 2)
+
+    _for_columns(kept, fill)
+    volume = _cut(fft.irfft(lines, n=length, axis=2, workers=device.threads()), box, 2)
+    return volume * np.float32(box**3)
 
 
-def _along(axis: int, values: np.ndarray) -> np.ndarray:
-    """A vector as a 3D array that varies along one axis."""
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    return values.reshape(shape)
+def _for_columns(radius: int, task) -> None:
+    """``task(columns, reach)`` for slices of kx = 0..radius, and how far |ky|, |kz| reach there inside the sphere.
+
+    The sphere is two steps wider than ``radius``: a point inside interpolates between neighbours up to sqrt(3) away.
+    """
+    blocks = [slice(first, min(first + COLUMNS, radius + 1)) for first in range(0, radius + 1, COLUMNS)]
+    reaches = [min(radius, int(np.sqrt((radius + 2) ** 2 - block.start**2))) for block in blocks]
+    with ThreadPoolExecutor(device.threads()) as pool:
+        list(pool.map(task, blocks, reaches))
 
 
-def _cut_inverse(half: np.ndarray, box: int, length: int, axis: int) -> np.ndarray:
-    """Inverse transform of length ``length`` along one axis in rising order -> its first ``box`` samples."""
-    radius = half.shape[axis] // 2
-    half = np.moveaxis(half, axis, 0)
-    padded = np.zeros((length, *half.shape[1:]), np.complex64)
-    padded[np.arange(-radius, radius + 1) % length] = half
-    out = fft.ifft(padded, axis=0, workers=device.threads(), overwrite_x=True)[:box]
-    return np.moveaxis(out, 0, axis)
+def _part(axis: int, start: int | None, stop: int | None) -> tuple[slice, ...]:
+    return (slice(None),) * axis + (slice(start, stop),)
+
+
+def _padded(block: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Zero-padded along ``axis`` to ``length`` with sample N // 2 moved to the front: the phase origin."""
+    box = block.shape[axis]
+    out = np.zeros((*block.shape[:axis], length, *block.shape[axis + 1 :]), block.dtype)
+    out[_part(axis, 0, box - box // 2)] = block[_part(axis, box // 2, None)]
+    out[_part(axis, length - box // 2, None)] = block[_part(axis, 0, box // 2)]
+    return out
+
+
+def _cut(block: np.ndarray, box: int, axis: int) -> np.ndarray:
+    """The ``box`` samples about the first one, which becomes sample box // 2: inverse of ``_padded``."""
+    length = block.shape[axis]
+    parts = block[_part(axis, length - box // 2, None)], block[_part(axis, 0, box - box // 2)]
+    return np.concatenate(parts, axis=axis)
+
+
+def _rising(block: np.ndarray, reach: int, axis: int) -> np.ndarray:
+    """Frequencies -reach..reach of a transform in FFT order."""
+    length = block.shape[axis]
+    return np.concatenate([block[_part(axis, length - reach, None)], block[_part(axis, 0, reach + 1)]], axis=axis)
+
+
+def _fft_order(block: np.ndarray, length: int, axis: int) -> np.ndarray:
+    """Frequencies -reach..reach in a transform of ``length`` in FFT order, zero elsewhere: inverse of ``_rising``."""
+    reach = block.shape[axis] // 2
+    out = np.zeros((*block.shape[:axis], length, *block.shape[axis + 1 :]), np.complex64)
+    out[_part(axis, 0, reach + 1)] = block[_part(axis, reach, None)]
+    out[_part(axis, length - reach, None)] = block[_part(axis, 0, reach)]
+    return out

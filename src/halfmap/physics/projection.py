@@ -12,7 +12,7 @@ import numpy as np
 
 from halfmap.fourier import transforms
 from halfmap.kernels.insert import insert
-from halfmap.kernels.insert.cpu import hermitian_plane
+from halfmap.kernels.insert.cpu import complete_plane
 from halfmap.kernels.project import project
 from halfmap.types import Map
 
@@ -60,4 +60,5 @@ class Projector:
         ones = np.ones(planes.shape, np.float32)
         insert(numerator, weight, planes, ones, rotations, np.zeros((len(planes), 2)), planes.shape[-1] - 1,
                self.padding)
-        return hermitian_plane(numerator, weight)[0]
+        complete_plane(numerator, weight)
+        return numerator

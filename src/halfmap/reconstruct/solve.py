@@ -26,19 +26,31 @@ def mean_weight(sums: Sums) -> np.ndarray:
 def unfiltered(sums: Sums, box: int, depth: float) -> Map:
     """N / W with only a floor under W, in a box of ``box`` voxels that spans the same length as that of the sums."""
     mean = mean_weight(sums)
-    return _to_map(sums, np.zeros_like(mean), FLOOR * mean, box, depth)
+    quotient = grid.divide(sums.numerator, sums.weight, np.zeros_like(mean), FLOOR * mean, sums.padding)
+    return to_map(quotient, sums, box, depth)
 
 
-def filtered(sums: Sums, fsc: np.ndarray, box: int, depth: float) -> Map:
-    """N / (W + 1/tau^2) with the signal spectrum that the FSC (shells,) tells; shells beyond its end are empty."""
+def wiener(sums: Sums, fsc: np.ndarray) -> np.ndarray:
+    """N / (W + 1/tau^2), a half space, with the signal spectrum that the FSC (shells,) tells; 0 beyond its end."""
     mean = mean_weight(sums)
     known = np.zeros(len(mean))
     known[: min(len(fsc), len(mean))] = fsc[: len(mean)]
     known[0] = known[1]  # DC: no shell of its own to compare
-    return _to_map(sums, priors.ridge(known, mean), FLOOR * mean, box, depth)
+    return grid.divide(sums.numerator, sums.weight, priors.ridge(known, mean), FLOOR * mean, sums.padding)
 
 
-def _to_map(sums: Sums, ridge: np.ndarray, floor: np.ndarray, box: int, depth: float) -> Map:
-    quotient = grid.divide(sums.numerator, sums.weight, ridge, floor, sums.padding)
+def with_core(quotient: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """``quotient`` with the values of the smaller half space ``centre`` wherever |k| < ``radius`` grid steps."""
+    r, edge = quotient.shape[-1] - 1, centre.shape[-1] - 1
+    z, y, x = np.ogrid[-edge : edge + 1, -edge : edge + 1, 0 : edge + 1]
+    inside = z**2 + y**2 + x**2 < radius**2
+    place = (slice(r - edge, r + edge + 1), slice(r - edge, r + edge + 1), slice(0, edge + 1))
+    out = quotient.copy()
+    out[place] = np.where(inside, centre, quotient[place])
+    return out
+
+
+def to_map(quotient: np.ndarray, sums: Sums, box: int, depth: float) -> Map:
+    """The map of a half space solved from ``sums``, in a box of ``box`` voxels; ``depth`` as in ``Projector.of``."""
     volume = transforms.to_volume(quotient, box, sums.padding)
     return Map(corrected(volume, sums.padding) / np.float32(depth), sums.box * sums.voxel_size_A / box)

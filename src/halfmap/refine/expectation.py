@@ -43,7 +43,6 @@ class Expected:
     """Result of the E-step of one half-set."""
 
     posed: Posed
-    accumulator: Accumulator
     shells: dict[int, np.ndarray]  # optics group -> (4, K+1) sums of kernels.residual, in units of power
 
 
@@ -71,7 +70,7 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         shells[group] = shells.get(group, 0) + _stock(matcher.projector, images, posed)
         source.clock.add("insert", then)
         progress(len(images))
-    return Expected(Posed.joined(parts), accumulator, shells)
+    return Expected(Posed.joined(parts), shells)
 
 
 def by_direction(rotations: np.ndarray) -> np.ndarray:
@@ -118,7 +117,7 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
     order = by_direction(known.rotations[image, place])
     image, place = image[order], place[order]
     fit = newton.refine(matcher.projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
-                        min(radius, images.radius), rounds)
+                        min(radius, images.radius, images.box // 2), rounds)
     rotations, shifts, likelihood = (np.array(a) for a in (known.rotations, known.shifts_A, known.log_likelihood))
     rotations[image, place], shifts[image, place], likelihood[image, place] = (
         fit.rotations, fit.shifts_A, fit.log_likelihood)
@@ -134,7 +133,7 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
 def _stock(projector: Projector, images: Images, posed: Posed) -> np.ndarray:
     """Shell sums of the batch against its best projections, in units of noise-corrected power."""
     phases = posed.candidates.shifts_A[:, 0] / (images.box * images.pixel_size_A)
-    radius = min(projector.radius, images.radius)
+    radius = min(projector.radius, images.radius, images.box // 2)
     sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[:, 0] * images.stretch,
                       phases, radius, projector.padding)
     unit = np.ones(radius + 1)

@@ -59,7 +59,7 @@ def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True)
 class FscPrior:
-    """Wiener filter with the signal-to-noise ratio that the FSC of the halves tells; they share data below ``split``."""
+    """Wiener filter with the signal-to-noise ratio the FSC of the halves tells; they share data below ``split_A``."""
 
     split_A: float
 
@@ -70,10 +70,14 @@ class FscPrior:
     def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
         """References of both halves: where they share data, the FSC is that of the sum of both."""
         split = self.shared_below(frame)
-        shared = np.where(np.arange(len(curve)) < split, priors.combined(curve), curve)
-        joined = sums.joined_below(*halves, split)
-        return tuple(solve.filtered(part, shared, box, frame.box) for part in joined)
+        both = sums.core(halves[0], split) + sums.core(halves[1], split)
+        centre = solve.wiener(both, priors.combined(curve))
+        return tuple(
+            solve.to_map(solve.with_core(solve.wiener(half, curve), centre, split * half.padding), half, box, frame.box)
+            for half in halves
+        )
 
     def combined(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> Map:
         """Map of all particles, filtered by the FSC that the sum of both halves has with the truth."""
-        return solve.filtered(halves[0] + halves[1], priors.combined(curve), box, frame.box)
+        both = halves[0] + halves[1]
+        return solve.to_map(solve.wiener(both, priors.combined(curve)), both, box, frame.box)

@@ -55,7 +55,32 @@ def divide(numerator, weight, ridge: np.ndarray, floor: np.ndarray, padding: int
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _symmetrised(numerator, weight, group, radius, out_n, out_w):  # noqa: C901 - a kernel is one function
+def _add_permuted(numerator, weight, group, radius, out_n, out_w):
+    """Operators that map the grid onto itself: one voxel each, no interpolation."""
+    r = weight.shape[2] - 1
+    for jz in nb.prange(2 * r + 1):
+        z0 = jz - r
+        for jy in range(2 * r + 1):
+            y0 = jy - r
+            rest = radius * radius - z0 * z0 - y0 * y0
+            last = min(r, int(np.sqrt(rest))) if rest >= 0 else -1
+            for g in range(group.shape[0]):
+                x1, y1, z1 = group[g, 0, 0], group[g, 1, 0], group[g, 2, 0]
+                xs = group[g, 0, 1] * y0 + group[g, 0, 2] * z0
+                ys = group[g, 1, 1] * y0 + group[g, 1, 2] * z0
+                zs = group[g, 2, 1] * y0 + group[g, 2, 2] * z0
+                for x0 in range(last + 1):
+                    x, y, z = xs + x1 * x0, ys + y1 * x0, zs + z1 * x0
+                    if x < 0:
+                        out_n[jz, jy, x0] += numerator[r - z, r - y, -x].conjugate()
+                        out_w[jz, jy, x0] += weight[r - z, r - y, -x]
+                    else:
+                        out_n[jz, jy, x0] += numerator[r + z, r + y, x]
+                        out_w[jz, jy, x0] += weight[r + z, r + y, x]
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _add_interpolated(numerator, weight, group, radius, out_n, out_w):  # noqa: C901 - a kernel is one function
     r = weight.shape[2] - 1
     for jz in nb.prange(2 * r + 1):
         z0 = jz - r
@@ -95,8 +120,8 @@ def _symmetrised(numerator, weight, group, radius, out_n, out_w):  # noqa: C901 
                                 share += c * weight[iz + dz, iy + dy, jx + dx]
                     n += part.conjugate() if mate else part
                     w += share
-                out_n[jz, jy, x0] = n
-                out_w[jz, jy, x0] = w
+                out_n[jz, jy, x0] += n
+                out_w[jz, jy, x0] += w
 
 
 def symmetrised(numerator, weight, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,5 +131,9 @@ def symmetrised(numerator, weight, group: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     out_n, out_w = np.zeros_like(numerator), np.zeros_like(weight)
     radius = weight.shape[-1] - 2
-    _symmetrised(numerator, weight, np.ascontiguousarray(group, np.float64), radius, out_n, out_w)
+    whole = np.rint(group).astype(np.int64)
+    exact = np.abs(group - whole).max(axis=(1, 2)) < 1e-9
+    _add_permuted(numerator, weight, whole[exact], radius, out_n, out_w)
+    if not exact.all():
+        _add_interpolated(numerator, weight, np.ascontiguousarray(group[~exact], np.float64), radius, out_n, out_w)
     return out_n, out_w

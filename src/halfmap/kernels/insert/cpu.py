@@ -2,7 +2,8 @@
 
 Tasks own slabs of z planes: each visits, row by row, only the pixels that fall into its slab. So no two threads write
 to the same voxel, no copy of the volume is needed, and every voxel receives its additions in the order of the images
-and pixels, whatever the number of slabs or threads: the sums are equal to the last bit.
+and pixels, whatever the number of slabs or threads: the sums are equal to the last bit. Slabs are thin enough to stay
+in the cache while a whole batch passes: memory is then read and written once a batch, not once a pixel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 
 from halfmap import device
 from halfmap.kernels.project.cpu import columns
+
+SLAB_BYTES = 8e6  # of sums per task: two of them fit the third-level cache of any recent processor
 
 
 @nb.njit(inline="always")
@@ -35,23 +38,31 @@ def _clip(first, last, start, slope, low, high):
     return max(first, int(np.floor(max(a, -1.0)))), min(last, int(np.ceil(min(b, 1e9))))
 
 
+@nb.njit(inline="always")
+def _meets(a, b, low, high):
+    return a <= high + 1 and b >= low - 1
+
+
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _insert(numerator, weight, images, ctf, matrices, phases, radius, padding, edges):  # noqa: C901 - one function
+def _insert(numerator, weight, images, ctf, matrices, ramp_x, ramp_y, padding, edges):  # noqa: C901 - one function
     r = numerator.shape[2] - 1
+    radius = ramp_x.shape[1] - 1
     cut = images.shape[2] - 1 - radius
     for slab in nb.prange(len(edges) - 1):
         low, high = edges[slab], edges[slab + 1]
-        ramp = np.empty(radius + 1, np.complex64)
         for i in range(matrices.shape[0]):
             a = matrices[i] * padding
-            for k in range(radius + 1):
-                ramp[k] = np.exp(-2j * np.pi * k * phases[i, 0])
+            ramp = ramp_x[i]
             for row in range(2 * radius + 1):
                 ky = row - radius
                 first, last = columns(ky, radius)
-                row_ramp = np.complex64(np.exp(-2j * np.pi * ky * phases[i, 1]))
                 y0, z0 = ky * a[1, 1], ky * a[1, 2]
                 x0 = ky * a[1, 0]
+                za, zb = z0 + first * a[0, 2], z0 + last * a[0, 2]
+                far, near = max(abs(za), abs(zb)), min(abs(za), abs(zb)) if za * zb > 0 else 0.0
+                if not (_meets(near, far, low - r - 1.0, high - r) or _meets(-far, -near, low - r - 1.0, high - r)):
+                    continue
+                row_ramp = ramp_y[i, row]
                 for side in range(2):  # pixels of the half space x >= 0, then those whose mate is there
                     sign = 1 - 2 * side
                     k0, k1 = _clip(first, last, sign * x0, sign * a[0, 0], 0.0, 1e9)
@@ -87,16 +98,18 @@ def insert(numerator, weight, images, ctf, matrices, phases, radius: int, paddin
 
     The one function that writes into its arguments: they are accumulators. ``images`` and ``ctf`` (b, 2K+1, K+1) are
     whitened; ``phases`` (b, 2) are shifts over the box length; ``radius`` <= K, R > padding radius. Mates on the plane
-    x = 0 are not added here: ``hermitian_plane`` does it once, after the last batch.
+    x = 0 are not added here: ``complete_plane`` does it once, after the last batch.
     """
-    edges = np.linspace(0, numerator.shape[0], device.threads() + 1).astype(np.int64)
+    planes = len(numerator)
+    slabs = max(device.threads(), int(np.ceil(numerator.nbytes * 1.5 / SLAB_BYTES)))
+    edges = np.linspace(0, planes, min(slabs, planes) + 1).astype(np.int64)
+    k = np.arange(-radius, radius + 1)
+    ramps = [np.exp(-2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
     _insert(numerator, weight, images, ctf, np.ascontiguousarray(matrices, np.float64),
-            np.ascontiguousarray(phases, np.float64), radius, padding, edges)
+            np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], padding, edges)
 
 
-def hermitian_plane(numerator: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sums with the Friedel mates on the plane x = 0 added (copies)."""
-    numerator, weight = numerator.copy(), weight.copy()
-    numerator[..., 0] += numerator[::-1, ::-1, 0].conj()
-    weight[..., 0] += weight[::-1, ::-1, 0]
-    return numerator, weight
+def complete_plane(numerator: np.ndarray, weight: np.ndarray) -> None:
+    """Add the Friedel mates on the plane x = 0, in place: to be called once, after the last batch."""
+    numerator[..., 0] += numerator[::-1, ::-1, 0].conj().copy()
+    weight[..., 0] += weight[::-1, ::-1, 0].copy()
