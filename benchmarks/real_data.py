@@ -50,9 +50,13 @@ def postprocessed(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     margins = ("--extend_inimask", 3, "--width_soft_edge", 4, "--lowpass", 15)
     demanded(run("relion_mask_create", "--i", "map.mrc", "--o", "relion_mask.mrc", "--ini_threshold", threshold,
                  *margins, *pixel, folder=folder))
-    demanded(run("relion_postprocess", "--i", "half1.mrc", "--i2", "half2.mrc", "--mask", "relion_mask.mrc",
-                 "--o", "relion_post", *pixel, folder=folder))
-    columns = star.read(folder / "relion_post.star")["fsc"].columns
+    table = folder / "relion_post.star"
+    table.unlink(missing_ok=True)
+    done = run("relion_postprocess", "--i", "half1.mrc", "--i2", "half2.mrc", "--mask", "relion_mask.mrc",
+               "--o", "relion_post", *pixel, folder=folder)
+    if not table.exists():  # without ghostscript it fails afterwards, at its PDF file
+        demanded(done)
+    columns = star.read(table)["fsc"].columns
     return tuple(np.asarray(columns[name], float) for name in (
         "rlnAngstromResolution", "rlnFourierShellCorrelationCorrected"))
 

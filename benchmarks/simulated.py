@@ -47,8 +47,9 @@ def compare_maps(ledger: Ledger, name: str, job: Job, true_poses: Path, truth: P
     refined, best = (check(checks, "fsc", folder / "map.mrc", truth)["fsc"] for folder in (job.folder, true_poses))
     shells = {level: (crossing(refined, level), crossing(best, level)) for level in (0.8, 0.5, 0.3)}
     lost = {level: round(true - found, 2) for level, (found, true) in shells.items()}
+    found, true = shells[0.5]
     ledger.row(f"{name}: shells lost against true poses, FSC with truth at 0.5", lost[0.5], f"<= {LOST_SHELLS:g}",
-               lost[0.5] <= LOST_SHELLS, refined_shell=round(shells[0.5][0], 2), true_poses_shell=round(shells[0.5][1], 2),
+               lost[0.5] <= LOST_SHELLS, refined_shell=round(found, 2), true_poses_shell=round(true, 2),
                lost_at_level=lost, refined_fsc=refined, true_poses_fsc=best)
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from halfmap.geometry import symmetry
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome, State
-from halfmap.types import Curve, Sums
+from halfmap.types import Curve, Poses, Sums
 from halfmap.validate import fsc
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
@@ -30,7 +31,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         half1=result.halves[0],
         half2=result.halves[1],
         map=job.recipe.prior.combined(sums, trusted, result.halves[0].box, job.frame),
-        particles=replace(job.source.particles, poses=state.poses)[used],
+        particles=replace(job.source.particles, poses=_in_asymmetric_unit(job, state))[used],
         extra=extra,
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
@@ -40,6 +41,11 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
     )
+
+
+def _in_asymmetric_unit(job: Run, state: State) -> Poses:
+    """The best poses, each as its mate in one asymmetric unit: so that viewing directions can be compared."""
+    return Poses(symmetry.canonical(state.poses.rotations, job.recipe.group), state.poses.shifts_A)
 
 
 def _seconds(stages: dict[str, float]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from halfmap.refine.state import State
 HEADROOM = 1.1  # alignment band over the shell where the FSC crosses its threshold
 REACH = (1.3, 4)  # reconstructed to 1.3 x the alignment band + 4 shells, so that the FSC can grow
 LEAST_BAND = 4  # shells; with fewer there is no shape to align
+STEPS = 3  # of pose refinement at one band: the next iteration continues from there
 JUMP = 1.2  # a band that grows by more is approached in two stages
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
@@ -64,9 +65,9 @@ class Marching:
     def next(self, state: State, frame: Frame) -> Plan:
         """The plan after ``state``."""
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
-        stages = ((band, 4),)
+        stages = ((band, STEPS),)
         if band > JUMP * state.band:
-            stages = ((round((state.band * band) ** 0.5), 4), (band, 5))
+            stages = ((round((state.band * band) ** 0.5), STEPS), *stages)
         radius = min(band, frame.shell(self.research_A))
         finer = radius > frame.shell(self.initial_lowpass_A) and state.iteration <= self.last_research
         searched = doubtful(state) & finer
