@@ -35,9 +35,14 @@ def empty(r):
     return np.zeros(shape, np.complex64), np.zeros(shape, np.float32)
 
 
+def with_rows(images, ctf, poses, *rest):
+    """Arguments of insert that lay every image in at its own pose."""
+    return images, ctf, np.arange(len(images)), poses, *rest
+
+
 def inserted(r, *arguments):
     sums = empty(r)
-    insert(*sums, *arguments)
+    insert(*sums, *with_rows(*arguments))
     return sums
 
 
@@ -62,7 +67,7 @@ def test_any_size_of_batch_gives_the_same_bits(rng):
     expected = inserted(17, images, ctf, poses, phases, 8, 2)
     found = empty(17)
     for rows in (slice(0, 1), slice(1, 6), slice(6, None)):
-        insert(*found, images[rows], ctf[rows], poses[rows], phases[rows], 8, 2)
+        insert(*found, *with_rows(images[rows], ctf[rows], poses[rows], phases[rows], 8, 2))
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
 
@@ -88,8 +93,18 @@ def test_body_agrees_with_the_definition(radius, padding, beyond, rng):
     arguments = (*batch(radius + beyond, rng), radius, padding)
     r = padding * radius + 1
     expected = np.zeros_like(empty(r)[0], np.complex128), np.zeros_like(empty(r)[1], float)
-    reference.insert(*expected, *arguments)
+    reference.insert(*expected, *with_rows(*arguments))
     numerator, weight = completed(*inserted(r, *arguments))
     # float32 sums of up to 12 images x 8 corners of order 1; near the origin of padded spaces up to 30
     np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
     np.testing.assert_allclose(weight, expected[1], atol=2e-5)
+
+
+def test_an_image_can_be_laid_in_at_several_poses_and_left_out(rng):
+    images, ctf, poses, phases = batch(8, rng)
+    which = np.array([2, 0, 2])
+    found, expected = empty(17), empty(17)
+    insert(*found, images, ctf, which, poses[:3], phases[:3], 8, 2)
+    insert(*expected, *with_rows(images[which], ctf[which], poses[:3], phases[:3], 8, 2))
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])

@@ -14,6 +14,7 @@ import scipy.fft as fft
 
 from halfmap import device
 
+IMAGES = 16  # images transformed at a time by one thread: 8 MB at box 256
 COLUMNS = 8  # kx planes transformed at a time by one thread: 17 MB at box 256, padding 2
 
 
@@ -32,20 +33,27 @@ def _phases(radius: int, centre: float, length: int, negative: bool) -> np.ndarr
     return np.exp(2j * np.pi * k * centre / length).astype(np.complex64)
 
 
-def half_plane(images: np.ndarray, radius: int, padding: int = 1) -> np.ndarray:
+def half_plane(images: np.ndarray, radius: int, padding: int = 1, factor: np.ndarray | float = 1.0) -> np.ndarray:
     """Half planes (b, 2K+1, K+1) complex64 of images (b, N, N), N even, zero-padded to ``padding`` N, K = ``radius``.
 
-    Values are divided by N^2. Coefficients on the Nyquist row and column of an unpadded transform (|k| = N / 2) have
-    no mate of their own and are set to zero.
+    Values are divided by N^2 and multiplied by ``factor`` (2K+1, K+1). Coefficients on the Nyquist row and column of an
+    unpadded transform (|k| = N / 2) have no mate of their own and are set to zero.
     """
     box = images.shape[-1]
     length = padding * box
-    spectrum = fft.rfft(np.asarray(images, np.float32), n=length, axis=-1, workers=device.threads())
-    spectrum = fft.fft(spectrum[..., : radius + 1], n=length, axis=-2, workers=device.threads())
-    out = _centred_rows(spectrum, radius, length, axis=-2)
-    out *= (_phases(radius, box // 2, length, True)[:, None] * _phases(radius, box // 2, length, False)) / box**2
+    scale = _phases(radius, box // 2, length, True)[:, None] * _phases(radius, box // 2, length, False)
+    scale = (scale * (factor / np.float32(box**2))).astype(np.complex64)
     if 2 * radius == length:
-        out[..., 0, :] = out[..., -1, :] = out[..., -1] = 0
+        scale[0] = scale[-1] = scale[:, -1] = 0
+    out = np.empty((len(images), 2 * radius + 1, radius + 1), np.complex64)
+
+    def fill(rows: slice) -> None:
+        spectrum = fft.rfft(np.asarray(images[rows], np.float32), n=length, axis=-1)[..., : radius + 1]
+        spectrum = fft.fft(spectrum, n=length, axis=-2)
+        np.multiply(_centred_rows(spectrum, radius, length, axis=-2), scale, out=out[rows])
+
+    with ThreadPoolExecutor(device.threads()) as pool:
+        list(pool.map(fill, [slice(i, i + IMAGES) for i in range(0, len(images), IMAGES)]))
     return out
 
 

@@ -36,8 +36,8 @@ class Accumulator:
         s = self._sums
         phases = shifts_A / (images.box * images.pixel_size_A)
         reach = min(self._radius, images.radius, images.box // 2)  # beyond, planes are empty; stretch leaves the grid
-        insert(s.numerator, s.weight, images.unmasked[rows], images.ctf[rows], rotations * images.stretch, phases,
-               reach, s.padding)
+        insert(s.numerator, s.weight, images.unmasked, images.ctf, rows, rotations * images.stretch, phases, reach,
+               s.padding)
         self._images += len(rows)
 
     def sums(self, group: np.ndarray) -> Sums:

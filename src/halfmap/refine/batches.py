@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass
 class Clock:
-    """Seconds spent per stage: reading, fft, ctf, search, poses, insert, solve."""
+    """Seconds spent per stage: reading, fft, ctf, search, poses, insert, stock, solve."""
 
     seconds: dict = field(default_factory=dict)
 
@@ -124,14 +124,14 @@ class Source:
         box = images.shape[-1]
         reach = min(radius, box // 2)
         masked, kept = self._windowed(images, pixel, shifts_A)
-        planes = [transforms.half_plane(part, reach) for part in (masked, images)]
+        weight = _whitening(model, reach)
+        factor = weight * np.float32(self._area(images, pixel))
+        masked, plain = (transforms.half_plane(part, reach, factor=factor) for part in (masked, images))
         then = self.clock.add("fft", then)
         optics = self.particles.optics[group]
         transfer = ctf.half_plane(optics, self.particles.defocus[batch], reach, box, pixel)
         if optics.premultiplied:
             transfer = transfer**2
-        weight = _whitening(model, reach)
-        masked, plain = (p * (weight * np.float32(self._area(images, pixel))) for p in planes)
         transfer *= weight * np.float32(model.grey)
         self.clock.add("ctf", then)
         length = self.frame.length_A

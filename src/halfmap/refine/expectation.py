@@ -67,8 +67,10 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         order = by_direction(posed.candidates.rotations[:, 0])
         accumulator.add(images, order, posed.candidates.rotations[order, 0], posed.candidates.shifts_A[order, 0])
         group = source.particles.group[images.rows[0]]
-        shells[group] = shells.get(group, 0) + _stock(matcher.projector, images, posed)
-        source.clock.add("insert", then)
+        then = source.clock.add("insert", then)
+        sample = np.flatnonzero(images.rows % plan.stock_every == 0)
+        shells[group] = shells.get(group, 0) + _stock(matcher.projector, _only(images, sample), posed, sample)
+        source.clock.add("stock", then)
         progress(len(images))
     return Expected(Posed.joined(parts), shells)
 
@@ -130,11 +132,11 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
     return Posed(images.rows, best, probability, fit.information[first], fit.cross[first], fit.power[first])
 
 
-def _stock(projector: Projector, images: Images, posed: Posed) -> np.ndarray:
-    """Shell sums of the batch against its best projections, in units of noise-corrected power."""
-    phases = posed.candidates.shifts_A[:, 0] / (images.box * images.pixel_size_A)
+def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarray) -> np.ndarray:
+    """Shell sums of images (``sample`` of the batch) against their best projections, in units of noise power."""
+    phases = posed.candidates.shifts_A[sample, 0] / (images.box * images.pixel_size_A)
     radius = min(projector.radius, images.radius, images.box // 2)
-    sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[:, 0] * images.stretch,
+    sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[sample, 0] * images.stretch,
                       phases, radius, projector.padding)
     unit = np.ones(radius + 1)
     unit[: len(images.noise_sd)] = images.noise_sd[: radius + 1]

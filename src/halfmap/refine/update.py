@@ -72,6 +72,8 @@ def new_models(models: tuple[noise.GroupModel, ...], shells: dict[int, np.ndarra
     overall = sum(s[1].sum() for s in shells.values()) / max(sum(s[2].sum() for s in shells.values()), 1e-30)
     out = list(models)
     for g, s in shells.items():
+        if not s[3].any():
+            continue  # none of its particles was in the sample
         prior = NOISE_PRIOR_IMAGES * s[3] / max(_images(s[3]), 1)
         power = (residual[g] + mean * prior) / np.maximum(s[3] + prior, 1)
         ratio = np.clip(slope[g] / overall, *GREY_STEP) if overall > 0 else 1.0

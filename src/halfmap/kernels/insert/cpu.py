@@ -44,15 +44,16 @@ def _meets(a, b, low, high):
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _insert(numerator, weight, images, ctf, matrices, ramp_x, ramp_y, padding, edges):  # noqa: C901 - one function
+def _insert(numerator, weight, images, ctf, which, matrices, ramp_x, ramp_y, padding, edges):  # noqa: C901 - one function
     r = numerator.shape[2] - 1
     radius = ramp_x.shape[1] - 1
     cut = images.shape[2] - 1 - radius
     for slab in nb.prange(len(edges) - 1):
         low, high = edges[slab], edges[slab + 1]
-        for i in range(matrices.shape[0]):
-            a = matrices[i] * padding
-            ramp = ramp_x[i]
+        for p in range(matrices.shape[0]):
+            i = which[p]
+            a = matrices[p] * padding
+            ramp = ramp_x[p]
             for row in range(2 * radius + 1):
                 ky = row - radius
                 first, last = columns(ky, radius)
@@ -62,7 +63,7 @@ def _insert(numerator, weight, images, ctf, matrices, ramp_x, ramp_y, padding, e
                 far, near = max(abs(za), abs(zb)), min(abs(za), abs(zb)) if za * zb > 0 else 0.0
                 if not (_meets(near, far, low - r - 1.0, high - r) or _meets(-far, -near, low - r - 1.0, high - r)):
                     continue
-                row_ramp = ramp_y[i, row]
+                row_ramp = ramp_y[p, row]
                 for side in range(2):  # pixels of the half space x >= 0, then those whose mate is there
                     sign = 1 - 2 * side
                     k0, k1 = _clip(first, last, sign * x0, sign * a[0, 0], 0.0, 1e9)
@@ -93,20 +94,21 @@ def _insert(numerator, weight, images, ctf, matrices, ramp_x, ramp_y, padding, e
                             _add_row(numerator, weight, jz + 1, jy + 1, jx, tx, tz * ty, value, square)
 
 
-def insert(numerator, weight, images, ctf, matrices, phases, radius: int, padding: int) -> None:
+def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
     """Add images to the half spaces ``numerator`` (complex64) and ``weight`` (float32), both (2R+1, 2R+1, R+1).
 
     The one function that writes into its arguments: they are accumulators. ``images`` and ``ctf`` (b, 2K+1, K+1) are
-    whitened; ``phases`` (b, 2) are shifts over the box length; ``radius`` <= K, R > padding radius. Mates on the plane
-    x = 0 are not added here: ``complete_plane`` does it once, after the last batch.
+    whitened; image ``which[p]`` is laid in at pose p: ``matrices`` (p, 3, 3) and ``phases`` (p, 2), shifts over the box
+    length; ``radius`` <= K, R > padding radius. Mates on the plane x = 0 are not added here: ``complete_plane`` does it once, after the last batch.
     """
     planes = len(numerator)
     slabs = max(device.threads(), int(np.ceil(numerator.nbytes * 1.5 / SLAB_BYTES)))
     edges = np.linspace(0, planes, min(slabs, planes) + 1).astype(np.int64)
     k = np.arange(-radius, radius + 1)
     ramps = [np.exp(-2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
-    _insert(numerator, weight, images, ctf, np.ascontiguousarray(matrices, np.float64),
-            np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], padding, edges)
+    _insert(numerator, weight, images, ctf, np.ascontiguousarray(which, np.int64),
+            np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], padding,
+            edges)
 
 
 def complete_plane(numerator: np.ndarray, weight: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from halfmap.kernels.project.reference import corners, grid_points, in_band
 
 
-def insert(numerator, weight, images, ctf, matrices, phases, radius, padding):
+def insert(numerator, weight, images, ctf, which, matrices, phases, radius, padding):
     """numerator += A'(ctf x e^{-2 pi i k.s}), weight += A'(ctf^2); arguments as in cpu.insert.
 
     The Friedel mate of every pixel is inserted too, and only the half x >= 0 is kept: the plane x = 0 is Hermitian.
@@ -17,9 +17,9 @@ def insert(numerator, weight, images, ctf, matrices, phases, radius, padding):
     full_w = np.zeros((2 * r + 1,) * 3)
     ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
     cut = images.shape[-1] - 1 - radius
-    for i, matrix in enumerate(matrices):
+    for i, (j, matrix) in enumerate(zip(which, matrices, strict=True)):
         rows = slice(cut, images.shape[1] - cut)
-        x, c = images[i, rows, : radius + 1], ctf[i, rows, : radius + 1].astype(float)
+        x, c = images[j, rows, : radius + 1], ctf[j, rows, : radius + 1].astype(float)
         keep = in_band(radius, radius)
         value = (c * x * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])))[keep]
         square = c[keep] ** 2

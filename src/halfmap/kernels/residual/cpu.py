@@ -9,15 +9,14 @@ from halfmap.kernels.project.cpu import columns, project
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _shell_sums(slices, images, ctf, phases, radius, out):
+def _shell_sums(slices, images, ctf, ramp_x, ramp_y, radius, out):
     cut = images.shape[2] - 1 - radius
     for i in nb.prange(slices.shape[0]):
         for row in range(2 * radius + 1):
             ky = row - radius
             first, last = columns(ky, radius)
             for kx in range(first, last + 1):
-                turn = 2 * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])
-                m = slices[i, row, kx] * ctf[i, row + cut, kx] * np.complex64(np.exp(1j * turn))
+                m = slices[i, row, kx] * ctf[i, row + cut, kx] * ramp_x[i, kx] * ramp_y[i, row]
                 x = images[i, row + cut, kx]
                 s = int(np.sqrt(kx * kx + ky * ky) + 0.5)
                 out[i, 0, s] += x.real * x.real + x.imag * x.imag
@@ -30,5 +29,7 @@ def shell_sums(half, images, ctf, matrices, phases, radius: int, padding: int) -
     """(4, K+1) float64: power of the images, cross power with their projections, power of those, pixels."""
     slices = project(half, matrices, radius, padding)
     out = np.zeros((len(images), 4, radius + 1))
-    _shell_sums(slices, images, ctf, np.ascontiguousarray(phases, np.float64), radius, out)
+    k = np.arange(-radius, radius + 1)
+    ramps = [np.exp(2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
+    _shell_sums(slices, images, ctf, np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], radius, out)
     return out.sum(0)
