@@ -65,6 +65,7 @@ def main() -> None:
     flags.add_argument("--out", type=Path, required=True)
     flags.add_argument("--set", default="6cvm_128:D2", metavar="NAME:SYMMETRY")
     flags.add_argument("--particles", type=int, default=600)
+    flags.add_argument("--batch", type=int, default=16, help="fewer than the particles of one half and optics group")
     chosen = flags.parse_args()
     ledger, (name, point_group) = Ledger(chosen.ledger), chosen.set.split(":")
     source, out = chosen.bench / name, chosen.out
@@ -76,7 +77,8 @@ def main() -> None:
 
     usual, group = job("usual"), symmetry.group(point_group)
     identical(ledger, "same seed twice: poses", usual, job("again"))
-    equal(ledger, "batches of 64: largest change of a pose", usual, job("batch_64", "--minibatch-size", 64), group)
+    batched = job(f"batch_{chosen.batch}", "--minibatch-size", chosen.batch)
+    equal(ledger, f"batches of {chosen.batch}: largest change of a pose", usual, batched, group)
     one, two = job("threads_1", "--threads", 1), job("threads_2", "--threads", 2)
     equal(ledger, "1 or 2 threads: largest change of a pose", one, two, group)
     ledger.exit()

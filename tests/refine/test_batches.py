@@ -79,11 +79,10 @@ def shell_means(planes, radius):
 
 def measured(made: Source, groups: int) -> list[noise.GroupModel]:
     """Noise models of images without particles, as the start of a refinement makes them."""
-    sums, counts = [0.0] * groups, [0] * groups
-    for group, power, n in made.powers(np.arange(len(made.particles)), 64):
-        sums[group] = sums[group] + power
-        counts[group] += n
-    return [noise.from_power(total / n) for total, n in zip(sums, counts, strict=True)]
+    powers = [[] for _ in range(groups)]
+    for group, power in made.powers(np.arange(len(made.particles)), 64):
+        powers[group].append(power)
+    return [noise.from_power(np.concatenate(parts).mean(0)) for parts in powers]
 
 
 def test_whitened_noise_has_unit_variance_in_every_shell(tmp_path, rng):

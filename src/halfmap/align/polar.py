@@ -112,12 +112,11 @@ class PolarSearch:
         """The ``count`` best distinct poses of every image, best first; shifts are tried about ``centres_A`` (b, 2)."""
         b = len(images)
         signal, half_power = self._on_rings(images)
-        penalty = half_power @ self.power
         found = np.zeros((b, count, 3, 3)), np.zeros((b, count), np.int64), np.full((b, count), -np.inf)
         turn = _inverse_transform(self.grid.angles)
         with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:  # one image a task
             tasks = [
-                pool.submit(self._match, spectra[:, i - first], turn, penalty[i], *(part[i] for part in found))
+                pool.submit(self._match, spectra[:, i - first], turn, half_power[i], *(part[i] for part in found))
                 for first, spectra in self._shifted(signal, images, centres_A)
                 for i in range(first, first + spectra.shape[1])
             ]
@@ -126,11 +125,12 @@ class PolarSearch:
         poses, shift, score = found
         return Candidates(poses, centres_A[:, None] + self.grid.shifts_A[shift], score)
 
-    def _match(self, spectrum: np.ndarray, turn: np.ndarray, penalty: np.ndarray, poses, shift, score) -> None:
+    def _match(self, spectrum: np.ndarray, turn: np.ndarray, half_power: np.ndarray, poses, shift, score) -> None:
         """One image, spectrum (m, s, 2K), against all directions; writes its candidates into the last three."""
         g = self.grid
         best = np.empty((len(g.matrices), g.angles), np.float32)
         which = np.empty(best.shape, np.int16)
+        penalty = half_power @ self.power
         for start in range(0, len(best), BLOCK):
             rows = slice(start, start + BLOCK)
             product = np.matmul(np.concatenate([spectrum, spectrum]), self.harmonics[..., rows])

@@ -76,15 +76,15 @@ class Source:
         for batch, raw in self._raw(rows, size):
             yield self._prepared(batch, raw, radius, models[self.particles.group[batch[0]]], shifts_A[batch])
 
-    def powers(self, rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray, int]]:
-        """(optics group, sum of the masked images' power per shell, images) per batch, corrected for the mask."""
+    def powers(self, rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(optics group, power per shell of each masked image (b, N/2 + 1), corrected for the mask) per batch."""
         for batch, raw in self._raw(rows, size):
             group = self.particles.group[batch[0]]
             images, pixel = self._sized(group, raw)
             radius = min(self.frame.box, images.shape[-1]) // 2
             masked, kept = self._windowed(images, pixel, np.zeros((len(batch), 2)))
             half = transforms.half_plane(masked, radius)
-            yield group, _shell_power(half) / kept * self._area(images, pixel) ** 2, len(batch)
+            yield group, _shell_power(half) / kept * self._area(images, pixel) ** 2
 
     def _raw(self, rows: np.ndarray, size: int):
         then = time.perf_counter()
@@ -153,13 +153,12 @@ def _reaching(planes: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _shell_power(half: np.ndarray) -> np.ndarray:
-    """Sum over images of the mean power per shell, (K+1,) float64."""
+    """Mean power per shell of each half plane, (b, K+1) float64."""
     radius = half.shape[-1] - 1
     ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
     shell = np.rint(np.hypot(kx, ky)).astype(int).ravel()
-    power = (abs(half) ** 2).sum(0, dtype=float).ravel()
     counts = np.bincount(shell)[: radius + 1]
-    return np.bincount(shell, power)[: radius + 1] / counts
+    return np.stack([np.bincount(shell, abs(h.ravel()) ** 2)[: radius + 1] / counts for h in half])
 
 
 def _crop_pad(images: np.ndarray, box: int) -> np.ndarray:

@@ -64,15 +64,16 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         posed = _posed(matcher, images, state, plan, source.clock)
         parts.append(posed)
         then = time.perf_counter()
-        order = by_direction(posed.candidates.rotations[:, 0])
-        accumulator.add(images, order, posed.candidates.rotations[order, 0], posed.candidates.shifts_A[order, 0])
-        group = source.particles.group[images.rows[0]]
+        everyone = np.arange(len(images))
+        accumulator.add(images, everyone, posed.candidates.rotations[:, 0], posed.candidates.shifts_A[:, 0])
         then = source.clock.add("insert", then)
         sample = np.flatnonzero(images.rows % plan.stock_every == 0)
-        shells[group] = shells.get(group, 0) + _stock(matcher.projector, _only(images, sample), posed, sample)
+        group = source.particles.group[images.rows[0]]
+        shells.setdefault(group, []).append(_stock(matcher.projector, _only(images, sample), posed, sample))
         source.clock.add("stock", then)
         progress(len(images))
-    return Expected(Posed.joined(parts), shells)
+    # summed once, over all images in their order: the result does not depend on the size of the batches
+    return Expected(Posed.joined(parts), {group: np.concatenate(part).sum(0) for group, part in shells.items()})
 
 
 def by_direction(rotations: np.ndarray) -> np.ndarray:
@@ -133,12 +134,12 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
 
 
 def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarray) -> np.ndarray:
-    """Shell sums of images (``sample`` of the batch) against their best projections, in units of noise power."""
+    """Shell sums of images (``sample`` of the batch) against their best projections: (images, 4, K+1), noise power."""
     phases = posed.candidates.shifts_A[sample, 0] / (images.box * images.pixel_size_A)
     radius = min(projector.radius, images.radius, images.box // 2)
     sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[sample, 0] * images.stretch,
                       phases, radius, projector.padding)
     unit = np.ones(radius + 1)
     unit[: len(images.noise_sd)] = images.noise_sd[: radius + 1]
-    sums[:3] *= unit**2 / images.kept
+    sums[:, :3] *= unit**2 / images.kept
     return sums

@@ -70,6 +70,8 @@ class FscPrior:
     def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
         """References of both halves: where they share data, the FSC is that of the sum of both."""
         split = self.shared_below(frame)
+        if split < 1:
+            return tuple(solve.to_map(solve.wiener(half, curve), half, box, frame.box) for half in halves)
         both = sums.core(halves[0], split) + sums.core(halves[1], split)
         centre = solve.wiener(both, priors.combined(curve))
         return tuple(

@@ -18,7 +18,8 @@ from halfmap.refine.state import State
 from halfmap.types import Candidates, Map
 
 SPARE_CANDIDATES = 2  # places for known poses beside those of a new search
-PILOT_IMAGES = 500  # images per optics group for the first noise spectrum and the grey scale
+PILOT_IMAGES = 500  # images per optics group for the first noise spectrum
+GREY_IMAGES = 200  # images per optics group for the grey scale: one image tells it to about 15 %
 FAINT = 1e-3  # grey scale so small that poses are ranked by correlation alone
 
 
@@ -67,23 +68,23 @@ def _state(start: Map, candidates: Candidates, models, shell: float, plan: Plan)
     )
 
 
-def sample_rows(job: Run) -> np.ndarray:
-    """At most PILOT_IMAGES particles of every optics group, spread over the table."""
+def sample_rows(job: Run, most: int) -> np.ndarray:
+    """At most ``most`` particles of every optics group, spread over the table."""
     group = job.source.particles.group
     parts = [np.flatnonzero(group == g) for g in np.unique(group)]
-    return np.concatenate([p[np.linspace(0, len(p) - 1, min(len(p), PILOT_IMAGES)).astype(int)] for p in parts])
+    return np.concatenate([p[np.linspace(0, len(p) - 1, min(len(p), most)).astype(int)] for p in parts])
 
 
 def first_models(job: Run) -> tuple[noise.GroupModel, ...]:
     """Noise spectra from the power of the images themselves: nearly all of it is noise."""
-    groups = len(job.source.particles.optics)
-    power, count = [np.zeros(1)] * groups, [0] * groups
-    for g, total, n in job.source.powers(sample_rows(job), job.batch):
-        power[g], count[g] = power[g] + total, count[g] + n
-    if not any(count):
+    powers = [[] for _ in job.source.particles.optics]
+    for g, part in job.source.powers(sample_rows(job, PILOT_IMAGES), job.batch):
+        powers[g].append(part)
+    means = [np.concatenate(p).mean(0) if p else None for p in powers]
+    known = [m for m in means if m is not None]
+    if not known:
         raise errors.InputError("particles: not one usable image among the first of every optics group")
-    mean = [p / c for p, c in zip(power, count, strict=True) if c][0]
-    return tuple(noise.from_power(p / c if c else mean) for p, c in zip(power, count, strict=True))
+    return tuple(noise.from_power(known[0] if m is None else m) for m in means)
 
 
 def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.GroupModel, ...]:
@@ -106,15 +107,16 @@ def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.Gro
 
 def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models):
     """The models with their grey scales multiplied by the slope of images on projections; None if it is negative."""
-    cross, power = np.zeros(len(models)), np.zeros(len(models))
+    cross, power = ([[0.0] for _ in models] for _ in range(2))
     nowhere = np.zeros((len(job.half), 2))
-    for images in job.source.batches(sample_rows(job), job.batch, search.radius, models, nowhere):
+    for images in job.source.batches(sample_rows(job, GREY_IMAGES), job.batch, search.radius, models, nowhere):
         found = search.candidates(images, nowhere[images.rows], 1)
         fit = newton.refine(projector, images, np.arange(len(images)), found.rotations[:, 0], found.shifts_A[:, 0],
                             search.radius, 0)
         group = job.source.particles.group[images.rows[0]]
-        cross[group] += fit.cross.sum()
-        power[group] += fit.power.sum()
+        cross[group].extend(fit.cross)
+        power[group].extend(fit.power)
+    cross, power = (np.array([sum(part) for part in parts]) for parts in (cross, power))
     overall = cross.sum() / max(power.sum(), 1e-30)
     if overall <= 0:
         return None

@@ -26,10 +26,10 @@ def _shell_sums(slices, images, ctf, ramp_x, ramp_y, radius, out):
 
 
 def shell_sums(half, images, ctf, matrices, phases, radius: int, padding: int) -> np.ndarray:
-    """(4, K+1) float64: power of the images, cross power with their projections, power of those, pixels."""
+    """(b, 4, K+1) float64: power of each image, cross power with its projection, power of that, pixels."""
     slices = project(half, matrices, radius, padding)
     out = np.zeros((len(images), 4, radius + 1))
     k = np.arange(-radius, radius + 1)
     ramps = [np.exp(2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
     _shell_sums(slices, images, ctf, np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], radius, out)
-    return out.sum(0)
+    return out

@@ -8,7 +8,7 @@ from halfmap.kernels.project.reference import project
 
 
 def shell_sums(half, images, ctf, matrices, phases, radius, padding):
-    """Per shell s = 0..K: (sum |x|^2, sum Re(conj(m) x), sum |m|^2, pixels), (4, K+1), over all images.
+    """Per image and shell s = 0..K: (sum |x|^2, sum Re(conj(m) x), sum |m|^2, pixels), (b, 4, K+1).
 
     m is the projection c A e^{2 pi i k.s}; pixels as in project.reference.in_band. Arguments as in cpu.shell_sums.
     """
@@ -22,4 +22,4 @@ def shell_sums(half, images, ctf, matrices, phases, radius, padding):
     turns = kx * phases[:, 0, None, None] + ky * phases[:, 1, None, None]
     m = project(half, matrices, radius, padding) * ctf[:, rows, : radius + 1] * np.exp(2j * np.pi * turns)
     parts = (abs(x) ** 2, (m.conj() * x).real, abs(m) ** 2, np.ones(x.shape))
-    return np.array([np.bincount(shell, p[:, keep].sum(0), radius + 1) for p in parts])
+    return np.array([[np.bincount(shell, p[i, keep], radius + 1) for p in parts] for i in range(len(x))])
