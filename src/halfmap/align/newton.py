@@ -14,7 +14,7 @@ from halfmap.kernels.normal_equations import normal_equations
 from halfmap.physics.projection import Projector
 from halfmap.types import Images
 
-ENOUGH = 0.01  # gain in log likelihood below which a pose is settled
+ENOUGH = 0.03  # gain in log likelihood below which a pose is settled: at most a quarter of its standard deviation off
 DAMPING = 1e-3  # first Levenberg factor, relative to the diagonal; x 0.2 after success, x 8 after failure
 LARGEST_TURN_RAD = 0.2  # longest rotation of one step; beyond it the slice is another slice
 

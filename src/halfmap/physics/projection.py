@@ -58,7 +58,7 @@ class Projector:
         numerator = np.zeros_like(self.half)
         weight = np.zeros(self.half.shape, np.float32)
         ones = np.ones(planes.shape, np.float32)
-        insert(numerator, weight, planes, ones, np.arange(len(planes)), rotations, np.zeros((len(planes), 2)), planes.shape[-1] - 1,
-               self.padding)
+        n, radius = len(planes), planes.shape[-1] - 1
+        insert(numerator, weight, planes, ones, np.arange(n), rotations, np.zeros((n, 2)), radius, self.padding)
         complete_plane(numerator, weight)
         return numerator

@@ -11,7 +11,7 @@ from halfmap.refine.batches import Frame
 from halfmap.refine.state import State
 
 HEADROOM = 1.1  # alignment band over the shell where the FSC crosses its threshold
-REACH = (1.3, 4)  # reconstructed to 1.3 x the alignment band + 4 shells, so that the FSC can grow
+REACH = (1.1, 12)  # reconstructed to 1.1 x the alignment band + 12 shells, so that the FSC can grow
 LEAST_BAND = 4  # shells; with fewer there is no shape to align
 STEPS = 3  # of pose refinement at one band: the next iteration continues from there
 JUMP = 1.2  # a band that grows by more is approached in two stages

@@ -27,6 +27,7 @@ MASK_THRESHOLD = 0.5  # of the maximum
 LOOSE_A = (25.0, 40.0)  # 1 up to the first distance from the thresholded region, 0 from the second
 TIGHT_A = (6.0, 12.0)
 MASK_RESOLUTION_A = 12.0  # never threshold a finer map: its maximum is one atom's and the region falls to pieces
+MASK_LEAST_MODES = 200  # 1 / sqrt(200) = 0.07: THRESHOLD is then two standard deviations of the FSC of noise
 MASK_LOWEST_SHELL = 4  # never a coarser one than box / 4: no shape is left
 
 
@@ -116,16 +117,27 @@ def standard_masks(half1: Map, half2: Map, unmasked: Curve) -> tuple[np.ndarray,
     The mean is low-passed where the unmasked FSC falls below 0.5, but not finer than MASK_RESOLUTION_A and not coarser
     than MASK_LOWEST_SHELL, and thresholded at MASK_THRESHOLD of its maximum. Halves that share nothing (unmasked
     crossing of THRESHOLD below MASK_LOWEST_SHELL) have no shape, and a mask around the peaks of their mean would itself
-    correlate them (noise then claims shell 5 to 9): both masks are the spherical one.
+    correlate them (noise then claims shell 5 to 9): both masks are the spherical one. So they are where the tight mask
+    leaves fewer than MASK_LEAST_MODES independent values in the shell of the unmasked crossing: chance alone would lift
+    a curve over THRESHOLD there.
     """
-    if crossing(unmasked) < MASK_LOWEST_SHELL:
-        ball = _sphere(half1.box)
+    ball = _sphere(half1.box)
+    shell = crossing(unmasked)
+    if shell < MASK_LOWEST_SHELL:
         return ball, ball
     mean = Map((half1.data + half2.data) / 2, half1.voxel_size_A)
     resolution = max(resolution_A(unmasked, 0.5), MASK_RESOLUTION_A)
     resolution = min(resolution, unmasked.resolution_A(MASK_LOWEST_SHELL))
     region_of = (mean, resolution, MASK_THRESHOLD)
-    return masks.dynamic(*region_of, *LOOSE_A).data, masks.dynamic(*region_of, *TIGHT_A).data
+    tight = masks.dynamic(*region_of, *TIGHT_A).data
+    if 2 * np.pi * shell**2 * _volume_fraction(tight) < MASK_LEAST_MODES:
+        return ball, ball
+    return masks.dynamic(*region_of, *LOOSE_A).data, tight
+
+
+def _volume_fraction(mask: np.ndarray) -> float:
+    """Fraction of the box, hence of the independent Fourier values, that a soft mask keeps."""
+    return float(mask.sum(dtype=float) ** 2 / (mask.astype(float) ** 2).sum() / mask.size)
 
 
 def as_rows(curves: Iterable[Curve]) -> dict[str, np.ndarray]:
