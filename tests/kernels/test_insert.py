@@ -54,18 +54,18 @@ def completed(numerator, weight):
 def test_any_number_of_threads_gives_the_same_bits(rng, threads):
     arguments = (*batch(8, rng), 8, 2)
     threads(1)
-    expected = inserted(17, *arguments)
+    expected = inserted(18, *arguments)
     for n in (2, 3, 7, 50):  # 50 slabs of 35 planes: some are empty
         threads(n)
-        found = inserted(17, *arguments)
+        found = inserted(18, *arguments)
         np.testing.assert_array_equal(found[0], expected[0])
         np.testing.assert_array_equal(found[1], expected[1])
 
 
 def test_any_size_of_batch_gives_the_same_bits(rng):
     images, ctf, poses, phases = batch(8, rng)
-    expected = inserted(17, images, ctf, poses, phases, 8, 2)
-    found = empty(17)
+    expected = inserted(18, images, ctf, poses, phases, 8, 2)
+    found = empty(18)
     for rows in (slice(0, 1), slice(1, 6), slice(6, None)):
         insert(*found, *with_rows(images[rows], ctf[rows], poses[rows], phases[rows], 8, 2))
     np.testing.assert_array_equal(found[0], expected[0])
@@ -74,14 +74,14 @@ def test_any_size_of_batch_gives_the_same_bits(rng):
 
 def test_every_pixel_and_its_mate_are_spread_with_weight_one(rng):
     images, ctf, poses, phases = batch(8, rng)
-    _, weight = completed(*inserted(17, images, np.ones_like(ctf), poses, phases, 8, 2))
+    _, weight = completed(*inserted(18, images, np.ones_like(ctf), poses, phases, 8, 2))
     whole = 2 * weight[..., 1:].sum(dtype=float) + weight[..., 0].sum(dtype=float)
     # 2 per pixel; float32 sums of thousands of fractions
     assert whole == pytest.approx(2 * len(poses) * in_band(8, 8).sum(), rel=1e-5)
 
 
 def test_the_completed_plane_is_hermitian(rng):
-    numerator, weight = completed(*inserted(9, *batch(8, rng), 8, 1))
+    numerator, weight = completed(*inserted(10, *batch(8, rng), 8, 1))
     np.testing.assert_array_equal(numerator[..., 0], numerator[::-1, ::-1, 0].conj())
     np.testing.assert_array_equal(weight[..., 0], weight[::-1, ::-1, 0])
 
@@ -91,7 +91,7 @@ def test_the_completed_plane_is_hermitian(rng):
 @pytest.mark.parametrize("beyond", [0, 3])  # images may hold more shells than are used
 def test_body_agrees_with_the_definition(radius, padding, beyond, rng):
     arguments = (*batch(radius + beyond, rng), radius, padding)
-    r = padding * radius + 1
+    r = padding * radius + 2
     expected = np.zeros_like(empty(r)[0], np.complex128), np.zeros_like(empty(r)[1], float)
     reference.insert(*expected, *with_rows(*arguments))
     numerator, weight = completed(*inserted(r, *arguments))
@@ -103,7 +103,7 @@ def test_body_agrees_with_the_definition(radius, padding, beyond, rng):
 def test_an_image_can_be_laid_in_at_several_poses_and_left_out(rng):
     images, ctf, poses, phases = batch(8, rng)
     which = np.array([2, 0, 2])
-    found, expected = empty(17), empty(17)
+    found, expected = empty(18), empty(18)
     insert(*found, images, ctf, which, poses[:3], phases[:3], 8, 2)
     insert(*expected, *with_rows(images[which], ctf[which], poses[:3], phases[:3], 8, 2))
     np.testing.assert_array_equal(found[0], expected[0])

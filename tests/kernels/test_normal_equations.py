@@ -16,7 +16,7 @@ def rng():
 
 def problem(radius, padding, beyond, rng, poses=None):
     """Arguments of the kernel: three images, a pose list that visits them out of order."""
-    half = made.half_space(padding * radius + 1, rng)
+    half = made.half_space(padding * radius + 2, rng)
     poses = rotations.random(8, rng) if poses is None else poses
     k = radius + beyond
     images = made.complex_normal((3, 2 * k + 1, k + 1), rng)

@@ -16,7 +16,7 @@ def rng():
 
 
 def problem(radius, padding, beyond, rng):
-    half = made.half_space(padding * radius + 1, rng)
+    half = made.half_space(padding * radius + 2, rng)
     poses = made.poses(5, rng)
     k = radius + beyond
     images = made.complex_normal((len(poses), 2 * k + 1, k + 1), rng)

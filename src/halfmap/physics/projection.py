@@ -17,6 +17,7 @@ from halfmap.kernels.project import project
 from halfmap.types import Map
 
 PADDING = 2
+MARGIN = 2  # grid steps beyond padding x radius: shells end half a shell further out, interpolation needs one more
 
 
 def interpolation_kernel(box: int, padding: int = PADDING) -> np.ndarray:
@@ -35,7 +36,7 @@ def corrected(volume: np.ndarray, padding: int = PADDING) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Projector:
-    """Slices of one map up to a radius. ``half`` (2R+1, 2R+1, R+1) complex64, R = padding (radius) + 1."""
+    """Slices of one map up to a radius. ``half`` (2R+1, 2R+1, R+1) complex64, R = padding x radius + MARGIN."""
 
     half: np.ndarray
     radius: int
@@ -45,7 +46,7 @@ class Projector:
     @classmethod
     def of(cls, reference: Map, radius: int, depth: float, padding: int = PADDING) -> Projector:
         """Projector of a map in any sampling of its box; ``depth``: voxels of the full-size box along the beam."""
-        half = transforms.half_space(corrected(reference.data, padding), padding * radius + 1, padding)
+        half = transforms.half_space(corrected(reference.data, padding), padding * radius + MARGIN, padding)
         half *= np.float32(depth)
         return cls(half, radius, padding, reference.box * reference.voxel_size_A)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from halfmap.fourier import transforms
 from halfmap.kernels import grid
-from halfmap.physics.projection import corrected
+from halfmap.physics.projection import MARGIN, corrected
 from halfmap.reconstruct import priors
 from halfmap.types import Map, Sums
 
@@ -15,7 +15,7 @@ FLOOR = 1e-3  # weights are not trusted below this fraction of their shell mean;
 
 def shells(sums: Sums) -> int:
     """Number of shells the sums reach, DC included."""
-    return (sums.weight.shape[-1] - 2) // sums.padding + 1
+    return (sums.weight.shape[-1] - 1 - MARGIN) // sums.padding + 1
 
 
 def mean_weight(sums: Sums) -> np.ndarray:

@@ -12,13 +12,13 @@ import numpy as np
 from halfmap.kernels import grid
 from halfmap.kernels.insert import insert
 from halfmap.kernels.insert.cpu import complete_plane
-from halfmap.physics.projection import PADDING
+from halfmap.physics.projection import MARGIN, PADDING
 from halfmap.types import Images, Sums
 
 
 def empty(radius: int, box: int, voxel_size_A: float, padding: int = PADDING) -> Sums:
     """Sums of no image, up to Fourier radius ``radius`` of a box of ``box`` voxels."""
-    r = padding * radius + 1
+    r = padding * radius + MARGIN
     shape = (2 * r + 1, 2 * r + 1, r + 1)
     return Sums(np.zeros(shape, np.complex64), np.zeros(shape, np.float32), box, voxel_size_A, padding)
 
@@ -53,6 +53,6 @@ class Accumulator:
 def core(sums: Sums, shell: float) -> Sums:
     """The sums up to ``shell`` (and a grid step beyond), on a grid of their own."""
     r = sums.weight.shape[-1] - 1
-    edge = min(r, sums.padding * int(np.ceil(shell)) + 1)
+    edge = min(r, sums.padding * int(np.ceil(shell)) + MARGIN)
     inside = (slice(r - edge, r + edge + 1), slice(r - edge, r + edge + 1), slice(0, edge + 1))
     return replace(sums, numerator=sums.numerator[inside].copy(), weight=sums.weight[inside].copy())

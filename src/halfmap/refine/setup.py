@@ -16,7 +16,9 @@ from halfmap.refine.batches import Frame, Source
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
-BATCH_BYTES = 4e8  # images of one batch in all their forms; memory, not result, depends on it
+BATCH_BYTES = 1.2e8  # images of one batch in all their forms; memory, not result, depends on it
+LEAST_BATCH = 192  # images: fewer pass through the cache before a slab of the sums leaves it. Up to MOST_BATCH_BYTES
+MOST_BATCH_BYTES = 4e8
 BYTES_PER_PIXEL = 28  # of one image: as read, masked, two half planes, CTF and their temporaries
 DIAMETER_MARGIN_A = 20.0  # around what stands out of the map, for what a low contour misses
 STANDS_OUT = 0.1  # fraction of the maximum of the map low-passed to DIAMETER_MARGIN_A
@@ -67,11 +69,16 @@ def prepare(recipe: Recipe, particles: Particles, reference: Map | None, rng: np
     source = Source(particles, Stack(particles), frame,
                     lambda rows, reason: rejected.update({int(row): reason for row in rows}))
     largest = max(o.box * o.pixel_size_A / frame.voxel_size_A for o in particles.optics)
-    size = recipe.minibatch_size or int(np.clip(BATCH_BYTES / (BYTES_PER_PIXEL * largest**2), 16, 2048))
+    size = recipe.minibatch_size or batch_size(BYTES_PER_PIXEL * largest**2)
     run = Run(recipe, source, np.asarray(particles.half), size, rng, watch, rejected)
     for message in halves.audit(particles):
         run.warn(message)
     return run
+
+
+def batch_size(image_bytes: float) -> int:
+    """Images in a batch."""
+    return int(max(min(BATCH_BYTES / image_bytes, 2048), min(LEAST_BATCH, MOST_BATCH_BYTES / image_bytes), 1))
 
 
 def frame_of(recipe: Recipe, particles: Particles, reference: Map | None) -> Frame:

@@ -38,9 +38,9 @@ def _divide(numerator, weight, ridge, floor, padding, out):
             for kx in range(r + 1):
                 radius = np.sqrt(flat + kx * kx) / padding
                 out[jz, jy, kx] = 0
-                if radius <= last:
+                if radius < last + 0.5:
                     s = min(int(radius), last - 1)
-                    t = radius - s
+                    t = min(radius - s, 1.0)
                     below = weight[jz, jy, kx] + ridge[s] * (1 - t) + ridge[s + 1] * t
                     below = max(below, floor[s] * (1 - t) + floor[s + 1] * t)
                     if below > 0:

@@ -23,12 +23,12 @@ def shell_means(weight, shells, padding):
 
 
 def divide(numerator, weight, ridge, floor, padding):
-    """numerator / max(weight + ridge, floor) with ridge and floor interpolated between shells; 0 beyond the last."""
+    """numerator / max(weight + ridge, floor) with ridge and floor interpolated between shells; 0 beyond the last shell."""
     radius = _radius(weight, padding)
     last = len(ridge) - 1
     shells = np.arange(last + 1)
     below = np.maximum(weight + np.interp(radius, shells, ridge), np.interp(radius, shells, floor))
-    return np.where((radius <= last) & (below > 0), numerator / np.where(below > 0, below, 1), 0)
+    return np.where((radius < last + 0.5) & (below > 0), numerator / np.where(below > 0, below, 1), 0)
 
 
 def symmetrised(values, group, radius):

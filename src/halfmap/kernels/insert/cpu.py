@@ -98,7 +98,7 @@ def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int,
 
     The one function that writes into its arguments: they are accumulators. ``images`` and ``ctf`` (b, 2K+1, K+1) are
     whitened; image ``which[p]`` is laid in at pose p: ``matrices`` (p, 3, 3) and ``phases`` (p, 2), shifts over the box
-    length; ``radius`` <= K, R > padding radius. Mates on the plane x = 0 are not added here: ``complete_plane`` does it
+    length; ``radius`` <= K, R >= padding radius + 2. Mates on the plane x = 0 are not added here: ``complete_plane`` does it
     once, after the last batch.
     """
     planes = len(numerator)
@@ -108,7 +108,7 @@ def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int,
     ramps = [np.exp(-2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
     _insert(numerator, weight, images, ctf, np.ascontiguousarray(which, np.int64),
             np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(ramps[0][:, radius:]), ramps[1],
-            np.sqrt(radius**2 - k**2).astype(np.int64), padding, edges)
+            np.sqrt(radius**2 + radius - k**2).astype(np.int64), padding, edges)
 
 
 def complete_plane(numerator: np.ndarray, weight: np.ndarray) -> None:

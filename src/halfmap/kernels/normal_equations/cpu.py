@@ -129,7 +129,7 @@ _UPPER = np.triu_indices(5)
 def normal_equations(half, images, ctf, which, matrices, phases, radius: int, padding: int):
     """(cross (p,), power (p,), gradient (p, 5), curvature (p, 5, 5)), all float64; see reference.py for their meaning.
 
-    ``half`` (2R+1, 2R+1, R+1) complex64, R > padding radius; ``images``, ``ctf`` (b, 2K+1, K+1) whitened;
+    ``half`` (2R+1, 2R+1, R+1) complex64, R >= padding radius + 2; ``images``, ``ctf`` (b, 2K+1, K+1) whitened;
     ``which`` (p,) image of each pose; ``matrices`` (p, 3, 3); ``phases`` (p, 2) shift over box length; radius <= K.
     """
     out = np.empty((len(which), SUMS))

@@ -18,10 +18,13 @@ def grid_points(matrix: np.ndarray, radius: int, padding: int) -> np.ndarray:
 
 
 def in_band(radius: int, box_radius: int) -> np.ndarray:
-    """Half-plane pixels (2K+1, K+1) that count: 0 < |k| <= radius, and of kx = 0 only ky > 0 (the rest are mates)."""
+    """Half-plane pixels (2K+1, K+1) that count: shells 1..radius, and of kx = 0 only ky > 0.
+
+    The rest are mates. A shell is all that rounds to it: |k| < radius + 1/2, which is k^2 <= radius^2 + radius.
+    """
     ky, kx = np.mgrid[-box_radius : box_radius + 1, 0 : box_radius + 1]
     r2 = kx**2 + ky**2
-    return (r2 > 0) & (r2 <= radius**2) & ((kx > 0) | (ky > 0))
+    return (r2 > 0) & (r2 <= radius**2 + radius) & ((kx > 0) | (ky > 0))
 
 
 def corners(points: np.ndarray):
@@ -38,7 +41,7 @@ def corners(points: np.ndarray):
 
 
 def project(half: np.ndarray, matrices: np.ndarray, radius: int, padding: int) -> np.ndarray:
-    """Slices (n, 2K+1, K+1) complex128; zero outside 0 < |k| <= K and on the redundant half of kx = 0."""
+    """Slices (n, 2K+1, K+1) complex128; zero outside shells 1..K and on the redundant half of kx = 0."""
     cube = full_space(half.astype(np.complex128))
     r = half.shape[-1] - 1
     out = np.zeros((len(matrices), 2 * radius + 1, radius + 1), np.complex128)

@@ -14,7 +14,7 @@ def shell_sums(half, images, ctf, matrices, phases, radius, padding):
     """
     ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
     r2 = kx**2 + ky**2
-    keep = (r2 > 0) & (r2 <= radius**2) & ((kx > 0) | (ky > 0))
+    keep = (r2 > 0) & (r2 <= radius**2 + radius) & ((kx > 0) | (ky > 0))
     shell = np.rint(np.sqrt(r2)).astype(int)[keep]
     cut = images.shape[-1] - 1 - radius
     rows = slice(cut, images.shape[1] - cut)
