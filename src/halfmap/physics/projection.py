@@ -23,7 +23,7 @@ MARGIN = 2  # grid steps beyond padding x radius: shells end half a shell furthe
 def interpolation_kernel(box: int, padding: int = PADDING) -> np.ndarray:
     """What trilinear interpolation on a grid padded ``padding`` times does in real space: sinc^2 along an axis, (box,).
 
-    Source: the transform of a triangle of two grid steps; reference relion_autorefine.md section 3, gridding.
+    It is the transform of the triangle that spreads a sample over two grid steps; in three dimensions it is a product.
     """
     return np.sinc((np.arange(box) - box // 2) / (box * padding)) ** 2
 

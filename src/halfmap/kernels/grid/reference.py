@@ -23,7 +23,7 @@ def shell_means(weight, shells, padding):
 
 
 def divide(numerator, weight, ridge, floor, padding):
-    """numerator / max(weight + ridge, floor) with ridge and floor interpolated between shells; 0 beyond the last shell."""
+    """numerator / max(weight + ridge, floor), ridge and floor interpolated between shells; 0 beyond the last shell."""
     radius = _radius(weight, padding)
     last = len(ridge) - 1
     shells = np.arange(last + 1)

@@ -98,8 +98,8 @@ def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int,
 
     The one function that writes into its arguments: they are accumulators. ``images`` and ``ctf`` (b, 2K+1, K+1) are
     whitened; image ``which[p]`` is laid in at pose p: ``matrices`` (p, 3, 3) and ``phases`` (p, 2), shifts over the box
-    length; ``radius`` <= K, R >= padding radius + 2. Mates on the plane x = 0 are not added here: ``complete_plane`` does it
-    once, after the last batch.
+    length; ``radius`` <= K, R >= padding radius + 2. Mates on the plane x = 0 are not added here: ``complete_plane``
+    does it once, after the last batch.
     """
     planes = len(numerator)
     slabs = max(device.threads(), int(np.ceil(numerator.nbytes * 1.5 / SLAB_BYTES)))

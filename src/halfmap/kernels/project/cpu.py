@@ -41,7 +41,7 @@ def _project(half, matrices, radius, padding, out):
 
 
 def project(half: np.ndarray, matrices: np.ndarray, radius: int, padding: int) -> np.ndarray:
-    """Slices (n, 2K+1, K+1) complex64 of ``half`` (2R+1, 2R+1, R+1), R >= padding K + 2; ``matrices`` (n, 3, 3) are A."""
+    """Slices (n, 2K+1, K+1) complex64 of ``half`` (2R+1, 2R+1, R+1), R >= padding K + 2; ``matrices`` (n, 3, 3): A."""
     out = np.zeros((len(matrices), 2 * radius + 1, radius + 1), np.complex64)
     _project(half, np.ascontiguousarray(matrices, np.float64), radius, padding, out)
     return out
