@@ -18,7 +18,7 @@ JUMP = 1.2  # a band that grows by more is approached in two stages
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
-STOCK_IMAGES = 2000  # particles that tell the noise: 1 % on the variance of the smallest shell, of 4 pixels
+STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
 GAIN = 1.005  # growth of the area under the FSC that counts as progress
 
 
