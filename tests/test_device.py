@@ -15,7 +15,8 @@ def test_threads_are_the_cores_of_this_process_unless_set():
 
 def test_more_threads_than_cores_can_be_asked_for():
     code = "from halfmap import device; device.set_threads(4096); print(device.threads())"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4096"]
 
 
 def test_peak_memory_never_falls():

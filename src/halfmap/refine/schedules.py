@@ -56,7 +56,7 @@ class Marching:
     max_align_A: float | None
     extra_final_passes: int
     max_iterations: int
-    research_A: float = 18.0  # band of the second search
+    research_A: float = 20.0  # band of the second search
     last_research: int = 2  # iterations after which it is done; a third found nothing on real particles
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:

@@ -16,7 +16,7 @@ from halfmap.refine.batches import Frame, Source
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
-BATCH_BYTES = 1.2e8  # images of one batch in all their forms; memory, not result, depends on it
+BATCH_BYTES = 1e8  # images of one batch in all their forms; memory, not result, depends on it
 LEAST_BATCH = 192  # images: fewer pass through the cache before a slab of the sums leaves it. Up to MOST_BATCH_BYTES
 MOST_BATCH_BYTES = 4e8
 BYTES_PER_PIXEL = 28  # of one image: as read, masked, two half planes, CTF and their temporaries
