@@ -42,6 +42,7 @@ class Plot:
     needs: tuple[str, ...]
     draw: Callable[[Figure, Path], None]
     size: tuple[float, float] = (7.0, 4.2)  # inches
+    when: Callable[[Path], bool] = lambda folder: True  # whether the files that are there hold what is to be drawn
 
 
 def _fsc(figure: Figure, folder: Path) -> None:
@@ -90,13 +91,24 @@ def _map(path: Path) -> tuple[np.ndarray, float]:
     return map.data, map.voxel_size_A
 
 
+def _poses(folder: Path):
+    """Poses of the job's particles, of simulated ones the true poses; None where the table has none."""
+    from halfmap.data import relion
+
+    truth = folder / "truth.star"
+    return relion.read_table(truth if truth.is_file() else folder / "particles.star").poses
+
+
+def _has_poses(folder: Path) -> bool:
+    return _poses(folder) is not None
+
+
 def _directions(figure: Figure, folder: Path) -> None:
     from matplotlib.colors import LogNorm
 
-    from halfmap.data import relion
     from halfmap.validate import orientation
 
-    counts = orientation.direction_histogram(relion.read_table(folder / "particles.star").poses.rotations).counts
+    counts = orientation.direction_histogram(_poses(folder).rotations).counts
     axes = figure.add_axes((0.09, 0.14, 0.78, 0.82))
     norm = LogNorm(vmin=1, vmax=max(2.0, float(counts.max())))
     # bins are even in azimuth and in the sine of the elevation, so the histogram is a plain picture
@@ -179,6 +191,7 @@ PLOTS = (
         "preferred orientation.",
         ("particles.star",),
         _directions,
+        when=_has_poses,
     ),
     Plot(
         "guinier",
@@ -210,7 +223,7 @@ PLOTS = (
 
 def drawable(folder: Path) -> list[Plot]:
     """The plots whose result files are there."""
-    return [plot for plot in PLOTS if all((folder / name).is_file() for name in plot.needs)]
+    return [plot for plot in PLOTS if all((folder / name).is_file() for name in plot.needs) and plot.when(folder)]
 
 
 def draw_all(folder: Path) -> None:
