@@ -20,10 +20,12 @@ class GroupModel:
     noise_sd: np.ndarray  # (N/2 + 1,) float64 per complex coefficient, RELION 2D units (transform / N^2)
     grey: float = 1.0  # factor between map and images of this group
 
-    def with_power(self, power: np.ndarray) -> GroupModel:
-        """The first len(power) shells replaced by the square root of ``power``; DC as its neighbour."""
+    def with_power(self, power: np.ndarray, known: np.ndarray) -> GroupModel:
+        """The shells where ``known`` (len(power),) is true replaced by the root of ``power``; DC as its neighbour."""
         sd = self.noise_sd.copy()
-        sd[: len(power)] = np.sqrt(_sane(power))
+        n = min(len(sd), len(power))
+        sd[:n] = np.where(known[:n], np.sqrt(_sane(power))[:n], sd[:n])
+        sd[0] = sd[1]
         return GroupModel(sd, self.grey)
 
 

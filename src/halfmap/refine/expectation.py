@@ -134,7 +134,7 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
 
 
 def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarray) -> np.ndarray:
-    """Shell sums of images (``sample`` of the batch) against their best projections: (images, 4, K+1), noise power."""
+    """Shell sums of images (``sample`` of the batch) against their best projections: (images, 4, reach + 1), power."""
     phases = posed.candidates.shifts_A[sample, 0] / (images.box * images.pixel_size_A)
     radius = min(projector.radius, images.radius, images.box // 2)
     sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[sample, 0] * images.stretch,
@@ -142,4 +142,4 @@ def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarra
     unit = np.ones(radius + 1)
     unit[: len(images.noise_sd)] = images.noise_sd[: radius + 1]
     sums[:, :3] *= unit**2 / images.kept
-    return sums
+    return np.pad(sums, ((0, 0), (0, 0), (0, projector.radius - radius)))  # coarser pixels have fewer shells

@@ -77,7 +77,7 @@ def new_models(models: tuple[noise.GroupModel, ...], shells: dict[int, np.ndarra
         prior = NOISE_PRIOR_IMAGES * s[3] / max(_images(s[3]), 1)
         power = (residual[g] + mean * prior) / np.maximum(s[3] + prior, 1)
         ratio = np.clip(slope[g] / overall, *GREY_STEP) if overall > 0 else 1.0
-        out[g] = replace(models[g].with_power(power), grey=models[g].grey * float(ratio))
+        out[g] = replace(models[g].with_power(power, s[3] > 0), grey=models[g].grey * float(ratio))
     return tuple(out)
 
 

@@ -27,7 +27,7 @@ MASK_THRESHOLD = 0.5  # of the maximum
 LOOSE_A = (25.0, 40.0)  # 1 up to the first distance from the thresholded region, 0 from the second
 TIGHT_A = (6.0, 12.0)
 MASK_RESOLUTION_A = 12.0  # never threshold a finer map: its maximum is one atom's and the region falls to pieces
-MASK_LEAST_MODES = 200  # 1 / sqrt(200) = 0.07: THRESHOLD is then two standard deviations of the FSC of noise
+MASK_LEAST_MODES = 100  # the FSC of noise then has a standard deviation of 1 / sqrt(100) = 0.1, below THRESHOLD
 MASK_LOWEST_SHELL = 4  # never a coarser one than box / 4: no shape is left
 
 
