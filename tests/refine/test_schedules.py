@@ -1,0 +1,169 @@
+"""Bands, searches and the end of a refinement."""
+
+import numpy as np
+import pytest
+
+from halfmap.refine import schedules
+from halfmap.refine.batches import Frame
+from tests.refine.made import state
+
+FRAME = Frame(64, 2.0, 90.0)  # 128 A long: shell 32 is Nyquist
+NYQUIST = 32
+
+
+def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20) -> schedules.Marching:
+    return schedules.Marching(lowpass_A, max_align_A, extra, most)
+
+
+def grown(*areas) -> tuple[dict, ...]:
+    return tuple({"fsc_area": area} for area in areas)
+
+
+def holds(plan) -> bool:
+    """Whether the box of the plan holds the shells it reconstructs."""
+    return plan.band <= plan.reach <= plan.box // 2 and plan.box <= FRAME.box
+
+
+def test_the_first_plan_searches_everything_at_the_resolution_of_the_starting_map():
+    plan = marching(lowpass_A=16.0).first(FRAME, 9, 15.0)
+    assert plan.searched.all() and len(plan.searched) == 9
+    assert plan.band == plan.search_radius == 8  # 128 A / 16 A
+    assert plan.offset_A == 15.0 and not plan.final and holds(plan)
+
+
+@pytest.mark.parametrize("shell", [1, 3.2, 5, 9.7, 12, 20.5, 28, 31, 32])
+def test_the_band_follows_the_fsc_with_headroom(shell):
+    plan = marching().next(state(shell=shell), FRAME)
+    expected = np.ceil(schedules.HEADROOM * shell)
+    assert plan.band == min(max(expected, schedules.LEAST_BAND), NYQUIST)
+    assert holds(plan)
+
+
+def test_a_better_fsc_never_gives_a_narrower_band():
+    bands = [marching().next(state(shell=s), FRAME).band for s in np.linspace(0, NYQUIST, 100)]
+    assert (np.diff(bands) >= 0).all()
+
+
+def test_there_is_room_for_the_fsc_to_grow_until_nyquist():
+    for shell in np.linspace(1, 30, 59):
+        plan = marching().next(state(shell=shell), FRAME)
+        assert plan.reach > shell + 1 or plan.reach == NYQUIST
+
+
+@pytest.mark.parametrize("limit_A, shell", [(40.0, 3), (12.8, 10), (4.0, 32)])
+def test_no_alignment_goes_beyond_the_limit_of_the_user(limit_A, shell):
+    schedule = marching(lowpass_A=10.0, max_align_A=limit_A)
+    plans = [schedule.first(FRAME, 6, 15.0), *(schedule.next(state(shell=s), FRAME) for s in (2, 8, 15, 32))]
+    for plan in plans:
+        assert plan.band <= shell and plan.search_radius <= shell
+        assert max(radius for radius, _ in plan.stages) <= shell
+
+
+def test_a_band_that_grows_fast_is_approached_in_two_stages():
+    (calm,) = marching().next(state(shell=8.5, band=9), FRAME).stages
+    half, whole = marching().next(state(shell=18, band=5), FRAME).stages
+    assert calm[0] == 10
+    assert 5 < half[0] < whole[0] == 20
+    assert half[0] == 10  # the geometric mean of 5 and 20
+
+
+def test_the_refinement_goes_on_while_the_fsc_grows():
+    grow = grown(*schedules.GAIN ** (1.1 * np.arange(15)))
+    assert not marching().next(state(history=grow), FRAME).final
+
+
+def test_the_last_plan_reconstructs_to_nyquist():
+    plan = marching().next(state(shell=6, history=grown(5, 5)), FRAME)
+    assert plan.final and plan.reach == NYQUIST and plan.box == FRAME.box
+    assert plan.band == 7  # it aligns no finer for it
+
+
+@pytest.mark.parametrize("extra", [0, 1, 3])
+def test_extra_passes_follow_the_last_progress(extra):
+    schedule = marching(extra=extra)
+    finals = [schedule.next(state(history=grown(4, *(5,) * calm)), FRAME).final for calm in range(1, 7)]
+    # the first 5 is progress; each further one is calm, and more than ``extra`` of them end it
+    assert finals == [calm - 1 > extra for calm in range(1, 7)]
+
+
+def test_progress_starts_the_count_of_extra_passes_anew():
+    assert not marching(extra=1).next(state(history=grown(5, 5, 6, 6)), FRAME).final
+    assert marching(extra=1).next(state(history=grown(5, 5, 6, 6, 6)), FRAME).final
+
+
+def test_recovering_from_a_loss_is_no_progress():
+    assert marching(extra=1).next(state(history=grown(10, 8, 9)), FRAME).final
+
+
+def test_the_refinement_ends_at_the_largest_number_of_iterations():
+    grow = grown(1, 2, 3, 4)
+    assert marching(most=4).next(state(iteration=4, history=grow), FRAME).final
+    assert not marching(most=5).next(state(iteration=4, history=grow), FRAME).final
+
+
+def test_a_settled_state_is_done_only_when_it_reaches_nyquist():
+    settled = {"history": grown(5, 5)}
+    assert marching().done(state(reach=NYQUIST, **settled), FRAME)
+    assert not marching().done(state(reach=NYQUIST - 1, **settled), FRAME)
+    assert not marching().done(state(reach=NYQUIST, history=grown(4, 5)), FRAME)
+
+
+def test_only_doubtful_particles_are_searched_again():
+    weights = np.array([[1, 0], [0.6, 0.4], [1, 0], [0.99, 0.01]])
+    plan = marching().next(state(4, weights=weights, cross=np.array([100, 100, 20, 99.0])), FRAME)
+    np.testing.assert_array_equal(plan.searched, [False, True, True, False])
+    assert plan.offset_A == FRAME.resolution_A(plan.search_radius) / 2
+
+
+def test_the_second_search_is_never_finer_than_it_needs_to_be():
+    plan = marching().next(state(shell=30), FRAME)
+    assert plan.search_radius == FRAME.shell(marching().research_A) < plan.band
+
+
+def test_nothing_is_searched_again_with_a_map_no_finer_than_the_first():
+    doubt = np.tile([0.5, 0.5], (6, 1))
+    assert not marching(lowpass_A=16.0).next(state(shell=5, weights=doubt), FRAME).searched.any()
+
+
+def test_nothing_is_searched_again_late():
+    doubt = np.tile([0.5, 0.5], (6, 1))
+    last = marching().last_research
+    assert marching().next(state(shell=12, weights=doubt, iteration=last), FRAME).searched.all()
+    assert not marching().next(state(shell=12, weights=doubt, iteration=last + 1), FRAME).searched.any()
+
+
+def test_noise_alone_makes_few_particles_doubtful():
+    n, rng = 20000, np.random.default_rng(4)
+    power = rng.uniform(20, 400, n)
+    cross = power * rng.normal(0.8, schedules.SPREAD, n) + rng.normal(0, np.sqrt(power / 2), n)
+    flagged = schedules.doubtful(state(n, cross=cross, power=power)).mean()
+    # a Gaussian lies 2.5 standard deviations below its mean in 0.62 % of cases; 20,000 tell that to 0.06 %
+    assert flagged == pytest.approx(0.0062, abs=0.0018)
+
+
+def test_particles_off_their_model_are_doubtful():
+    power = np.full(100, 200.0)
+    cross = np.where(np.arange(100) < 10, 0.0, power)
+    np.testing.assert_array_equal(schedules.doubtful(state(100, cross=cross, power=power)), np.arange(100) < 10)
+
+
+def test_doubt_does_not_depend_on_the_common_scale_of_map_and_images():
+    rng = np.random.default_rng(4)
+    power = rng.uniform(20, 400, 500)
+    cross = power * rng.normal(1, 0.5, 500)
+    made = [schedules.doubtful(state(500, cross=cross, power=power, weights=np.tile([w, 1 - w], (500, 1))))
+            for w in (1.0, 0.995)]  # fmt: skip
+    np.testing.assert_array_equal(*made)
+    assert made[0].any() and not made[0].all()
+
+
+@pytest.mark.parametrize("n, every", [(1, 1), (1000, 1), (1999, 1), (2000, 2), (75000, 75)])
+def test_about_a_thousand_particles_tell_the_noise(n, every):
+    assert marching().first(FRAME, n, 15.0).stock_every == every
+
+
+def test_one_pass_lays_every_image_in_where_it_is_said_to_be():
+    plan = schedules.OnePass().first(FRAME, 7, 0.0)
+    assert plan.final and not plan.searched.any()
+    assert plan.reach == NYQUIST and plan.box == FRAME.box
+    assert all(rounds == 0 for _, rounds in plan.stages)
