@@ -96,10 +96,10 @@ def test_the_same_seed_gives_the_same_result_bit_for_bit(usual, spoiled, data):
     same(usual[0], refined(spoiled, data))
 
 
-def test_the_size_of_batches_changes_no_pose(usual, spoiled, data):
-    small = refined(spoiled, data, minibatch_size=7)
-    np.testing.assert_array_equal(small.particles.poses.rotations, usual[0].particles.poses.rotations)
-    np.testing.assert_array_equal(small.particles.poses.shifts_A, usual[0].particles.poses.shifts_A)
+def test_the_size_of_batches_changes_no_pose(spoiled, data):
+    small, usual = (refined(spoiled, data, minibatch_size=size, max_iterations=2) for size in (7, None))
+    np.testing.assert_array_equal(small.particles.poses.rotations, usual.particles.poses.rotations)
+    np.testing.assert_array_equal(small.particles.poses.shifts_A, usual.particles.poses.shifts_A)
 
 
 def test_the_half_sets_of_the_input_are_kept(data):
@@ -174,7 +174,8 @@ def test_images_multiplied_by_their_ctf_give_the_same_poses(data, tmp_path):
     error = [np.median(made.error_deg(result.particles, data.truth)) for result in (plain, multiplied)]
     apart = np.median(made.error_deg(multiplied.particles, replace(data.truth, poses=plain.particles.poses)))
     # the noise of one group is taken to have one spectrum, which after multiplication differs with the defocus
-    assert apart < error[0]
+    # apart from that they hold the same noise: independent noise would set them 1.4 errors apart
+    assert apart < 0.5 * error[0]
     assert error[1] < 1.3 * error[0]
 
 
@@ -183,5 +184,4 @@ def test_one_pass_reconstructs_the_map_from_known_poses(data):
     result = loop.run(made.reconstruction(), data.truth, None, None, rng, made.Heard())
     assert len(result.history) == 1
     inside = masks.sphere(made.BOX, 11, 1) > 0
-    print("CORR", np.corrcoef(result.map.data[inside], data.map.data[inside])[0, 1])
     assert np.corrcoef(result.map.data[inside], data.map.data[inside])[0, 1] > 0.9

@@ -93,20 +93,28 @@ def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.Gro
     The best pose depends on the scale: the first round ranks poses by correlation alone, the second uses the scale
     that the first found.
     """
+    faint = tuple(replace(m, grey=FAINT) for m in models)
+    as_given = _prepared(job, start, plan)
+    rough = _regressed(job, *as_given, faint)
+    inverted = _regressed(job, *_prepared(job, Map(-start.data, start.voxel_size_A), plan), faint)
+    if _mean_grey(inverted) > _mean_grey(rough):
+        job.warn("the images fit the starting map better with its contrast inverted: is the protein white in both?")
+    return _regressed(job, *as_given, rough)
+
+
+def _prepared(job: Run, start: Map, plan: Plan) -> tuple[Projector, polar.PolarSearch]:
     frame = job.frame
     projector = Projector.of(start, plan.band, frame.box)
     grid = polar.grid(plan.band, frame.length_A, frame.diameter_A, plan.offset_A, job.recipe.group)
-    search = polar.PolarSearch.of(projector, grid, plan.band)
-    faint = tuple(replace(m, grey=FAINT) for m in models)
-    rough = _regressed(job, projector, search, faint)
-    if rough is None:
-        job.warn("the images do not correlate positively with the starting map: is the protein white in both?")
-        return models
-    return _regressed(job, projector, search, rough) or rough
+    return projector, polar.PolarSearch.of(projector, grid, plan.band)
+
+
+def _mean_grey(models: tuple[noise.GroupModel, ...]) -> float:
+    return float(np.mean([m.grey for m in models]))
 
 
 def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models):
-    """The models with their grey scales multiplied by the slope of images on projections; None if it is negative."""
+    """The models with their grey scales multiplied by the slope of images on projections, where that is positive."""
     cross, power = ([[0.0] for _ in models] for _ in range(2))
     nowhere = np.zeros((len(job.half), 2))
     for images in job.source.batches(sample_rows(job, GREY_IMAGES), job.batch, search.radius, models, nowhere):
@@ -118,7 +126,6 @@ def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models
         power[group].extend(fit.power)
     cross, power = (np.array([sum(part) for part in parts]) for parts in (cross, power))
     overall = cross.sum() / max(power.sum(), 1e-30)
-    if overall <= 0:
-        return None
-    slopes = np.where((power > 0) & (cross > 0), cross / np.maximum(power, 1e-30), overall)
+    fallback = overall if overall > 0 else 1.0
+    slopes = np.where((power > 0) & (cross > 0), cross / np.maximum(power, 1e-30), fallback)
     return tuple(replace(m, grey=m.grey * s) for m, s in zip(models, slopes.tolist(), strict=True))
