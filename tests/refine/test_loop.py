@@ -75,6 +75,11 @@ def test_the_image_with_a_nan_is_reported_and_left_out(usual, data):
     assert [data["message"] for data in heard.of("warning")] == list(result.warnings)
 
 
+def test_the_history_tells_how_much_of_the_box_the_mask_keeps(usual):
+    result, _ = usual
+    assert result.history[-1]["mask_fraction"] == pytest.approx(result.mask_refine.data.mean(dtype=float))
+
+
 def test_everything_in_the_outcome_is_finite(usual):
     result, _ = usual
     for map in (result.half1, result.half2, result.map, result.mask_refine):

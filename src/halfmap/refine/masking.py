@@ -36,7 +36,7 @@ class DynamicMask:
             return SphereMask().of(mean, resolution_A, frame)
         try:
             return masks.dynamic(mean, resolution_A, self.threshold, self.near_A, self.far_A)
-        except InputError:  # nothing stands out of the solvent; the history shows that the mask is the whole sphere
+        except InputError:  # nothing stands out of the solvent; mask_fraction in the history is then that of the sphere
             return SphereMask().of(mean, resolution_A, frame)
 
 

@@ -45,7 +45,7 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
         models=new_models(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
     )
-    return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed)))
+    return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
 
 
 def with_seconds(state: State, total: float, stages: dict[str, float]) -> State:
@@ -86,7 +86,7 @@ def _images(pixels: np.ndarray) -> float:
     return pixels[1] / 4
 
 
-def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed) -> dict:
+def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, result: Maximised) -> dict:
     """What the user sees of an iteration; None where there is nothing to say."""
     frame, rows = job.frame, posed.rows
     rotation, shift = posterior.expected_errors(new.information[rows])
@@ -107,6 +107,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed) -> 
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
         "slope": float(np.median(posed.cross / np.maximum(posed.power, 1e-30))),
         "fsc_area": float(area),
+        "mask_fraction": float(result.mask.data.mean(dtype=float)),
     }
 
 
