@@ -64,6 +64,10 @@ class Optics:
     pixel_size_A: float
     box: int  # pixels, even
     premultiplied: bool = False  # images already multiplied by their CTF
+    beam_tilt_rad: tuple[float, float] = (0.0, 0.0)  # x, y; adds phase -2 pi Cs lambda^2 |k|^2 (tilt . k)
+    odd_zernike: tuple[float, ...] = ()  # further antisymmetric phase, RELION's order and units (k in 1/A)
+    even_zernike: tuple[float, ...] = ()  # symmetric phase, subtracted inside the sine of the CTF; same units
+    magnification: tuple[tuple[float, float], tuple[float, float]] = ((1.0, 0.0), (0.0, 1.0))  # true k = M k
 
 
 @dataclass(frozen=True)
