@@ -145,6 +145,24 @@ def test_the_log_likelihood_never_falls(projector, rng):
         last = now
 
 
+def test_a_step_taken_on_trust_gives_what_it_promises(projector, rng):
+    matrices, shifts = poses(200, rng)
+    clean = made.loud(own_images(projector, matrices, shifts), 2e4)
+    noisy = replace(clean, masked=(clean.masked + blobs.white_noise(clean.masked.shape, rng)).astype(np.complex64))
+    best = refined(projector, noisy, matrices, shifts)
+    sd = np.sqrt(1 / np.einsum("nii->ni", best.information))
+    near = rotations.exp_so3(0.2 * sd[:, :3]) @ best.rotations, best.shifts_A + 0.2 * sd[:, 3:]
+    taken = refined(projector, noisy, *near, rounds=1)
+    looked_at = refined(projector, noisy, taken.rotations, taken.shifts_A, rounds=0)
+    before = refined(projector, noisy, *near, rounds=0)
+    np.testing.assert_array_equal(taken.cross, before.cross)  # nobody looked again
+    gain, promised = looked_at.log_likelihood - before.log_likelihood, taken.log_likelihood - before.log_likelihood
+    assert promised.max() < newton.TRUSTED
+    assert promised.mean() > newton.ENOUGH
+    assert np.sqrt(((gain - promised) ** 2).mean()) < newton.ENOUGH
+    assert abs(gain - promised).max() < newton.TRUSTED / 2  # where the likelihood is least like a parabola
+
+
 def test_where_the_image_says_nothing_the_covariance_is_huge_and_finite(projector, rng):
     matrices, shifts = poses(2, rng)
     images = own_images(projector, matrices, shifts)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from halfmap import device
-from halfmap.kernels.insert import insert, reference
+from halfmap.kernels.insert import Points, insert, reference
 from halfmap.kernels.insert.cpu import complete_plane
 from halfmap.kernels.project.reference import in_band
 from tests.kernels import made
@@ -55,7 +55,7 @@ def test_any_number_of_threads_gives_the_same_bits(rng, threads):
     arguments = (*batch(8, rng), 8, 2)
     threads(1)
     expected = inserted(18, *arguments)
-    for n in (2, 3, 7, 50):  # 50 slabs of 35 planes: some are empty
+    for n in (2, 3, 7, 50):  # more threads than bricks
         threads(n)
         found = inserted(18, *arguments)
         np.testing.assert_array_equal(found[0], expected[0])
@@ -72,6 +72,29 @@ def test_any_size_of_batch_gives_the_same_bits(rng):
     np.testing.assert_array_equal(found[1], expected[1])
 
 
+@pytest.mark.parametrize("buffer_bytes", [1, 4e3, 2e4])  # one image holds 113 pixels, 2.7 kB and their doubles
+def test_any_size_of_buffer_gives_the_same_bits(buffer_bytes, rng):
+    arguments = with_rows(*batch(8, rng), 8, 2)
+    expected, found = empty(18), empty(18)
+    insert(*expected, *arguments)
+    points = Points(*found, buffer_bytes)
+    points.insert(*arguments)
+    points.flush()
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_nothing_is_added_before_it_is_asked_for_and_nothing_twice(rng):
+    arguments, sums = with_rows(*batch(8, rng), 8, 2), empty(18)
+    points = Points(*sums)
+    points.insert(*arguments)
+    assert not sums[0].any()
+    points.flush()
+    once = sums[1].copy()
+    points.flush()
+    np.testing.assert_array_equal(sums[1], once)
+
+
 def test_every_pixel_and_its_mate_are_spread_with_weight_one(rng):
     images, ctf, poses, phases = batch(8, rng)
     _, weight = completed(*inserted(18, images, np.ones_like(ctf), poses, phases, 8, 2))
@@ -86,7 +109,7 @@ def test_the_completed_plane_is_hermitian(rng):
     np.testing.assert_array_equal(weight[..., 0], weight[::-1, ::-1, 0])
 
 
-@pytest.mark.parametrize("radius", [1, 5, 8])
+@pytest.mark.parametrize("radius", [1, 5, 8, 20])  # 20 at padding 2: a grid of several bricks along every axis
 @pytest.mark.parametrize("padding", [1, 2])
 @pytest.mark.parametrize("beyond", [0, 3])  # images may hold more shells than are used
 def test_body_agrees_with_the_definition(radius, padding, beyond, rng):

@@ -15,6 +15,7 @@ from halfmap.physics.projection import Projector
 from halfmap.types import Images
 
 ENOUGH = 0.03  # gain in log likelihood below which a pose is settled: at most a quarter of its standard deviation off
+TRUSTED = 0.5  # promised gain up to which a step, then of at most one standard deviation, is taken without a look
 DAMPING = 1e-3  # first Levenberg factor, relative to the diagonal; x 0.2 after success, x 8 after failure
 LARGEST_TURN_RAD = 0.2  # longest rotation of one step; beyond it the slice is another slice
 
@@ -25,10 +26,10 @@ class Fit:
 
     rotations: np.ndarray  # (p, 3, 3)
     shifts_A: np.ndarray  # (p, 2)
-    log_likelihood: np.ndarray  # (p,) relative to the empty model
-    cross: np.ndarray  # (p,) sum Re(conj(m) x): data along the model
-    power: np.ndarray  # (p,) sum |m|^2
-    information: np.ndarray  # (p, 5, 5) Fisher information of (rotation rad x 3, shift A x 2)
+    log_likelihood: np.ndarray  # (p,) relative to the empty model; the last small step counts as it promised
+    cross: np.ndarray  # (p,) sum Re(conj(m) x): data along the model, where it was last looked at
+    power: np.ndarray  # (p,) sum |m|^2, there
+    information: np.ndarray  # (p, 5, 5) Fisher information of (rotation rad x 3, shift A x 2), there
 
     def covariance(self) -> np.ndarray:
         """Inverse of the information, (p, 5, 5); infinite variance where the image says nothing."""
@@ -54,6 +55,7 @@ class _Climb:
         self.length_A = images.box * images.pixel_size_A
         self.rotations, self.phases = rotations.copy(), shifts_A / self.length_A
         self.damping = np.full(len(which), DAMPING)
+        self.promised = np.zeros(len(which))
         self.sums = self._evaluate(np.arange(len(which)), self.rotations, self.phases)
         self.active = np.arange(len(which))
 
@@ -69,18 +71,31 @@ class _Climb:
             return False
         cross, power, gradient, curvature = (s[rows] for s in self.sums)
         step, expected = _solve(curvature, gradient, self.damping[rows])
-        worth = expected > ENOUGH
+        worth = (expected > ENOUGH) & ~self._trusted(rows, step, expected)
         rows, step, old = rows[worth], step[worth], (2 * cross - power)[worth]
         if len(rows) == 0:
             self.active = rows
             return False
-        turned = so3.exp_so3(step[:, :3]) @ self.rotations[rows]
-        moved = self.phases[rows] + step[:, 3:]
+        turned, moved = self._moved(rows, step)
         new = self._evaluate(rows, turned, moved)
         gain = 2 * new[0] - new[1] - old
         self._accept(rows, gain, turned, moved, new)
         self.active = rows[(gain > ENOUGH) | (gain <= 0)]
         return True
+
+    def _moved(self, rows, step):
+        return so3.exp_so3(step[:, :3]) @ self.rotations[rows], self.phases[rows] + step[:, 3:]
+
+    def _trusted(self, rows, step, expected) -> np.ndarray:
+        """Takes steps so small that they give what they promise, unless the last one did not; says which it took.
+
+        Most of a settled refinement is such: one evaluation a pose instead of two.
+        """
+        small = (expected > ENOUGH) & (expected <= TRUSTED) & (self.damping[rows] <= DAMPING)
+        taken = rows[small]
+        self.rotations[taken], self.phases[taken] = self._moved(taken, step[small])
+        self.promised[taken] += expected[small]
+        return small
 
     def _accept(self, rows, gain, turned, moved, new):
         better = gain > 0
@@ -94,7 +109,8 @@ class _Climb:
         cross, power, _, curvature = self.sums
         unit = np.array([1, 1, 1, 1 / self.length_A, 1 / self.length_A])
         information = 2 * curvature * unit[:, None] * unit
-        return Fit(self.rotations, self.phases * self.length_A, 2 * cross - power, cross, power, information)
+        return Fit(self.rotations, self.phases * self.length_A, 2 * cross - power + self.promised, cross, power,
+                   information)
 
 
 def _solve(curvature, gradient, damping):

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from halfmap.kernels import grid
-from halfmap.kernels.insert import insert
+from halfmap.kernels.insert import Points
 from halfmap.kernels.insert.cpu import complete_plane
 from halfmap.physics.projection import MARGIN, PADDING
 from halfmap.types import Images, Sums
@@ -28,6 +28,7 @@ class Accumulator:
 
     def __init__(self, radius: int, box: int, voxel_size_A: float, padding: int = PADDING):
         self._sums = empty(radius, box, voxel_size_A, padding)
+        self._points = Points(self._sums.numerator, self._sums.weight)
         self._radius = radius
         self._images = 0
 
@@ -36,13 +37,13 @@ class Accumulator:
         s = self._sums
         phases = shifts_A / (images.box * images.pixel_size_A)
         reach = min(self._radius, images.radius, images.box // 2)  # beyond, planes are empty; stretch leaves the grid
-        insert(s.numerator, s.weight, images.unmasked, images.ctf, rows, rotations * images.stretch, phases, reach,
-               s.padding)
+        self._points.insert(images.unmasked, images.ctf, rows, rotations * images.stretch, phases, reach, s.padding)
         self._images += len(rows)
 
     def sums(self, group: np.ndarray) -> Sums:
         """The sums with Friedel mates completed and added up over the point group (g, 3, 3). Nothing can follow."""
-        s, self._sums = self._sums, None  # given away: at box 256 the sums of one half are 0.8 GB
+        self._points.flush()
+        s, self._sums, self._points = self._sums, None, None  # given away: at box 256 one half's sums are 0.8 GB
         complete_plane(s.numerator, s.weight)
         if len(group) == 1:
             return replace(s, images=self._images)

@@ -1,9 +1,11 @@
 """numba body of back-projection.
 
-Tasks own slabs of z planes: each visits, row by row, only the pixels that fall into its slab. So no two threads write
-to the same voxel, no copy of the volume is needed, and every voxel receives its additions in the order of the images
-and pixels, whatever the number of slabs or threads: the sums are equal to the last bit. Slabs are thin enough to stay
-in the cache while a whole batch passes: memory is then read and written once a batch, not once a pixel.
+Adding pixels to a grid larger than the cache is bound by memory, not by arithmetic. So the pixels of many images are
+first sorted by the brick of the grid they fall into (a counting sort: no comparisons); then every brick is fetched
+once, receives all its pixels while it lies in the second-level cache, and is put back. A pixel whose neighbours lie in
+two bricks is listed for both, and each keeps its own part: no two threads write to one voxel. Within a brick pixels
+stay in the order of the images, so the sums are equal to the last bit whatever the number of threads or batches.
+At box 256 this takes half the time of laying in image by image in slabs, which took a quarter of that without slabs.
 """
 
 from __future__ import annotations
@@ -11,86 +13,176 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from halfmap import device
+EDGE = 32  # voxels of a brick along an axis: 34^3 voxels with their rims are 0.5 MB, within a second-level cache
+SIDE = EDGE + 2  # with a rim on both sides for neighbours that belong to other bricks
+POINT_BYTES = 24
+BUFFER_BYTES = 4e8  # of sorted pixels: 600 images at box 256, over which the traffic of the grid is shared
+TASKS = 16  # bricks are dealt out to so many tasks in turn: the crowded ones lie together about the origin
 
-SLAB_BYTES = 16e6  # of sums per task; measured best on 32 MB of third-level cache between 4e6 and 64e6
-
-
-@nb.njit(inline="always")
-def _add_row(numerator, weight, jz, jy, jx, tx, share, value, square):
-    near = share * (1 - tx)
-    far = share * tx
-    numerator[jz, jy, jx] += near * value
-    numerator[jz, jy, jx + 1] += far * value
-    weight[jz, jy, jx] += near * square
-    weight[jz, jy, jx + 1] += far * square
+_1, _2, _3, _4, _5 = (np.uint64(i) for i in range(1, 6))  # unsigned: no test for negative indices in the inner loop
+_ROW, _PLANE = np.uint64(3 * SIDE), np.uint64(3 * SIDE * SIDE)
 
 
 @nb.njit(inline="always")
-def _clip(first, last, start, slope, low, high):
-    """The k of first..last with low <= start + k slope < high, one pixel generous (the caller tests again)."""
-    if abs(slope) < 1e-9:
-        return (first, last) if low - 1 <= start < high + 1 else (1, 0)
-    a, b = (low - start) / slope, (high - start) / slope
-    if a > b:
-        a, b = b, a
-    return max(first, int(np.floor(max(a, -1.0)))), min(last, int(np.ceil(min(b, 1e9))))
-
-
-@nb.njit(inline="always")
-def _meets(a, b, low, high):
-    return a <= high + 1 and b >= low - 1
+def _point(a, kx, ky, r):
+    """Grid position (z, y, x), counted from the corner, of pixel (kx, ky) or of its mate with x >= 0; and which."""
+    x = kx * a[0, 0] + ky * a[1, 0]
+    y = kx * a[0, 1] + ky * a[1, 1]
+    z = kx * a[0, 2] + ky * a[1, 2]
+    if x < 0:
+        return r - z, r - y, -x, True
+    return r + z, r + y, x, False
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _insert(numerator, weight, images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, edges):  # noqa: C901 - one function
-    r = numerator.shape[2] - 1
-    radius = ramp_x.shape[1] - 1
+def _count(matrices, lasts, padding, r, bricks, counts):
+    radius = len(lasts) // 2
+    for p in nb.prange(matrices.shape[0]):
+        a = matrices[p] * padding
+        for row in range(2 * radius + 1):
+            ky = row - radius
+            for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
+                z, y, x, _ = _point(a, kx, ky, r)
+                jz, jy, jx = int(z), int(y), int(x)
+                for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
+                    for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
+                        for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
+                            counts[p, (bz * bricks[1] + by) * bricks[2] + bx] += 1
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _sort(images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
+    radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
-    for slab in nb.prange(len(edges) - 1):
-        low, high = edges[slab], edges[slab + 1]
-        for p in range(matrices.shape[0]):
-            i = which[p]
-            a = matrices[p] * padding
-            ramp = ramp_x[p]
-            for row in range(2 * radius + 1):
-                ky = row - radius
-                first, last = 0 if ky > 0 else 1, lasts[row]
-                y0, z0 = ky * a[1, 1], ky * a[1, 2]
-                x0 = ky * a[1, 0]
-                za, zb = z0 + first * a[0, 2], z0 + last * a[0, 2]
-                far, near = max(abs(za), abs(zb)), min(abs(za), abs(zb)) if za * zb > 0 else 0.0
-                if not (_meets(near, far, low - r - 1.0, high - r) or _meets(-far, -near, low - r - 1.0, high - r)):
-                    continue
-                row_ramp = ramp_y[p, row]
-                for side in range(2):  # pixels of the half space x >= 0, then those whose mate is there
-                    sign = 1 - 2 * side
-                    k0, k1 = _clip(first, last, sign * x0, sign * a[0, 0], 0.0, 1e9)
-                    k0, k1 = _clip(k0, k1, sign * z0, sign * a[0, 2], low - r - 1.0, high - r + 0.0)
-                    for kx in range(k0, k1 + 1):
-                        x = kx * a[0, 0] + x0
-                        if (x < 0) != (side == 1):
-                            continue
-                        z = sign * (kx * a[0, 2] + z0)
-                        fz = np.floor(z)
-                        jz = int(fz) + r
-                        if jz + 1 < low or jz >= high:
-                            continue
-                        x, y = sign * x, sign * (kx * a[0, 1] + y0)
-                        c = ctf[i, row + cut, kx]
-                        value = c * images[i, row + cut, kx] * ramp[kx] * row_ramp
-                        if side == 1:
-                            value = value.conjugate()
-                        square = c * c
-                        fx, fy = np.floor(x), np.floor(y)
-                        jx, jy = int(fx), int(fy) + r
-                        tx, ty, tz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
-                        if jz >= low:
-                            _add_row(numerator, weight, jz, jy, jx, tx, (1 - tz) * (1 - ty), value, square)
-                            _add_row(numerator, weight, jz, jy + 1, jx, tx, (1 - tz) * ty, value, square)
-                        if jz + 1 < high:
-                            _add_row(numerator, weight, jz + 1, jy, jx, tx, tz * (1 - ty), value, square)
-                            _add_row(numerator, weight, jz + 1, jy + 1, jx, tx, tz * ty, value, square)
+    for p in nb.prange(matrices.shape[0]):
+        i = which[p]
+        a = matrices[p] * padding
+        free = place[p].copy()
+        for row in range(2 * radius + 1):
+            ky = row - radius
+            row_ramp = ramp_y[p, row]
+            for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
+                c = ctf[i, row + cut, kx]
+                value = c * images[i, row + cut, kx] * ramp_x[p, kx] * row_ramp
+                z, y, x, mate = _point(a, kx, ky, r)
+                imaginary = -value.imag if mate else value.imag
+                jz, jy, jx = int(z), int(y), int(x)
+                for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
+                    for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
+                        for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
+                            brick = (bz * bricks[1] + by) * bricks[2] + bx
+                            k = free[brick]
+                            free[brick] = k + 1
+                            points[k, 0] = z - bz * EDGE + 1
+                            points[k, 1] = y - by * EDGE + 1
+                            points[k, 2] = x - bx * EDGE + 1
+                            points[k, 3] = value.real
+                            points[k, 4] = imaginary
+                            points[k, 5] = c * c
+
+
+@nb.njit(inline="always")
+def _add_pair(brick, at, near, far, re, im, square):
+    brick[at] += near * re
+    brick[at + _1] += near * im
+    brick[at + _2] += near * square
+    brick[at + _3] += far * re
+    brick[at + _4] += far * im
+    brick[at + _5] += far * square
+
+
+@nb.njit(cache=True, fastmath=True, parallel=True)
+def _add(numerator, weight, points, starts, bricks):
+    planes, rows, columns = numerator.shape
+    one = np.float32(1)
+    for task in nb.prange(TASKS):
+        brick = np.zeros(3 * SIDE * SIDE * SIDE, np.float32)  # real, imaginary, weight of a voxel side by side
+        for b in range(task, starts.shape[1] - 1, TASKS):
+            if (starts[:, b + 1] == starts[:, b]).all():
+                continue
+            z0, y0, x0 = b // (bricks[1] * bricks[2]) * EDGE, b // bricks[2] % bricks[1] * EDGE, b % bricks[2] * EDGE
+            dz, dy, dx = min(EDGE, planes - z0), min(EDGE, rows - y0), min(EDGE, columns - x0)
+            for z in range(dz):
+                for y in range(dy):
+                    at = np.uint64(3 * (((z + 1) * SIDE + y + 1) * SIDE + 1))
+                    values, weights = numerator[z0 + z, y0 + y], weight[z0 + z, y0 + y]
+                    for x in range(x0, x0 + dx):
+                        brick[at], brick[at + _1], brick[at + _2] = values[x].real, values[x].imag, weights[x]
+                        at += _3
+            for batch in range(starts.shape[0]):
+                for k in range(starts[batch, b], starts[batch, b + 1]):
+                    z, y, x = points[k, 0], points[k, 1], points[k, 2]
+                    re, im, square = points[k, 3], points[k, 4], points[k, 5]
+                    jz, jy, jx = np.int32(z), np.int32(y), np.int32(x)
+                    tz, ty, tx = z - np.float32(jz), y - np.float32(jy), x - np.float32(jx)
+                    at = np.uint64(3 * ((jz * SIDE + jy) * SIDE + jx))
+                    share = (one - tz) * (one - ty)
+                    _add_pair(brick, at, share * (one - tx), share * tx, re, im, square)
+                    share = (one - tz) * ty
+                    _add_pair(brick, at + _ROW, share * (one - tx), share * tx, re, im, square)
+                    share = tz * (one - ty)
+                    _add_pair(brick, at + _PLANE, share * (one - tx), share * tx, re, im, square)
+                    share = tz * ty
+                    _add_pair(brick, at + _PLANE + _ROW, share * (one - tx), share * tx, re, im, square)
+            for z in range(dz):
+                for y in range(dy):
+                    at = np.uint64(3 * (((z + 1) * SIDE + y + 1) * SIDE + 1))
+                    values, weights = numerator[z0 + z, y0 + y], weight[z0 + z, y0 + y]
+                    for x in range(x0, x0 + dx):
+                        values[x], weights[x] = complex(brick[at], brick[at + _1]), brick[at + _2]
+                        at += _3
+
+
+class Points:
+    """Pixels on their way into a half space (2R+1, 2R+1, R+1), sorted by brick; added when there are enough of them."""
+
+    def __init__(self, numerator: np.ndarray, weight: np.ndarray, buffer_bytes: float = BUFFER_BYTES):
+        self._numerator, self._weight = numerator, weight
+        self._bricks = np.array([-(-n // EDGE) for n in numerator.shape])
+        self._points = np.empty((max(1, int(buffer_bytes / POINT_BYTES)), 6), np.float32)
+        self._starts: list[np.ndarray] = []  # per batch: where the pixels of each brick begin, and the end
+        self._used = 0
+
+    def insert(self, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
+        """Take in images; arguments as in ``insert``."""
+        k = np.arange(-radius, radius + 1)
+        lasts = np.sqrt(radius**2 + radius - k**2).astype(np.int64)
+        matrices, which = np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(which, np.int64)
+        ramps = [np.exp(-2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
+        r = float(self._numerator.shape[2] - 1)
+        counts = np.zeros((len(which), self._bricks.prod()), np.int64)
+        _count(matrices, lasts, padding, r, self._bricks, counts)
+        for rows in self._pieces(counts.sum(1)):
+            begins = self._begins(counts[rows])
+            _sort(images, ctf, which[rows], matrices[rows], np.ascontiguousarray(ramps[0][rows, radius:]),
+                  ramps[1][rows], lasts, padding, r, self._bricks, begins, self._points)
+
+    def _pieces(self, totals: np.ndarray):
+        """Slices of the images that fit into what is left of the buffer; adds what it holds where nothing more fits."""
+        first = 0
+        while first < len(totals):
+            fits = int(np.searchsorted(np.cumsum(totals[first:]), len(self._points) - self._used, "right"))
+            if fits == 0 and self._used == 0:
+                self._points = np.empty((int(totals[first]), 6), np.float32)  # one image alone is larger
+            elif fits == 0:
+                self.flush()
+            else:
+                yield slice(first, first + fits)
+                first += fits
+
+    def _begins(self, counts: np.ndarray) -> np.ndarray:
+        """(images, bricks) where each image's pixels of each brick begin: by brick, then by image."""
+        ends = self._used + np.cumsum(counts.T.ravel())
+        begins = np.concatenate([[self._used], ends[:-1]]).reshape(-1, len(counts))
+        self._starts.append(np.append(begins[:, 0], ends[-1]))
+        self._used = int(ends[-1])
+        return np.ascontiguousarray(begins.T)
+
+    def flush(self) -> None:
+        """Add all that was taken in."""
+        if self._starts:
+            _add(self._numerator, self._weight, self._points, np.array(self._starts), self._bricks)
+        self._starts, self._used = [], 0
 
 
 def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
@@ -101,14 +193,9 @@ def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int,
     length; ``radius`` <= K, R >= padding radius + 2. Mates on the plane x = 0 are not added here: ``complete_plane``
     does it once, after the last batch.
     """
-    planes = len(numerator)
-    slabs = max(device.threads(), int(np.ceil(numerator.nbytes * 1.5 / SLAB_BYTES)))
-    edges = np.linspace(0, planes, min(slabs, planes) + 1).astype(np.int64)
-    k = np.arange(-radius, radius + 1)
-    ramps = [np.exp(-2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
-    _insert(numerator, weight, images, ctf, np.ascontiguousarray(which, np.int64),
-            np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(ramps[0][:, radius:]), ramps[1],
-            np.sqrt(radius**2 + radius - k**2).astype(np.int64), padding, edges)
+    points = Points(numerator, weight)
+    points.insert(images, ctf, which, matrices, phases, radius, padding)
+    points.flush()
 
 
 def complete_plane(numerator: np.ndarray, weight: np.ndarray) -> None:
