@@ -92,7 +92,7 @@ def _add_pair(brick, at, near, far, re, im, square):
 
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
-def _add(numerator, weight, points, starts, bricks):
+def _add(numerator, weight, points, starts, bricks):  # noqa: C901 - one pass over a brick
     planes, rows, columns = numerator.shape
     one = np.float32(1)
     for task in nb.prange(TASKS):
