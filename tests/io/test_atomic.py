@@ -36,3 +36,14 @@ def test_the_file_has_the_permissions_of_any_other(tmp_path):
     with atomic.writing(tmp_path / "x"):
         pass
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path):
+    (tmp_path / "deeper").mkdir()
+    kept = [tmp_path / "map.mrc", tmp_path / ".hidden", tmp_path / "notes.tmp"]
+    left = [tmp_path / ".map.mrc.1a2b3c4d.tmp", tmp_path / "deeper" / ".half1.mrc.00ff00ff.tmp"]
+    for path in kept + left:
+        path.touch()
+    atomic.sweep(tmp_path)
+    assert all(path.exists() for path in kept)
+    assert not any(path.exists() for path in left)

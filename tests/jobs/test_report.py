@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     """A finished job folder without report."""
     folder = tmp_path_factory.mktemp("job")
     params = Homogeneous(particles=Path("p"), volume=Path("v"), out=folder, seed=1)
-    record.write(folder, catalog.find("refine homogeneous"), params, ["halfmap", "refine"])
+    record.write(folder, catalog.find("refine homogeneous"), params, ["halfmap", "refine"], None)
     watch = events.Watch(folder)
     watch("iteration", iteration=1, resolution_A=9.0, seconds=1.5)
     found = results.write(made.outcome(folder), made.particles(folder), params, folder, watch)

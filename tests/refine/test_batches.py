@@ -63,10 +63,10 @@ def flat(box: int, sd: float = 1.0, grey: float = 1.0) -> noise.GroupModel:
     return noise.GroupModel(np.full(box // 2 + 1, sd), grey)
 
 
-def everything(made: Source, models, radius=RADIUS, size=100, shifts_A=None) -> list:
+def everything(made: Source, models, radius=RADIUS, size=100, shifts_A=None, scale=None) -> list:
     n = len(made.particles)
     shifts_A = np.zeros((n, 2)) if shifts_A is None else shifts_A
-    return list(made.batches(np.arange(n), size, radius, models, shifts_A))
+    return list(made.batches(np.arange(n), size, radius, models, shifts_A, np.ones(n) if scale is None else scale))
 
 
 def shell_means(planes, radius):
@@ -221,6 +221,17 @@ def test_the_ctf_comes_with_the_grey_scale_over_the_noise(tmp_path, rng, premult
     plain = ctf.half_plane(described, no_ctf(2), RADIUS)
     expected = (plain**2 if premultiplied else plain) * 1.7 / 0.5
     np.testing.assert_allclose(images.ctf, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_scale_of_a_particle_multiplies_its_ctf_and_nothing_else(tmp_path, rng):
+    described = optics(VOXEL_A, BOX, amplitude_contrast=0.1)
+    made = source(tmp_path, [rng.normal(0, 1, (2, BOX, BOX))], [described])
+    (plain,) = everything(made, [flat(BOX)])
+    (scaled,) = everything(made, [flat(BOX)], scale=np.array([1.0, 0.6]))
+    np.testing.assert_array_equal(scaled.ctf[0], plain.ctf[0])
+    np.testing.assert_allclose(scaled.ctf[1], 0.6 * plain.ctf[1], rtol=1e-6)
+    np.testing.assert_array_equal(scaled.masked, plain.masked)
+    np.testing.assert_array_equal(scaled.unmasked, plain.unmasked)
 
 
 def test_the_band_of_the_batch_is_the_one_asked_for(tmp_path, rng):

@@ -11,6 +11,7 @@ import json as json_format
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import pydantic
@@ -24,6 +25,9 @@ from halfmap.params.common import Job
 GROUPS = {"refine": "Refine a structure from particles and a starting map."}
 UNIT = re.compile("_(A|A2|kV|mm|deg)$")
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
+
+
+JsonFlag = Annotated[bool, Parameter(name="--json", help=JSON_HELP, negative=())]
 
 
 def flag(field: str) -> str:
@@ -44,6 +48,7 @@ def build(command_line: Sequence[str] = ()) -> App:
     groups = {name: App(name=name, help=help) for name, help in GROUPS.items()}
     for group in groups.values():
         app.command(group)
+    app.command(_resume(command_line), name="resume")
     for entry in catalog.JOBS:
         *group, name = entry.name.split()
         parent = groups[group[0]] if group else app
@@ -59,7 +64,7 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
 
     kinds = {
         "params": Annotated[entry.params, Parameter(name="*")],
-        "json": Annotated[bool, Parameter(name="--json", help=JSON_HELP, negative=())],
+        "json": JsonFlag,
     }
     keyword = inspect.Parameter.KEYWORD_ONLY
     needed = any(field.is_required() for field in entry.params.model_fields.values())
@@ -71,13 +76,32 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
     return command
 
 
+def _resume(command_line: Sequence[str]):
+    def resume(folder: Path, /, *, json: JsonFlag = False) -> int:
+        """Go on with an interrupted job from its newest checkpoint, with the settings it had.
+
+        Parameters
+        ----------
+        folder
+            Job folder.
+        """
+        return show(lambda runner, listener: runner.resume(folder, command_line, [listener]), json)
+
+    return resume
+
+
 def run(name: str, params: Job, json: bool, command_line: Sequence[str]) -> int:
     """Run one job with progress on standard error; returns the exit code."""
+    return show(lambda runner, listener: runner.run(name, params, command_line, [listener]), json)
+
+
+def show(start, json: bool) -> int:
+    """Start a job, show its progress and its end; returns the exit code. ``start(runner, listener)`` runs it."""
     from halfmap.cli import progress
     from halfmap.jobs import run as runner
 
     with progress.display(sys.stderr) as listener:
-        ended = runner.run(name, params, command_line, [listener])
+        ended = start(runner, listener)
     if json:
         print(json_format.dumps(ended.summary, indent=1))
     elif ended.exit_code == 0:

@@ -123,6 +123,7 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
     "progress": lambda event: f"{event.get('stage')}: {event.get('done')} of {event.get('total')}",
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
+    "checkpoint": lambda event: f"checkpoint of iteration {event['iteration']} written",
     "finished": lambda event: f"finished after {event['seconds']:.1f} s: {event['folder']}",
     "failed": lambda event: "failed: " + "\n".join(event["faults"]),
 }

@@ -10,7 +10,7 @@ from halfmap.data import relion, stack
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import inputs, results
+from halfmap.jobs import checkpoint, inputs, results
 from halfmap.jobs.events import Watch
 from halfmap.params.common import ParticleJob
 from halfmap.params.homogeneous import Homogeneous
@@ -27,7 +27,8 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
     )
     if mask is not None:
         inputs.check_mask(static, mask, particles)
-    outcome = loop.run(recipes.homogeneous(params), particles, reference, mask, rng, watch)
+    keeper = checkpoint.Checkpoints(folder, watch)
+    outcome = loop.run(recipes.homogeneous(params), particles, reference, mask, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 
 

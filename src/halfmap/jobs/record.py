@@ -29,7 +29,8 @@ FILES = (
     "mask_fsc.mrc particles.star rejected.star particles.mrcs truth.star truth_moving.star "
     "fsc.json fsc.star fsc.xml guinier.json noise.json"
 ).split()
-FOLDERS = ("plots", "simulated")
+FOLDERS = ("plots", "simulated", "checkpoints")
+RECORD = "job.json"
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
 PACKAGES = ("numpy", "scipy", "numba", "pydantic", "matplotlib")
@@ -66,9 +67,48 @@ def claim(folder: Path, overwrite: bool) -> Path:
     return folder
 
 
+def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
+    """job.json of the job that ``params`` go on with, None where the folder holds none yet.
+
+    Raises UsageError where it is another job, is finished, changes what was settled at its start, or reads other files.
+    """
+    path = Path(params.out) / RECORD
+    if not path.is_file():
+        return None
+    job = json.loads(path.read_text())
+    if job["job"] != entry.name:
+        raise UsageError(f"--resume: {path.parent} holds a job {job['job']!r}, not {entry.name!r}")
+    if _status(path.parent) == "finished":
+        raise UsageError(f"--resume: the job in {path.parent} is finished; name a new folder for another")
+    faults = [
+        f"{name} was {job['params'].get(name)}"
+        for name, value in changes(job, params).items()
+        if name in params.settled_at_start and not (name == "seed" and value is None)
+    ]
+    for name, file in _input_files(entry, params).items():
+        before = job["inputs"].get(name)
+        if before and before["sha256_of_first_bytes"] != fingerprint(file)["sha256_of_first_bytes"]:
+            faults.append(f"{file} has changed since")
+    if faults:
+        raise UsageError("--resume: " + "; ".join(faults) + ". This needs a new job: name a new folder")
+    return job
+
+
+def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
+    """Settings that differ from those of a job record, with their new values."""
+    now = params.model_dump(mode="json")
+    ways = ("out", "overwrite", "resume", "threads")  # they change no result
+    return {name: value for name, value in now.items() if name not in ways and value != job["params"].get(name)}
+
+
+def _status(folder: Path) -> str | None:
+    summary = folder / "summary.json"
+    return json.loads(summary.read_text()).get("status") if summary.is_file() else None
+
+
 def _clear(folder: Path, overwrite: bool) -> None:
     """Remove the files of an earlier job, where that is allowed."""
-    if not (folder / "job.json").is_file():
+    if not (folder / RECORD).is_file():
         raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
     if not (overwrite or _left_nothing(folder)):
         raise UsageError(f"--out {folder}: holds an earlier job; name a new folder, or add --overwrite to replace it")
@@ -80,10 +120,7 @@ def _clear(folder: Path, overwrite: bool) -> None:
 
 def _left_nothing(folder: Path) -> bool:
     """Whether the job in ``folder`` failed before it made a map."""
-    summary = folder / "summary.json"
-    if not summary.is_file() or any(folder.glob("*.mrc")):
-        return False
-    return json.loads(summary.read_text()).get("status") == "failed"
+    return _status(folder) == "failed" and not any(folder.glob("*.mrc")) and not any(folder.glob("checkpoints/*"))
 
 
 def seed(wanted: int | None) -> int:
@@ -91,8 +128,11 @@ def seed(wanted: int | None) -> int:
     return int.from_bytes(os.urandom(4), "little") if wanted is None else wanted
 
 
-def write(folder: Path, entry: Entry, params: Job, command: Sequence[str]) -> None:
-    """Write job.json, all that is needed to run the job again and to see whether its inputs are still the same."""
+def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], before: dict[str, Any] | None) -> None:
+    """Write job.json, all that is needed to run the job again and to see whether its inputs are still the same.
+
+    ``before``: the record of the interrupted job this one goes on with.
+    """
     content = {
         "job": entry.name,
         "command": list(command),
@@ -102,8 +142,13 @@ def write(folder: Path, entry: Entry, params: Job, command: Sequence[str]) -> No
         "params": params.model_dump(mode="json"),
         "inputs": {name: fingerprint(path) for name, path in _input_files(entry, params).items()},
         "versions": versions(),
+        "resumed_from": [] if before is None else [*before.get("resumed_from", []), _step(before)],
     }
-    write_json(folder / "job.json", content)
+    write_json(folder / RECORD, content)
+
+
+def _step(before: dict[str, Any]) -> dict[str, Any]:
+    return {name: before[name] for name in ("started", "command", "params", "versions")}
 
 
 def _input_files(entry: Entry, params: Job) -> dict[str, Path]:

@@ -6,6 +6,8 @@ The only place that catches every exception.
 from __future__ import annotations
 
 import errno
+import json
+import os
 import time
 import traceback
 from collections.abc import Sequence
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from halfmap import device
-from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError
+from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
+from halfmap.io import atomic
 from halfmap.jobs import catalog, events, painter, record
 from halfmap.params.common import Job
 
@@ -37,13 +40,17 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     """
     begun = time.monotonic()
     entry = catalog.find(name)
-    folder = record.claim(params.out, params.overwrite)
-    params = params.model_copy(update={"seed": record.seed(params.seed)})
+    before = record.interrupted(entry, params) if params.resume else None
+    folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
+    params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
+    atomic.sweep(folder)
     watch = events.Watch(folder, listeners)
     try:
         with events.stop_on_signals(watch):
-            record.write(folder, entry, params, command)
+            record.write(folder, entry, params, command, before)
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
+            for name, value in ({} if before is None else record.changes(before, params)).items():
+                watch.tell("warning", message=f"{name} is {value} from here on; it was {before['params'].get(name)}")
             summary = _work(entry, params, folder, watch, begun)
         code = 0
     except KeyboardInterrupt:
@@ -53,6 +60,18 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     finally:
         watch.close()
     return Ended(code, folder, summary)
+
+
+def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events.Listener] = ()) -> Ended:
+    """Go on with the interrupted job in ``folder``, with the settings it had. Raises UsageError where there is none."""
+    path = Path(os.path.abspath(folder)) / record.RECORD
+    if not path.is_file():
+        raise UsageError(f"{folder}: no halfmap job in there; name the folder of an interrupted one")
+    job = json.loads(path.read_text())
+    os.chdir(job["working_folder"])  # file names among its settings start there
+    entry = catalog.find(job["job"])
+    params = entry.params(**{**job["params"], "out": path.parent, "resume": True, "overwrite": False})
+    return run(entry.name, params, command, listeners)
 
 
 def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, begun: float) -> dict:

@@ -6,7 +6,7 @@ Owns the wording of help texts. Does not know files: whether a path exists is fo
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -31,9 +31,15 @@ class Job(BaseModel):
     """What every job has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    settled_at_start: ClassVar[frozenset[str]] = frozenset({"seed"})  # what an interrupted job cannot change any more
 
     out: Path = setting(help="Job folder to write; must be new or empty.", known_as="RELION --o")
     overwrite: bool = setting(False, help="Replace the files of an earlier halfmap job in the same folder.")
+    resume: bool = setting(
+        False,
+        help="Go on with the interrupted job in the same folder from its newest checkpoint; a new folder begins anew.",
+        known_as="RELION --continue",
+    )
     seed: int | None = setting(
         None, help="Seed of all random numbers; none = drawn once and recorded.", known_as="RELION --random_seed", ge=0
     )
@@ -52,6 +58,8 @@ class Job(BaseModel):
 
 class ParticleJob(Job):
     """A job that reads particles and makes half-maps of them."""
+
+    settled_at_start = Job.settled_at_start | {"particles", "images_root", "box_size", "symmetry", "force_resplit"}
 
     particles: Path = setting(
         help="Particle table: RELION STAR file, version 3.0 or 3.1 to 5.", known_as="RELION --i; cryoSPARC: Particles"

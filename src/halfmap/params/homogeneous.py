@@ -12,6 +12,10 @@ from halfmap.params.common import ParticleJob, mask_text, setting
 class Homogeneous(ParticleJob):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
+    settled_at_start = ParticleJob.settled_at_start | {
+        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates"
+    }  # fmt: skip
+
     volume: Path = setting(
         help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
     )
@@ -40,6 +44,23 @@ class Homogeneous(ParticleJob):
         True,
         help="Scale the starting map to the grey values of the images.",
         known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
+    )
+    per_particle_scale: bool = setting(
+        False,
+        help="Estimate a grey scale for every particle: thick ice makes particles fainter.",
+        known_as="cryoSPARC: Minimize over per-particle scale; RELION --scale (there per micrograph)",
+    )
+    scale_start_iteration: int = setting(
+        0,
+        help="Iteration after which per-particle scales are estimated; 0 = from the first on.",
+        known_as="cryoSPARC: Scale min/use start iter",
+        ge=0,
+        le=200,
+    )
+    scale_reset: bool = setting(
+        True,
+        help="Begin at scale 1; off = at the scales of the particle table.",
+        known_as="cryoSPARC: Reset input per-particle scale",
     )
     extra_final_passes: int = setting(
         0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from halfmap.data.stack import Stack, faulty
 from halfmap.fourier import transforms
 from halfmap.kernels.window import window
 from halfmap.physics import ctf, noise
-from halfmap.types import Images
+from halfmap.types import Defocus, Images, Optics
 
 EDGE_PX = 5.0  # width of the soft edge of the image mask; RELION's width_mask_edge
 
@@ -68,13 +68,19 @@ class Source:
     reject: Callable[[np.ndarray, str], None]  # called with rows and reason for images that cannot be used
     clock: Clock = field(default_factory=Clock)
 
-    def batches(self, rows: np.ndarray, size: int, radius: int, models, shifts_A: np.ndarray) -> Iterator[Images]:
+    def batches(self, rows: np.ndarray, size: int, radius: int, models, shifts_A: np.ndarray,
+                scale: np.ndarray) -> Iterator[Images]:
         """Images of ``rows``, whitened with ``models`` (one GroupModel per optics group), cut to ``radius`` shells.
 
-        ``shifts_A`` (all particles, 2): where the window is centred.
+        ``shifts_A`` (all particles, 2): where the window is centred; ``scale`` (all particles,): their grey scales.
         """
         for batch, raw in self._raw(rows, size):
-            yield self._prepared(batch, raw, radius, models[self.particles.group[batch[0]]], shifts_A[batch])
+            model = models[self.particles.group[batch[0]]]
+            yield self._prepared(batch, raw, radius, model, shifts_A[batch], scale[batch])
+
+    def knowing(self, optics: tuple[Optics, ...], defocus: Defocus) -> Source:
+        """The same images with other CTF values."""
+        return replace(self, particles=replace(self.particles, optics=optics, defocus=defocus))
 
     def powers(self, rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
         """(optics group, power per shell of each masked image (b, N/2 + 1), corrected for the mask) per batch."""
@@ -117,7 +123,7 @@ class Source:
         """Transforms are divided by the pixels of the image; this makes it those of the frame's box length."""
         return (images.shape[-1] * pixel / self.frame.length_A) ** 2
 
-    def _prepared(self, batch, raw, radius: int, model: noise.GroupModel, shifts_A: np.ndarray) -> Images:
+    def _prepared(self, batch, raw, radius: int, model: noise.GroupModel, shifts_A, scale) -> Images:
         then = time.perf_counter()
         group = self.particles.group[batch[0]]
         images, pixel = self._sized(group, raw)
@@ -132,7 +138,7 @@ class Source:
         transfer = ctf.half_plane(optics, self.particles.defocus[batch], reach, box, pixel)
         if optics.premultiplied:
             transfer = transfer**2
-        transfer *= weight * np.float32(model.grey)
+        transfer *= weight * (model.grey * scale).astype(np.float32)[:, None, None]
         self.clock.add("ctf", then)
         length = self.frame.length_A
         return Images(batch, *(_reaching(p, radius) for p in (masked, plain, transfer)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,10 @@ class Posed:
     information: np.ndarray
     cross: np.ndarray
     power: np.ndarray
+
+    def at_scale(self, scale: np.ndarray) -> Posed:
+        """The same with cross and power for models of scale 1, where they were for ``scale`` (b,)."""
+        return replace(self, cross=self.cross / scale, power=self.power / scale**2)
 
     @classmethod
     def joined(cls, parts: list[Posed]) -> Posed:
@@ -60,12 +64,12 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
            accumulator: Accumulator, progress: Callable[[int], None]) -> Expected:
     """All images of ``rows`` in batches of ``size`` against one reference."""
     parts, shells = [], {}
-    for images in source.batches(rows, size, plan.reach, state.models, state.poses.shifts_A):
+    for images in source.batches(rows, size, plan.reach, state.models, state.poses.shifts_A, state.scale):
         posed = _posed(matcher, images, state, plan, source.clock)
-        parts.append(posed)
+        parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
-        everyone = np.arange(len(images))
-        accumulator.add(images, everyone, posed.candidates.rotations[:, 0], posed.candidates.shifts_A[:, 0])
+        heard = np.flatnonzero(~state.silent[images.rows])
+        accumulator.add(images, heard, posed.candidates.rotations[heard, 0], posed.candidates.shifts_A[heard, 0])
         then = source.clock.add("insert", then)
         sample = np.flatnonzero(images.rows % plan.stock_every == 0)
         group = source.particles.group[images.rows[0]]

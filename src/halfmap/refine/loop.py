@@ -20,20 +20,28 @@ from halfmap.refine.outcome import outcome
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run, Watch, prepare
-from halfmap.refine.state import Outcome, State
+from halfmap.refine.state import Keeper, Outcome, State
 from halfmap.refine.update import new_state, resampled, with_seconds
 from halfmap.types import Map, Sums
 
 
 def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map | None, rng: np.random.Generator,
-        watch: Watch) -> Outcome:
-    """Refine ``particles``. ``watch(kind, **data)`` hears of progress and may raise to stop."""
+        watch: Watch, keeper: Keeper = Keeper()) -> Outcome:  # noqa: B008 - it holds nothing
+    """Refine ``particles``, from the newest snapshot of ``keeper`` if it has one.
+
+    ``watch(kind, **data)`` hears of progress and may raise to stop.
+    """
     job = prepare(recipe.with_mask(mask), particles, reference, rng, watch)
-    state, plan = job.recipe.start.begin(job, reference)
+    snapshot = keeper.newest()
+    if snapshot is None:
+        state, plan = job.recipe.start.begin(job, reference)
+    else:
+        state, plan = job.restored(snapshot), job.recipe.schedule.next(snapshot.state, job.frame)
     while True:
         state, result, sums = iterate(job, state, plan)
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
+        keeper.keep(job.snapshot(state))
         plan = job.recipe.schedule.next(state, job.frame)
 
 
@@ -60,7 +68,8 @@ def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expe
     """The E-step of one half-set, and its finished sums."""
     frame = job.frame
     accumulator = Accumulator(plan.reach, frame.box, frame.voxel_size_A)
-    found = expect(job.source, job.rows(half + 1), job.batch, matcher_of(job, state, plan, half), state, plan,
+    source = job.source.knowing(state.optics, state.defocus)
+    found = expect(source, job.rows(half + 1), job.batch, matcher_of(job, state, plan, half), state, plan,
                    accumulator, progress)
     then = time.perf_counter()
     sums = accumulator.sums(job.recipe.group)

@@ -7,7 +7,7 @@ import numpy as np
 from halfmap.geometry import symmetry
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import masking, maximisation, schedules, start
+from halfmap.refine import masking, maximisation, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 
 
@@ -22,6 +22,7 @@ def homogeneous(params: Homogeneous) -> Recipe:
                                     params.max_iterations),
         mask=masking.NoMask() if params.mask == "none" else dynamic,
         prior=maximisation.FscPrior(params.gsfsc_split_resolution),
+        scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
         **_common(params),
@@ -36,10 +37,17 @@ def reconstruction(params: Reconstruct) -> Recipe:
         schedule=schedules.OnePass(),
         mask=masking.SphereMask(),
         prior=maximisation.FscPrior(np.inf),
+        scale=scales.AsGiven(),
         candidates=1,
         offset_range_A=None,
         **_common(params),
     )
+
+
+def _scale(params: Homogeneous):
+    if params.per_particle_scale:
+        return scales.Fitted(params.scale_start_iteration, params.scale_reset)
+    return scales.Unit()
 
 
 def _common(params: Homogeneous | Reconstruct) -> dict:

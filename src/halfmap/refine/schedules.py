@@ -107,7 +107,7 @@ def doubtful(state: State) -> np.ndarray:
 
     Noise alone gives the slope, cross / power, a standard deviation of 1 / sqrt(2 power).
     """
-    slope = state.cross / np.maximum(state.power, 1e-30)
+    slope = state.raw_scale
     usual = np.median(slope[state.power > 0]) if (state.power > 0).any() else 1.0
     sd = np.sqrt(1 / (2 * np.maximum(state.power, 1e-30)) + SPREAD**2)
     return (state.weights[:, 0] < DECIDED) | (slope < usual - DOUBT * sd)

@@ -14,6 +14,7 @@ from halfmap.data.stack import Stack
 from halfmap.maps import filters, masks
 from halfmap.refine.batches import Frame, Source
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.state import Snapshot, State
 from halfmap.types import Map
 
 BATCH_BYTES = 1e8  # images of one batch in all their forms; memory, not result, depends on it
@@ -55,6 +56,21 @@ class Run:
         if message not in self.warnings:
             self.warnings.append(message)
             self.watch("warning", message=message)
+
+    def snapshot(self, state: State) -> Snapshot:
+        """What is needed to go on from ``state``."""
+        return Snapshot(state, self.half, dict(self.rejected), tuple(self.warnings), self.rng.bit_generator.state,
+                        dict(self.source.clock.seconds))
+
+    def restored(self, snapshot: Snapshot) -> State:
+        """Take up where ``snapshot`` was taken; returns its state."""
+        self.half = snapshot.half
+        self.rejected.clear()
+        self.rejected.update(snapshot.rejected)
+        self.warnings[:] = snapshot.warnings
+        self.rng.bit_generator.state = snapshot.rng
+        self.source.clock.seconds.update(snapshot.seconds)
+        return snapshot.state
 
     def reject(self, rows: np.ndarray, reason: str) -> None:
         """Leave these particles out from now on."""

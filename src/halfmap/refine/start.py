@@ -42,7 +42,7 @@ class FromMap:
         models = first_models(job)
         if self.fit_grey:
             models = with_grey_scale(job, start, models, plan)
-        return _state(start, nowhere, models, frame.length_A / self.lowpass_A, plan), plan
+        return _state(job, start, nowhere, models, frame.length_A / self.lowpass_A, plan), plan
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,17 @@ class FromPoses:
         plan = job.recipe.schedule.first(job.frame, n, 0.0)
         empty = Map(np.zeros((plan.box,) * 3, np.float32), job.frame.length_A / plan.box)
         known = Candidates(particles.poses.rotations[:, None], particles.poses.shifts_A[:, None], np.zeros((n, 1)))
-        return _state(empty, known, first_models(job), 1.0, plan), plan
+        return _state(job, empty, known, first_models(job), 1.0, plan), plan
 
 
-def _state(start: Map, candidates: Candidates, models, shell: float, plan: Plan) -> State:
+def _state(job: Run, start: Map, candidates: Candidates, models, shell: float, plan: Plan) -> State:
     n, width = candidates.log_likelihood.shape
     return State(
         iteration=0, references=np.stack([start.data] * 2)[None], reference_voxel_A=start.voxel_size_A,
         candidates=candidates, weights=np.zeros((n, width)), information=np.zeros((n, 5, 5)), cross=np.zeros(n),
-        power=np.zeros(n), models=models, curves={}, shell=shell, band=plan.band, reach=plan.reach,
+        power=np.zeros(n), scale=job.recipe.scale.first(job.source.particles), silent=np.zeros(n, bool),
+        optics=job.source.particles.optics, defocus=job.source.particles.defocus, models=models, curves={},
+        shell=shell, band=plan.band, reach=plan.reach,
     )
 
 
@@ -116,8 +118,8 @@ def _mean_grey(models: tuple[noise.GroupModel, ...]) -> float:
 def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models):
     """The models with their grey scales multiplied by the slope of images on projections, where that is positive."""
     cross, power = ([[0.0] for _ in models] for _ in range(2))
-    nowhere = np.zeros((len(job.half), 2))
-    for images in job.source.batches(sample_rows(job, GREY_IMAGES), job.batch, search.radius, models, nowhere):
+    nowhere, scale = np.zeros((len(job.half), 2)), job.recipe.scale.first(job.source.particles)
+    for images in job.source.batches(sample_rows(job, GREY_IMAGES), job.batch, search.radius, models, nowhere, scale):
         found = search.candidates(images, nowhere[images.rows], 1)
         fit = newton.refine(projector, images, np.arange(len(images)), found.rotations[:, 0], found.shifts_A[:, 0],
                             search.radius, 0)

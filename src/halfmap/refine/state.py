@@ -8,7 +8,7 @@ import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.physics.noise import GroupModel
-from halfmap.types import Candidates, Curve, Map, Poses
+from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,23 @@ class State:
     candidates: Candidates  # (n, c) of every particle, best first
     weights: np.ndarray  # (n, c) float64: posterior probability of each candidate
     information: np.ndarray  # (n, 5, 5) Fisher information of the best pose (rad, A)
-    cross: np.ndarray  # (n,) data along the model, sum Re(conj(m) x), whitened
-    power: np.ndarray  # (n,) sum |m|^2: cross = power where the particle is what the map says
+    cross: np.ndarray  # (n,) data along the model of scale 1, sum Re(conj(m) x), whitened
+    power: np.ndarray  # (n,) sum |m|^2 of that model: cross = scale x power where the particle is what the map says
+    scale: np.ndarray  # (n,) grey scale of every particle, about 1
+    silent: np.ndarray  # (n,) bool: particles without signal, which do not make the map
+    optics: tuple[Optics, ...]  # as far as CTF refinement knows them
+    defocus: Defocus  # (n,) the same
     models: tuple[GroupModel, ...]  # one per optics group
     curves: dict[str, Curve]  # FSC curves of this iteration
     shell: float  # where the curve in force crosses the threshold
     band: int  # shells used for alignment
     reach: int  # shells reconstructed
     history: tuple[dict, ...] = ()
+
+    @property
+    def raw_scale(self) -> np.ndarray:
+        """(n,) scale of each particle by its own image alone; 0 where nothing is known."""
+        return self.cross / np.maximum(self.power, 1e-30)
 
     def reference(self, half: int) -> Map:
         """The reference of half 0 or 1."""
@@ -38,6 +47,29 @@ class State:
     def poses(self) -> Poses:
         """The best pose of every particle."""
         return Poses(self.candidates.rotations[:, 0], self.candidates.shifts_A[:, 0])
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All a refinement needs to go on after an iteration as if it had never stopped."""
+
+    state: State
+    half: np.ndarray  # (n,) half-set of every particle
+    rejected: dict[int, str]
+    warnings: tuple[str, ...]
+    rng: dict  # state of the random generator
+    seconds: dict[str, float]
+
+
+class Keeper:
+    """Takes the snapshot of every iteration; this one forgets them."""
+
+    def newest(self) -> Snapshot | None:
+        """The snapshot to go on from."""
+        return None
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
 
 
 @dataclass(frozen=True)

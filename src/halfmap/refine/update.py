@@ -42,6 +42,7 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
     state = replace(
         old, iteration=old.iteration + 1, references=np.stack([r.data for r in result.references])[None],
         reference_voxel_A=result.references[0].voxel_size_A, candidates=candidates, **known,
+        scale=job.recipe.scale.updated(old, posed), silent=job.recipe.scale.silent(old, posed),
         models=new_models(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
     )
@@ -105,7 +106,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "change_shift_A": None if first else float(np.median(moved)),
         "searched": int(plan.searched[rows].sum()),
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
-        "slope": float(np.median(posed.cross / np.maximum(posed.power, 1e-30))),
+        "slope": float(np.median(posed.cross / np.maximum(old.scale[rows] * posed.power, 1e-30))),
         "fsc_area": float(area),
         "mask_fraction": float(result.mask.data.mean(dtype=float)),
     }

@@ -1,0 +1,137 @@
+"""A refinement stopped at any moment and resumed ends as if it had never stopped, to the last bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halfmap.data import relion
+from halfmap.io import mrc
+from halfmap.jobs import checkpoint
+from tests.refine import made
+
+RESULTS = ("half1.mrc", "half2.mrc", "map.mrc", "particles.star", "fsc.star")
+# where to strike: iteration and stage of a progress event; "checkpoint" strikes while one is being written
+MOMENTS = {"search": (1, "search"), "poses": (4, "poses"), "reconstruction": (2, "solve"), "checkpoint": (2, None)}
+
+STRIKE = """
+import os, signal, sys
+from halfmap.cli import main
+from halfmap.io import atomic
+from halfmap.jobs import events
+
+iteration, stage = int(sys.argv[1]), sys.argv[2]
+done, tell, replace = [0], events.Watch.tell, os.replace
+
+
+def told(self, kind, **data):
+    tell(self, kind, **data)
+    done[0] += kind == "iteration"
+    if kind == "progress" and done[0] + 1 == iteration and data["stage"] == stage:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def replaced(source, target):
+    if stage == "checkpoint" and target.name == f"iteration_{iteration:03d}.npz":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+
+events.Watch.tell, os.replace = told, replaced
+sys.exit(main.main(sys.argv[3:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A folder with particles, a starting map, and the results of a run nobody disturbed."""
+    folder = tmp_path_factory.mktemp("resume")
+    one = made.experiment(folder, 120)
+    relion.write(folder / "particles.star", one.told())
+    mrc.write(folder / "start.mrc", one.map)
+    assert halfmap(folder, *command("whole")).returncode == 0
+    return folder
+
+
+def command(out: str) -> list[str]:
+    return ["refine", "homogeneous", "--particles", "particles.star", "--volume", "start.mrc", "--symmetry", "D2",
+            "--seed", "7", "--threads", "2", "--max-iterations", "4", "--per-particle-scale", "--out", out]  # fmt: skip
+
+
+def halfmap(folder: Path, *arguments: str, before=("-m", "halfmap.cli.main")) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, *before, *arguments], cwd=folder, capture_output=True, text=True)
+
+
+def same(folder: Path, a: str, b: str) -> bool:
+    return all((folder / a / name).read_bytes() == (folder / b / name).read_bytes() for name in RESULTS)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_killed_refinement_resumes_to_the_same_result(moment, work):
+    iteration, stage = MOMENTS[moment]
+    killed = halfmap(work, *command(moment), before=("-c", STRIKE, str(iteration), stage or "checkpoint"))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (work / moment / "map.mrc").exists()
+    resumed = halfmap(work, "resume", moment)
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(work, moment, "whole")
+    leftover = [path.name for path in (work / moment).rglob("*.tmp")]
+    assert leftover == []
+
+
+def test_ctrl_c_exits_5_and_resumes_with_the_same_command(work):
+    process = subprocess.Popen([sys.executable, "-m", "halfmap.cli.main", *command("stopped")], cwd=work,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    events = work / "stopped" / "events.jsonl"
+    while process.poll() is None and not (events.is_file() and '"checkpoint"' in events.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 5
+    again = halfmap(work, *command("stopped"), "--resume")
+    assert again.returncode == 0, again.stderr
+    assert same(work, "stopped", "whole")
+    assert len(json.loads((work / "stopped" / "job.json").read_text())["resumed_from"]) == 1
+
+
+@pytest.mark.parametrize("flag, value, message", [
+    ("--symmetry", "C1", "symmetry was D2"),
+    ("--seed", "8", "seed was 7"),
+])  # fmt: skip
+def test_what_was_settled_at_the_start_cannot_change(flag, value, message, work):
+    out = f"change{value}"
+    halfmap(work, *command(out), before=("-c", STRIKE, "1", "search"))
+    changed = command(out)
+    changed[changed.index(flag) + 1] = value
+    refused = halfmap(work, *changed, "--resume")
+    assert refused.returncode == 2
+    assert message in refused.stderr
+
+
+def test_a_finished_job_is_not_resumed(work):
+    refused = halfmap(work, *command("whole"), "--resume")
+    assert refused.returncode == 2 and "finished" in refused.stderr
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(work):
+    killed = halfmap(work, *command("damaged"), before=("-c", STRIKE, "3", "solve"))
+    assert killed.returncode == -signal.SIGKILL
+    newest = work / "damaged" / checkpoint.FOLDER / "iteration_002.npz"
+    os.truncate(newest, newest.stat().st_size // 2)
+    resumed = halfmap(work, "resume", "damaged")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "iteration_002.npz" in resumed.stderr and "going on from the one before" in resumed.stderr
+    assert same(work, "damaged", "whole")
+
+
+def test_a_snapshot_read_back_is_the_one_written(work):
+    snapshot = checkpoint.read(work / "whole" / checkpoint.FOLDER / "iteration_002.npz")
+    packed, twice = (checkpoint.packed(s) for s in (snapshot, checkpoint.unpacked(checkpoint.packed(snapshot))))
+    assert packed.keys() == twice.keys()
+    for name, values in packed.items():
+        np.testing.assert_array_equal(values, twice[name])
