@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from halfmap import device
-from halfmap.kernels.insert import Points, insert, reference
+from halfmap.kernels.insert import Points, cpu, insert, reference
 from halfmap.kernels.insert.cpu import complete_plane
 from halfmap.kernels.project.reference import in_band
 from tests.kernels import made
@@ -119,6 +119,22 @@ def test_body_agrees_with_the_definition(radius, padding, beyond, rng):
     reference.insert(*expected, *with_rows(*arguments))
     numerator, weight = completed(*inserted(r, *arguments))
     # float32 sums of up to 12 images x 8 corners of order 1; near the origin of padded spaces up to 30
+    np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
+    np.testing.assert_allclose(weight, expected[1], atol=2e-5)
+
+
+@pytest.mark.parametrize("short_by", [1e-7, 1e-9, 1e-12])  # float32 rounds the last two up to the border itself
+def test_pixels_just_short_of_the_border_of_a_brick_stay_in_the_grid(short_by, rng):
+    radius, padding = 2 * cpu.EDGE, 2
+    images = made.complex_normal((3, 2 * radius + 1, radius + 1), rng)
+    turns = np.stack([np.eye(3), np.eye(3)[[1, 2, 0]], np.eye(3)[[2, 0, 1]]]) * (1 - short_by)
+    arguments = with_rows(images, np.ones(images.shape, np.float32), turns, np.zeros((3, 2)), radius, padding)
+    r = padding * radius + 2
+    expected = np.zeros_like(empty(r)[0], np.complex128), np.zeros_like(empty(r)[1], float)
+    reference.insert(*expected, *arguments)
+    found = empty(r)
+    insert(*found, *arguments)
+    numerator, weight = completed(*found)
     np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
     np.testing.assert_allclose(weight, expected[1], atol=2e-5)
 

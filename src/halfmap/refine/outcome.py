@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
@@ -14,6 +15,7 @@ from halfmap.types import Curve, Poses, Sums
 from halfmap.validate import fsc
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
+SILENT = "no signal: its scale is zero or negative"
 
 
 def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) -> Outcome:
@@ -21,6 +23,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
     curves = fsc.report(*result.halves, job.rng, result.mask.data if job.recipe.judges else None)
     _warn(job, curves)
     trusted = np.clip(curves["corrected"].values, 0, 1)
+    job.reject(np.flatnonzero(state.silent), SILENT)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     extra = {
         "log_likelihood": state.candidates.log_likelihood[used, 0],
@@ -31,7 +34,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         half1=result.halves[0],
         half2=result.halves[1],
         map=job.recipe.prior.combined(sums, trusted, result.halves[0].box, job.frame),
-        particles=replace(job.source.particles, poses=_in_asymmetric_unit(job, state))[used],
+        particles=_known(job, state)[used],
         extra=extra,
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
@@ -41,6 +44,12 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
     )
+
+
+def _known(job: Run, state: State) -> Particles:
+    """The particle table with what the refinement found."""
+    return replace(job.source.particles, poses=_in_asymmetric_unit(job, state), scale=state.scale, optics=state.optics,
+                   defocus=state.defocus)
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:

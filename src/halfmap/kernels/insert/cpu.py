@@ -19,6 +19,8 @@ POINT_BYTES = 24
 BUFFER_BYTES = 4e8  # of sorted pixels: 600 images at box 256, over which the traffic of the grid is shared
 TASKS = 16  # bricks are dealt out to so many tasks in turn: the crowded ones lie together about the origin
 
+LAST = np.nextafter(np.float32(EDGE + 1), np.float32(0))  # positions round up in float32, but not into the next brick
+
 _1, _2, _3, _4, _5 = (np.uint64(i) for i in range(1, 6))  # unsigned: no test for negative indices in the inner loop
 _ROW, _PLANE = np.uint64(3 * SIDE), np.uint64(3 * SIDE * SIDE)
 
@@ -73,9 +75,9 @@ def _sort(images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, r, brick
                             brick = (bz * bricks[1] + by) * bricks[2] + bx
                             k = free[brick]
                             free[brick] = k + 1
-                            points[k, 0] = z - bz * EDGE + 1
-                            points[k, 1] = y - by * EDGE + 1
-                            points[k, 2] = x - bx * EDGE + 1
+                            points[k, 0] = min(np.float32(z - bz * EDGE + 1), LAST)
+                            points[k, 1] = min(np.float32(y - by * EDGE + 1), LAST)
+                            points[k, 2] = min(np.float32(x - bx * EDGE + 1), LAST)
                             points[k, 3] = value.real
                             points[k, 4] = imaginary
                             points[k, 5] = c * c
