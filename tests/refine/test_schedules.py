@@ -16,7 +16,7 @@ def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20) -> schedules.Ma
 
 
 def grown(*areas) -> tuple[dict, ...]:
-    return tuple({"fsc_area": area} for area in areas)
+    return tuple({"fsc_area": area, "share": 1.0} for area in areas)
 
 
 def holds(plan) -> bool:

@@ -33,6 +33,13 @@ class Homogeneous(ParticleJob):
         known_as="RELION --strict_highres_exp; cryoSPARC: Maximum align resolution",
         gt=0,
     )
+    min_align_resolution: float | None = setting(
+        None,
+        help="Data coarser than this do not align particles; none = all do.",
+        unit="A",
+        known_as="cryoSPARC: Minimum align resolution, Highpass",
+        gt=0,
+    )
     gsfsc_split_resolution: float = setting(
         20.0,
         help="The half-sets are independent beyond this resolution; below it they share data.",
@@ -61,6 +68,25 @@ class Homogeneous(ParticleJob):
         True,
         help="Begin at scale 1; off = at the scales of the particle table.",
         known_as="cryoSPARC: Reset input per-particle scale",
+    )
+    early_subsets: bool = setting(
+        True,
+        help="Large sets: early iterations use a part of the particles, the last ones all.",
+        known_as="cryoSPARC: off = Disable auto batchsize",
+    )
+    subset_size: int | None = setting(
+        None,
+        help="Particles of the first iteration; none = 10000.",
+        unit="images",
+        known_as="cryoSPARC: Initial batchsize",
+        ge=100,
+    )
+    subset_growth: float = setting(
+        3.0,
+        help="Each early iteration takes so many times the particles of the one before.",
+        known_as="cryoSPARC: Batchsize epsilon and snrfactor",
+        gt=1,
+        le=100,
     )
     extra_final_passes: int = setting(
         0,

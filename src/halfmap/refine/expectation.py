@@ -80,6 +80,16 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
     return Expected(Posed.joined(parts), {group: np.concatenate(part).sum(0) for group, part in shells.items()})
 
 
+def above(images: Images, shell: int) -> Images:
+    """The images with shells below ``shell`` blanked: they say nothing about the pose."""
+    if shell <= 0:
+        return images
+    k = images.radius
+    ky, kx = np.mgrid[-k : k + 1, 0 : k + 1]
+    heard = (np.hypot(kx, ky) >= shell - 0.5).astype(np.float32)
+    return replace(images, masked=images.masked * heard, ctf=images.ctf * heard)
+
+
 def by_direction(rotations: np.ndarray) -> np.ndarray:
     """Order in which neighbours look from similar directions: slices then share cache lines (2 to 5 times faster)."""
     view = rotations[:, 2]
@@ -90,6 +100,7 @@ def by_direction(rotations: np.ndarray) -> np.ndarray:
 def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) -> Posed:
     then = time.perf_counter()
     known = state.candidates[images.rows]
+    images = above(images, plan.lowest)
     if matcher.search is not None:
         known = _searched(matcher, images, known, plan.searched[images.rows])
     then = clock.add("search", then)

@@ -36,13 +36,18 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
     if snapshot is None:
         state, plan = job.recipe.start.begin(job, reference)
     else:
-        state, plan = job.restored(snapshot), job.recipe.schedule.next(snapshot.state, job.frame)
+        state, plan = job.restored(snapshot), next_plan(job, snapshot.state)
     while True:
         state, result, sums = iterate(job, state, plan)
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))
-        plan = job.recipe.schedule.next(state, job.frame)
+        plan = next_plan(job, state)
+
+
+def next_plan(job: Run, state: State) -> Plan:
+    """What the schedule makes of ``state``."""
+    return job.recipe.schedule.next(state, job.frame, job.recipe.offset_range(job.frame))
 
 
 def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple[Sums, Sums]]:
@@ -69,7 +74,8 @@ def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expe
     frame = job.frame
     accumulator = Accumulator(plan.reach, frame.box, frame.voxel_size_A)
     source = job.source.knowing(state.optics, state.defocus)
-    found = expect(source, job.rows(half + 1), job.batch, matcher_of(job, state, plan, half), state, plan,
+    rows = job.rows(half + 1)
+    found = expect(source, rows[plan.used[rows]], job.batch, matcher_of(job, state, plan, half), state, plan,
                    accumulator, progress)
     then = time.perf_counter()
     sums = accumulator.sums(job.recipe.group)
@@ -92,7 +98,7 @@ def matcher_of(job: Run, state: State, plan: Plan, half: int) -> Matcher:
 
 def _progress(job: Run, plan: Plan):
     """Counts images over both halves and tells the watcher."""
-    total, done = len(job.half), 0
+    total, done = int(plan.used.sum()), 0
     usual = "search" if plan.searched.any() else "poses"
 
     def tell(count: int, stage: str = usual) -> None:

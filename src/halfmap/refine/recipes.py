@@ -10,6 +10,8 @@ from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import masking, maximisation, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 
+SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
+
 
 def homogeneous(params: Homogeneous) -> Recipe:
     """Global search once, Gauss-Newton afterwards, FSC filter, mask of the user's choice."""
@@ -19,7 +21,8 @@ def homogeneous(params: Homogeneous) -> Recipe:
         group=symmetry.group(params.symmetry),
         start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
-                                    params.max_iterations),
+                                    params.max_iterations, subsets=_subsets(params),
+                                    min_align_A=params.min_align_resolution),
         mask=masking.NoMask() if params.mask == "none" else dynamic,
         prior=maximisation.FscPrior(params.gsfsc_split_resolution),
         scale=_scale(params),
@@ -42,6 +45,12 @@ def reconstruction(params: Reconstruct) -> Recipe:
         offset_range_A=None,
         **_common(params),
     )
+
+
+def _subsets(params: Homogeneous):
+    if not params.early_subsets:
+        return schedules.Everyone()
+    return schedules.Subsets(params.subset_size or SUBSET, params.subset_growth)
 
 
 def _scale(params: Homogeneous):

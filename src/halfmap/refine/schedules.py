@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +14,7 @@ HEADROOM = 1.1  # alignment band over the shell where the FSC crosses its thresh
 REACH = (1.1, 12)  # reconstructed to 1.1 x the alignment band + 12 shells, so that the FSC can grow
 LEAST_BAND = 4  # shells; with fewer there is no shape to align
 STEPS = 3  # of pose refinement at one band: the next iteration continues from there
-JUMP = 1.2  # a band that grows by more is approached in two stages
+JUMP = 1.2  # a band that grows by more is approached in stages
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
@@ -34,14 +34,43 @@ class Plan:
     search_radius: int
     offset_A: float  # shifts tried about the known one
     final: bool  # nothing follows
+    used: np.ndarray  # (n,) bool: particles that take part
+    lowest: int = 0  # shells below this one do not align
     stock_every: int = 1  # every how manieth particle takes part in the estimate of noise and grey scale
 
 
-def _plan(frame: Frame, band: int, stages, searched: np.ndarray, radius: int, offset_A: float, final: bool) -> Plan:
+def _plan(frame: Frame, band: int, stages, searched, radius: int, offset_A: float, final: bool, used) -> Plan:
     whole = frame.box // 2
     reach = whole if final else min(whole, int(REACH[0] * band) + REACH[1])
     box = min(frame.box, transforms.good_box(2 * reach + 2))
-    return Plan(band, reach, box, stages, searched, radius, offset_A, final, max(1, len(searched) // STOCK_IMAGES))
+    every = max(1, int(used.sum()) // STOCK_IMAGES)
+    return Plan(band, reach, box, stages, searched & used, radius, offset_A, final, used, stock_every=every)
+
+
+@dataclass(frozen=True)
+class Everyone:
+    """All particles take part from the start."""
+
+    def used(self, n: int, iteration: int) -> np.ndarray:
+        """(n,) bool: who takes part after so many iterations."""
+        return np.ones(n, bool)
+
+
+@dataclass(frozen=True)
+class Subsets(Everyone):
+    """Early iterations of large sets make do with a part: a coarse map needs no more.
+
+    ``first`` particles to begin with, ``growth`` times as many each iteration, spread evenly over the table; all of
+    them as soon as that part exceeds half of all.
+    """
+
+    first: int
+    growth: float
+
+    def used(self, n: int, iteration: int) -> np.ndarray:
+        share = self.first * self.growth**iteration / max(n, 1)
+        golden = np.arange(n) * 0.6180339887498949 % 1.0  # evenly spread over any stretch of the table
+        return golden < (share if share <= 0.5 else 1.0)
 
 
 @dataclass(frozen=True)
@@ -58,26 +87,37 @@ class Marching:
     max_iterations: int
     research_A: float = 20.0  # band of the second search
     last_research: int = 2  # iterations after which it is done; a third found nothing on real particles
+    subsets: Everyone = Everyone()
+    min_align_A: float | None = None  # coarser shells do not align
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
         """Everything is searched, at the resolution of the starting map."""
         band = self._allowed(frame.shell(self.initial_lowpass_A), frame)
-        return _plan(frame, band, ((band, 10),), np.ones(n, bool), band, offset_A, False)
+        used = self.subsets.used(n, 0)
+        return self._filtered(_plan(frame, band, ((band, 10),), used, band, offset_A, False, used), frame)
 
-    def next(self, state: State, frame: Frame) -> Plan:
-        """The plan after ``state``."""
+    def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
+        """The plan after ``state``; ``offset_A``: shifts tried for particles that join late."""
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
-        stages = ((band, STEPS),)
-        if band > JUMP * state.band:
-            stages = ((round((state.band * band) ** 0.5), STEPS), *stages)
         radius = min(band, frame.shell(self.research_A))
         finer = radius > frame.shell(self.initial_lowpass_A) and state.iteration <= self.last_research
-        searched = doubtful(state) & finer
-        return _plan(frame, band, stages, searched, radius, frame.resolution_A(radius) / 2, self._settled(state))
+        final = self._settled(state)
+        used = np.ones_like(state.seen) if final else self.subsets.used(len(state.seen), state.iteration)
+        new = used & ~state.seen
+        offset = offset_A if new.any() else frame.resolution_A(radius) / 2
+        stages = _stages(radius if new.any() else state.band, band)
+        searched = (doubtful(state) & finer) | new
+        return self._filtered(_plan(frame, band, stages, searched, radius, offset, final, used), frame)
 
     def done(self, state: State, frame: Frame) -> bool:
         """Whether ``state`` is already what a last iteration would make: settled, and reconstructed to Nyquist."""
         return state.reach == frame.box // 2 and self._settled(state)
+
+    def _filtered(self, plan: Plan, frame: Frame) -> Plan:
+        """The plan with the shells left out that the user wants left out, but never all."""
+        if not self.min_align_A:
+            return plan
+        return replace(plan, lowest=min(frame.shell(self.min_align_A), plan.search_radius - LEAST_BAND))
 
     def _allowed(self, band: int, frame: Frame) -> int:
         limit = frame.shell(self.max_align_A) if self.max_align_A else frame.box // 2
@@ -86,7 +126,7 @@ class Marching:
     def _settled(self, state: State) -> bool:
         if state.iteration >= self.max_iterations:
             return True
-        areas = [row["fsc_area"] for row in state.history]
+        areas = [row["fsc_area"] for row in state.history if row["share"] == 1]
         calm = 0
         for i in range(1, len(areas)):
             calm = calm + 1 if areas[i] < GAIN * max(areas[:i]) else 0
@@ -99,7 +139,15 @@ class OnePass:
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
         """The only plan."""
-        return _plan(frame, frame.box // 2, ((1, 0),), np.zeros(n, bool), 1, offset_A, True)
+        everyone = np.ones(n, bool)
+        return _plan(frame, frame.box // 2, ((1, 0),), ~everyone, 1, offset_A, True, everyone)
+
+
+def _stages(old: int, band: int) -> tuple[tuple[int, int], ...]:
+    """(radius, rounds) on the way from one band to another: at once where it is near, else by at most doubling it."""
+    ratio = band / old
+    steps = max(2, int(np.ceil(np.log2(ratio)))) if ratio > JUMP else 1
+    return tuple((round(old * ratio ** (i / steps)), STEPS) for i in range(1, steps + 1))
 
 
 def doubtful(state: State) -> np.ndarray:

@@ -35,6 +35,11 @@ class State:
     history: tuple[dict, ...] = ()
 
     @property
+    def seen(self) -> np.ndarray:
+        """(n,) bool: particles whose pose has been looked for."""
+        return np.isfinite(self.candidates.log_likelihood[:, 0])
+
+    @property
     def raw_scale(self) -> np.ndarray:
         """(n,) scale of each particle by its own image alone; 0 where nothing is known."""
         return self.cross / np.maximum(self.power, 1e-30)

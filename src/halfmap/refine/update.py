@@ -91,14 +91,17 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
     """What the user sees of an iteration; None where there is nothing to say."""
     frame, rows = job.frame, posed.rows
     rotation, shift = posterior.expected_errors(new.information[rows])
-    turned = symmetry.distance(new.poses.rotations[rows], old.poses.rotations[rows], job.recipe.group)
-    moved = np.linalg.norm(new.poses.shifts_A[rows] - old.poses.shifts_A[rows], axis=1)
-    first = old.iteration == 0
+    known = rows[old.seen[rows]]
+    turned = symmetry.distance(new.poses.rotations[known], old.poses.rotations[known], job.recipe.group)
+    moved = np.linalg.norm(new.poses.shifts_A[known] - old.poses.shifts_A[known], axis=1)
+    first = len(known) == 0
     area = np.clip(new.curves["corrected"].values[1 : int(new.shell) + 1], 0, 1).sum()
     return {
         "iteration": new.iteration,
         "resolution_A": frame.resolution_A(new.shell),
         "resolution_unmasked_A": fsc.resolution_A(new.curves["no_mask"]),
+        "particles": len(rows),
+        "share": float(plan.used.mean()),
         "band_A": frame.resolution_A(plan.band),
         "accuracy_rotation_deg": _finite(np.rad2deg(np.median(rotation))),
         "accuracy_shift_A": _finite(np.median(shift)),
