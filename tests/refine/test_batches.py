@@ -11,6 +11,7 @@ from halfmap.geometry import rotations
 from halfmap.io import mrc
 from halfmap.kernels.project.reference import in_band
 from halfmap.physics import ctf, noise
+from halfmap.refine import noises
 from halfmap.refine.batches import EDGE_PX, Frame, Source
 from halfmap.types import Defocus, Optics
 from tests import blobs
@@ -77,12 +78,12 @@ def shell_means(planes, radius):
     return np.array([(abs(planes[:, keep & (shell == s)]) ** 2).mean() for s in range(1, radius + 1)])
 
 
-def measured(made: Source, groups: int) -> list[noise.GroupModel]:
+def measured(made: Source, groups: int, part=noises.Symmetric()) -> list[noise.GroupModel]:  # noqa: B008 - frozen
     """Noise models of images without particles, as the start of a refinement makes them."""
     powers = [[] for _ in range(groups)]
     for group, power in made.powers(np.arange(len(made.particles)), 64):
         powers[group].append(power)
-    return [noise.from_power(np.concatenate(parts).mean(0)) for parts in powers]
+    return [part.first(np.concatenate(planes).mean(0)) for planes in powers]
 
 
 def test_whitened_noise_has_unit_variance_in_every_shell(tmp_path, rng):
@@ -98,6 +99,37 @@ def test_whitened_noise_has_unit_variance_in_every_shell(tmp_path, rng):
         assert images.kept < 1
         np.testing.assert_allclose(shell_means(images.masked, RADIUS) / images.kept, 1, atol=0.13)
         np.testing.assert_allclose(shell_means(images.unmasked, RADIUS), 1, atol=0.13)
+
+
+def test_noise_that_depends_on_direction_is_white_after_the_coloured_model_only(tmp_path, rng):
+    n = 400
+    white = rng.normal(0, 3, (n, BOX, BOX))
+    striped = (white + 0.8 * np.roll(white, 1, axis=2)) / 2  # amplitude falls along kx, not along ky
+    made = source(tmp_path, [striped], [optics(VOXEL_A, BOX)])
+    ratio = {}
+    for part in (noises.Symmetric(), noises.Coloured()):
+        (images,) = everything(made, measured(made, 1, part), size=n)
+        power = (abs(images.unmasked) ** 2).mean(0)
+        ratio[type(part)] = power[:3, 1:4].mean() / power[RADIUS - 1 : RADIUS + 2, -3:-1].mean()  # along ky / along kx
+    assert ratio[noises.Symmetric] > 3
+    assert ratio[noises.Coloured] == pytest.approx(1, abs=0.25)  # the colour changes within a sector
+
+
+def test_white_noise_models_have_one_standard_deviation(tmp_path, rng):
+    coloured = rng.normal(0, 3, (50, BOX, BOX))
+    coloured = (coloured + np.roll(coloured, 1, axis=2)) / 2
+    made = source(tmp_path, [coloured], [optics(VOXEL_A, BOX)])
+    (model,) = measured(made, 1, noises.White())
+    assert model.noise_sd.std() == pytest.approx(0, abs=1e-12)
+    (model,) = noises.White().updated((model,), {0: np.array([[8.0, 8, 30, 12], [0] * 4, [0] * 4, [4, 4, 10, 12]])})
+    assert model.noise_sd.std() == pytest.approx(0, abs=1e-12)
+    assert model.noise_sd[1] ** 2 == pytest.approx((8 + 30 + 12) / (4 + 10 + 12))
+
+
+def test_the_first_noise_is_scaled_as_asked(tmp_path, rng):
+    made = source(tmp_path, [rng.normal(0, 3, (50, BOX, BOX))], [optics(VOXEL_A, BOX)])
+    (plain,), (trebled,) = measured(made, 1), measured(made, 1, noises.Symmetric(50.0, 3.0))
+    np.testing.assert_allclose(trebled.noise_sd, 3 * plain.noise_sd)
 
 
 def test_the_noise_model_of_white_noise_is_its_power(tmp_path, rng):

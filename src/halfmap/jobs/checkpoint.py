@@ -76,6 +76,7 @@ def packed(snapshot: Snapshot) -> dict[str, np.ndarray]:
     for name, kind in PARTS.items():
         arrays |= {f"{name}/{f.name}": getattr(getattr(state, name), f.name) for f in fields(kind)}
     arrays |= {f"noise_sd/{i}": model.noise_sd for i, model in enumerate(state.models)}
+    arrays |= {f"noise_angular/{i}": m.angular for i, m in enumerate(state.models) if m.angular is not None}
     arrays |= {f"curve/{name}": curve.values for name, curve in state.curves.items()}
     return {**arrays, "words": np.array(json.dumps(_words(snapshot)))}
 
@@ -103,12 +104,14 @@ def unpacked(arrays: dict[str, np.ndarray]) -> Snapshot:
     if words["layout"] != LAYOUT:
         raise ValueError(f"layout {words['layout']}, expected {LAYOUT}")
     parts = {name: kind(*(arrays[f"{name}/{f.name}"] for f in fields(kind))) for name, kind in PARTS.items()}
+    angular = [arrays.get(f"noise_angular/{i}") for i in range(len(words["grey"]))]
     plain = {f.name: arrays[f.name] for f in fields(State) if f.name in arrays}
     state = State(
         **plain,
         **parts,
         **{name: words[name] for name in WORDS},
-        models=tuple(GroupModel(arrays[f"noise_sd/{i}"], grey) for i, grey in enumerate(words["grey"])),
+        models=tuple(GroupModel(arrays[f"noise_sd/{i}"], *rest)
+                     for i, rest in enumerate(zip(words["grey"], angular, strict=True))),
         curves={key: Curve(name, arrays[f"curve/{key}"], *rest) for key, (name, *rest) in words["curves"].items()},
         optics=tuple(_optics(row) for row in words["optics"]),
         history=tuple(words["history"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import field_validator, model_validator
 
@@ -68,6 +69,31 @@ class Homogeneous(ParticleJob):
         True,
         help="Begin at scale 1; off = at the scales of the particle table.",
         known_as="cryoSPARC: Reset input per-particle scale",
+    )
+    noise_model: Literal["white", "symmetric", "coloured"] = setting(
+        "symmetric",
+        help="Noise of the images: white = one sd for all frequencies, symmetric = one per shell, coloured = by "
+        "direction too.",
+        known_as="cryoSPARC: Noise model",
+    )
+    noise_prior_weight: float = setting(
+        50.0,
+        help="Weight of the mean noise spectrum of all optics groups in that of each.",
+        unit="images",
+        known_as="cryoSPARC: Noise priorw",
+        ge=0,
+    )
+    noise_initial_scale: float = setting(
+        1.0,
+        help="Factor of the first noise estimate; above 1 the starting map is trusted less.",
+        known_as="cryoSPARC: Noise initial sigma-scale (there 3)",
+        gt=0,
+        le=100,
+    )
+    non_negative: bool = setting(
+        False,
+        help="Set negative density of the references to 0; half-maps stay as they are.",
+        known_as="cryoSPARC: Enforce non-negativity",
     )
     early_subsets: bool = setting(
         True,

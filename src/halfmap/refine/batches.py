@@ -83,14 +83,14 @@ class Source:
         return replace(self, particles=replace(self.particles, optics=optics, defocus=defocus))
 
     def powers(self, rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """(optics group, power per shell of each masked image (b, N/2 + 1), corrected for the mask) per batch."""
+        """(optics group, power of each masked image (b, N+1, N/2+1) float32, corrected for the mask) per batch."""
         for batch, raw in self._raw(rows, size):
             group = self.particles.group[batch[0]]
             images, pixel = self._sized(group, raw)
             radius = min(self.frame.box, images.shape[-1]) // 2
             masked, kept = self._windowed(images, pixel, np.zeros((len(batch), 2)))
             half = transforms.half_plane(masked, radius)
-            yield group, _shell_power(half) / kept * self._area(images, pixel) ** 2
+            yield group, (half.real**2 + half.imag**2) * np.float32(self._area(images, pixel) ** 2 / kept)
 
     def _raw(self, rows: np.ndarray, size: int):
         then = time.perf_counter()
@@ -146,25 +146,14 @@ class Source:
 
 
 def _whitening(model: noise.GroupModel, radius: int) -> np.ndarray:
-    """1 / noise sd on the half plane, (2K+1, K+1) float32; the sd is interpolated between shells."""
-    ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
-    sd = np.interp(np.hypot(kx, ky), np.arange(len(model.noise_sd)), model.noise_sd)
-    return (1 / sd).astype(np.float32)
+    """1 / noise sd on the half plane, (2K+1, K+1) float32."""
+    return (1 / model.plane(radius)).astype(np.float32)
 
 
 def _reaching(planes: np.ndarray, radius: int) -> np.ndarray:
     """Half planes padded with zeros to ``radius``: images of coarser pixels end earlier."""
     edge = radius - (planes.shape[-1] - 1)
     return np.pad(planes, ((0, 0), (edge, edge), (0, edge))) if edge else planes
-
-
-def _shell_power(half: np.ndarray) -> np.ndarray:
-    """Mean power per shell of each half plane, (b, K+1) float64."""
-    radius = half.shape[-1] - 1
-    ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
-    shell = np.rint(np.hypot(kx, ky)).astype(int).ravel()
-    counts = np.bincount(shell)[: radius + 1]
-    return np.stack([np.bincount(shell, abs(h.ravel()) ** 2)[: radius + 1] / counts for h in half])
 
 
 def _crop_pad(images: np.ndarray, box: int) -> np.ndarray:

@@ -83,3 +83,12 @@ class FscPrior:
         """Map of all particles, filtered by the FSC that the sum of both halves has with the truth."""
         both = halves[0] + halves[1]
         return solve.to_map(solve.wiener(both, priors.combined(curve)), both, box, frame.box)
+
+
+@dataclass(frozen=True)
+class NonNegative(FscPrior):
+    """The same, with negative density of the references set to 0. The half-maps stay as they are."""
+
+    def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
+        """References without negative density."""
+        return tuple(Map(np.maximum(m.data, 0), m.voxel_size_A) for m in super().filtered(halves, curve, box, frame))

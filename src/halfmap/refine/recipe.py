@@ -29,6 +29,7 @@ class Recipe:
     schedule: object  # schedules.Marching | schedules.OnePass
     mask: MaskPart
     prior: object  # maximisation.FscPrior
+    noise: object  # noises.Symmetric and its kin
     scale: object  # scales.Unit | scales.Fitted
     candidates: int
     offset_range_A: float | None

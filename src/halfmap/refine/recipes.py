@@ -7,7 +7,7 @@ import numpy as np
 from halfmap.geometry import symmetry
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import masking, maximisation, scales, schedules, start
+from halfmap.refine import masking, maximisation, noises, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
@@ -24,7 +24,8 @@ def homogeneous(params: Homogeneous) -> Recipe:
                                     params.max_iterations, subsets=_subsets(params),
                                     min_align_A=params.min_align_resolution),
         mask=masking.NoMask() if params.mask == "none" else dynamic,
-        prior=maximisation.FscPrior(params.gsfsc_split_resolution),
+        prior=_prior(params),
+        noise=noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
@@ -40,11 +41,17 @@ def reconstruction(params: Reconstruct) -> Recipe:
         schedule=schedules.OnePass(),
         mask=masking.SphereMask(),
         prior=maximisation.FscPrior(np.inf),
+        noise=noises.Symmetric(),
         scale=scales.AsGiven(),
         candidates=1,
         offset_range_A=None,
         **_common(params),
     )
+
+
+def _prior(params: Homogeneous) -> maximisation.FscPrior:
+    kind = maximisation.NonNegative if params.non_negative else maximisation.FscPrior
+    return kind(params.gsfsc_split_resolution)
 
 
 def _subsets(params: Homogeneous):

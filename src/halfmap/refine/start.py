@@ -79,14 +79,17 @@ def sample_rows(job: Run, most: int) -> np.ndarray:
 
 def first_models(job: Run) -> tuple[noise.GroupModel, ...]:
     """Noise spectra from the power of the images themselves: nearly all of it is noise."""
-    powers = [[] for _ in job.source.particles.optics]
-    for g, part in job.source.powers(sample_rows(job, PILOT_IMAGES), job.batch):
-        powers[g].append(part)
-    means = [np.concatenate(p).mean(0) if p else None for p in powers]
-    known = [m for m in means if m is not None]
-    if not known:
+    sums: dict[int, np.ndarray] = {}
+    counts: dict[int, int] = {}
+    for g, planes in job.source.powers(sample_rows(job, PILOT_IMAGES), job.batch):
+        for plane in planes:  # one by one: the sum does not depend on the size of the batches
+            sums[g] = sums.get(g, 0.0) + plane.astype(float)
+        counts[g] = counts.get(g, 0) + len(planes)
+    if not sums:
         raise errors.InputError("particles: not one usable image among the first of every optics group")
-    return tuple(noise.from_power(known[0] if m is None else m) for m in means)
+    known = {g: job.recipe.noise.first(total / counts[g]) for g, total in sums.items()}
+    spare = known[min(known)]
+    return tuple(known.get(g, spare) for g in range(len(job.source.particles.optics)))
 
 
 def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.GroupModel, ...]:

@@ -9,7 +9,6 @@ import numpy as np
 from halfmap.align import posterior
 from halfmap.geometry import symmetry
 from halfmap.maps import resample
-from halfmap.physics import noise
 from halfmap.refine.expectation import Posed
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.schedules import Plan
@@ -18,8 +17,6 @@ from halfmap.refine.state import State
 from halfmap.types import Candidates
 from halfmap.validate import fsc
 
-NOISE_PRIOR_IMAGES = 50  # weight of the mean spectrum in that of one group; cryoSPARC's refine_noise_priorw
-GREY_STEP = (0.5, 2.0)  # largest change of a group's grey scale in one iteration
 DECISIVE = 0.9  # probability of the best candidate below which a particle counts as undecided
 
 
@@ -43,7 +40,7 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
         old, iteration=old.iteration + 1, references=np.stack([r.data for r in result.references])[None],
         reference_voxel_A=result.references[0].voxel_size_A, candidates=candidates, **known,
         scale=job.recipe.scale.updated(old, posed), silent=job.recipe.scale.silent(old, posed),
-        models=new_models(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
+        models=job.recipe.noise.updated(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
     )
     return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
@@ -59,32 +56,6 @@ def _with_rows(old: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndar
     new = old.copy()
     new[rows] = values
     return new
-
-
-def new_models(models: tuple[noise.GroupModel, ...], shells: dict[int, np.ndarray]) -> tuple[noise.GroupModel, ...]:
-    """Noise from the residual power of each group, drawn towards the mean of all where a group is small.
-
-    ``shells``: per group (4, K+1) sums |x|^2, Re(conj(m) x), |m|^2, pixels. The grey scales move relative to each
-    other only: their common factor is in the maps.
-    """
-    residual = {g: s[0] - 2 * s[1] + s[2] for g, s in shells.items()}
-    mean = sum(residual.values()) / np.maximum(sum(s[3] for s in shells.values()), 1)
-    slope = {g: s[1].sum() / max(s[2].sum(), 1e-30) for g, s in shells.items()}
-    overall = sum(s[1].sum() for s in shells.values()) / max(sum(s[2].sum() for s in shells.values()), 1e-30)
-    out = list(models)
-    for g, s in shells.items():
-        if not s[3].any():
-            continue  # none of its particles was in the sample
-        prior = NOISE_PRIOR_IMAGES * s[3] / max(_images(s[3]), 1)
-        power = (residual[g] + mean * prior) / np.maximum(s[3] + prior, 1)
-        ratio = np.clip(slope[g] / overall, *GREY_STEP) if overall > 0 else 1.0
-        out[g] = replace(models[g].with_power(power, s[3] > 0), grey=models[g].grey * float(ratio))
-    return tuple(out)
-
-
-def _images(pixels: np.ndarray) -> float:
-    """Images behind the pixel counts: shell 1 of a half plane holds four pixels."""
-    return pixels[1] / 4
 
 
 def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, result: Maximised) -> dict:
