@@ -91,7 +91,7 @@ def test_images_of_another_length_are_laid_in_on_the_grid_of_the_map(rng):
     truth = made.object_()
     planes = truth.half_planes(matrices, shifts, made.RADIUS, made.LENGTH_A / stretch, made.VOXEL_A) / stretch**2
     images = replace(made.images(truth, matrices, shifts), unmasked=planes.astype(np.complex64))
-    images = replace(images, stretch=stretch, pixel_size_A=made.VOXEL_A / stretch)
+    images = replace(images, stretch=stretch * np.eye(2), pixel_size_A=made.VOXEL_A / stretch)
     found = solve.unfiltered(made.summed(images, matrices, shifts, radius=10), made.BOX, made.BOX).data
     plain = solve.unfiltered(made.summed(made.images(truth, matrices, shifts), matrices, shifts, radius=10), made.BOX,
                              made.BOX).data  # fmt: skip
@@ -102,7 +102,7 @@ def test_images_of_another_length_are_laid_in_on_the_grid_of_the_map(rng):
 def test_shells_beyond_the_images_own_box_are_left_out(rng):
     # filled up to the radius of the batch: stretched, they would lie beyond the grid
     matrices, shifts = made.views(4, rng)
-    images = replace(made.images(made.object_(), matrices, shifts), box=20, stretch=1.05)
+    images = replace(made.images(made.object_(), matrices, shifts), box=20, stretch=1.05 * np.eye(2))
     inside = in_band(10, made.RADIUS)
     emptied = replace(images, unmasked=images.unmasked * inside, ctf=images.ctf * inside)
     found, expected = made.summed(images, matrices, shifts), made.summed(emptied, matrices, shifts)
