@@ -490,8 +490,14 @@ def test_tilts_that_differ_within_a_group_are_refused(tmp_path):
 
 
 def test_what_the_model_ignores_is_said(tmp_path):
-    plain = {**OPTICS, **LENS, "rlnMtfFileName": ["", ""]}
+    once = {"rlnOddZernike": ["[1,2,1.5,0,0,3]", "[0,0,0,1]"]}  # coma of the first group is tilt, of the second a term
+    plain = {**OPTICS, **LENS, **once, "rlnMtfFileName": ["", ""]}
     assert relion.unmodelled(relion.read(project(tmp_path, optics=plain))) == []
     loud = changed(plain, rlnMtfFileName=["", "mtf.star"], rlnCtfDataArePhaseFlipped=[0, 1])
     warnings = relion.unmodelled(relion.read(project(tmp_path, optics=loud)))
     assert len(warnings) == 2 and "flipped phases" in warnings[0] and "MTF" in warnings[1]
+
+
+def test_coma_that_is_told_twice_is_said(tmp_path):
+    (warning,) = relion.unmodelled(relion.read(project(tmp_path, optics={**OPTICS, **LENS})))
+    assert "coma twice" in warning

@@ -97,12 +97,16 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
 
 
 def unmodelled(particles: Particles) -> list[str]:
-    """Warnings: what the file says about the images and halfmap ignores. Plain sentences."""
+    """Warnings: what the file says about the images and halfmap ignores or may read differently. Plain sentences."""
     columns = {**particles.columns, **particles.optics_columns}
     found = {name for tag, (idle, name) in _UNMODELLED.items() if _differs(columns.get(tag), idle)}
     if MTF in columns and any(star.Block("", {MTF: columns[MTF]}).strings(MTF)):
         found.add("the transfer function of the detector (MTF)")
-    return [f"The particle file describes {name}; it is ignored." for name in sorted(found)]
+    warnings = [f"The particle file describes {name}; it is ignored." for name in sorted(found)]
+    if any(any(entry.beam_tilt_rad) and any(entry.odd_zernike[3:5]) for entry in particles.optics):
+        warnings.append("The particle file describes coma twice, by beam tilt and by odd Zernike terms; both are added. "
+                        "RELION 3.1 uses the beam tilt alone.")
+    return warnings
 
 
 # ---- reading
