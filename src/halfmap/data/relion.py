@@ -104,8 +104,8 @@ def unmodelled(particles: Particles) -> list[str]:
         found.add("the transfer function of the detector (MTF)")
     warnings = [f"The particle file describes {name}; it is ignored." for name in sorted(found)]
     if any(any(entry.beam_tilt_rad) and any(entry.odd_zernike[3:5]) for entry in particles.optics):
-        warnings.append("The particle file describes coma twice, by beam tilt and by odd Zernike terms; both are added. "
-                        "RELION 3.1 uses the beam tilt alone.")
+        what = "The particle file describes coma twice, by beam tilt and by odd Zernike terms"
+        warnings.append(f"{what}; both are added. RELION 3.1 uses the beam tilt alone.")
     return warnings
 
 
