@@ -11,11 +11,11 @@ sign delays the wave the same way.
 
 What is certain: tilt_A = Cs sin(tilt) (pyem `cryosparc_2_cs_ctf_parameters`; cryoSPARC's forum, topic 17411: lengths
 are phases over the wavelength, and tilt is the third-order term over Cs). What rests on a third party: factors and
-order of trefoil_A and tetra_A, and the sign of trefoil relative to tilt, are those that the simulator joelyeois/specter
-found by comparison with cryoSPARC's (teamtomo/teamtomo #111 and #112 tell of it), its angle counted from y to x. No
-program documents them, and we have not compared with files of known truth: a wrong common sign of the odd terms would
-show as odd phase differences that double instead of vanish. The same simulator reads ctf/anisomag, row by row, as M
-less the identity, M acting on spatial frequencies as here.
+order of trefoil_A and tetra_A, and the sign of trefoil relative to tilt, are as the simulator joelyeois/specter states
+them, its angle counted from y to x; its author reports agreement of these waves with cryoSPARC's own simulator
+(teamtomo/teamtomo #112). No program documents them and we have not compared with files of known truth: a wrong common
+sign of the odd terms would show as odd phase differences that double instead of vanish. The same simulator reads
+ctf/anisomag, row by row, as M less the identity, M acting on spatial frequencies as here.
 """
 
 from __future__ import annotations
