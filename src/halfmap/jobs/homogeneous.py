@@ -33,7 +33,8 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
 
 
 def read_particles(params: ParticleJob, watch: Watch) -> Particles:
-    """The particle table, its image files checked; warns of what it describes and halfmap ignores.
+    """The particle table, its image files checked; warns of what it describes and halfmap ignores. Lens aberrations
+    that the settings say to ignore are zero.
 
     Raises InputError with every fault of table and files.
     """
@@ -43,4 +44,4 @@ def read_particles(params: ParticleJob, watch: Watch) -> Particles:
         raise InputError(faults)
     for message in relion.unmodelled(particles):
         watch("warning", message=message)
-    return particles
+    return inputs.without_ignored(particles, params)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
+from halfmap.params.common import ParticleJob
+from halfmap.physics import aberrations
 from halfmap.types import Map
 
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
@@ -26,6 +29,20 @@ def read_all(*readers: Callable[[], Any]) -> list:
     if faults:
         raise InputError(faults)
     return results
+
+
+def without_ignored(particles: Particles, params: ParticleJob) -> Particles:
+    """The particles, their optics groups without the terms that the settings say to ignore."""
+    terms = (
+        (params.ignore_tilt, aberrations.without_tilt),
+        (params.ignore_trefoil, aberrations.without_trefoil),
+        (params.ignore_tetrafoil, aberrations.without_tetrafoil),
+        (params.ignore_anisotropic_magnification, aberrations.without_distortion),
+    )
+    optics = particles.optics
+    for ignored, without in terms:
+        optics = tuple(map(without, optics)) if ignored else optics
+    return replace(particles, optics=optics)
 
 
 def check_mask(path: object, mask: Map, particles: Particles) -> None:
