@@ -75,7 +75,7 @@ def white_images(half_planes: np.ndarray, box: int, pixel_size_A: float, stretch
     planes = half_planes.astype(np.complex64)
     n, radius = len(planes), planes.shape[-1] - 1
     ones = np.ones(planes.shape, np.float32)
-    return Images(np.arange(n), planes, planes, ones, np.ones(radius + 1), box, pixel_size_A, stretch)
+    return Images(np.arange(n), planes, planes, ones, np.ones(radius + 1), box, pixel_size_A, stretch * np.eye(2))
 
 
 def white_noise(shape, rng: np.random.Generator) -> np.ndarray:

@@ -12,7 +12,7 @@ kx = 0..K, divided by N^2 (RELION's 2D units), phase origin at the box centre. F
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -117,7 +117,9 @@ class Images:
     noise_sd: np.ndarray  # (K+1,) float64: what it was whitened by, RELION 2D units per complex coefficient
     box: int  # pixels of the image box the half planes refer to
     pixel_size_A: float
-    stretch: float = 1.0  # box length of the map over that of the images: pixel k of an image is grid point stretch k
+    # (2, 2) float64: box length of the map over that of the images, times the magnification matrix. Pixel (kx, ky) of
+    # an image is grid point stretch (kx, ky) of the slice
+    stretch: np.ndarray = field(default_factory=lambda: np.eye(2))
     kept: float = 1.0  # fraction of the noise power that the circular mask leaves in ``masked``
 
     @property

@@ -122,6 +122,63 @@ def test_images_of_another_length_are_refined_on_the_same_grid(truth, rng):
     np.testing.assert_allclose(fit.cross / fit.power, 1, atol=0.02)
 
 
+TURN = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
+ANISOTROPIC = TURN @ np.diag([1.015, 1 / 1.015]) @ TURN.T  # 3 % between its axes
+SLANTED = np.array([[1.02, 0.03], [-0.02, 0.97]])
+
+
+def distorted_images(truth, matrices, shifts, magnification):
+    """Images that show at k what the object has at M k, and how they are described."""
+    ky, kx = np.mgrid[-RADIUS : RADIUS + 1, 0 : RADIUS + 1]
+    q = np.einsum("ij,jyx->iyx", magnification, np.stack([kx, ky]).astype(float)) / made.LENGTH_A
+    place = np.einsum("nij,mj->nmi", matrices[:, :2], truth.centres_A)
+    q3 = np.einsum("nij,iyx->njyx", matrices[:, :2], q)
+    height = truth.weights * (2 * np.pi) ** 1.5 * truth.widths_A**3 / (made.VOXEL_A * made.LENGTH_A**2)
+    damping = np.exp(-2 * np.pi**2 * np.einsum("m,yx->myx", truth.widths_A**2, (q**2).sum(0)))
+    phase = np.einsum("nmi,iyx->nmyx", place, q)
+    assert np.allclose(np.linalg.norm(q3, axis=1), np.linalg.norm(q, axis=0))
+    planes = np.einsum("m,myx,nmyx->nyx", height, damping, np.exp(-2j * np.pi * phase), optimize=True)
+    turns = (kx * shifts[:, 0, None, None] + ky * shifts[:, 1, None, None]) / made.LENGTH_A
+    images = blobs.white_images(planes * np.exp(2j * np.pi * turns), made.BOX, made.VOXEL_A)
+    return made.loud(replace(images, stretch=magnification), 1e6)
+
+
+def test_without_distortion_the_direct_images_are_those_of_the_object(truth, rng):
+    matrices, shifts = poses(3, rng)
+    found = distorted_images(truth, matrices, shifts, np.eye(2))
+    expected = made.loud(made.images(truth, matrices, shifts, RADIUS), 1e6)
+    np.testing.assert_allclose(found.masked, expected.masked, atol=1e-5 * abs(expected.masked).max())
+
+
+@pytest.mark.parametrize("magnification", [ANISOTROPIC, SLANTED], ids=["3 %", "slanted"])
+def test_poses_of_distorted_images_are_found_though_the_derivatives_are_approximate(truth, magnification, rng):
+    matrices, shifts = poses(40, rng)
+    images = distorted_images(truth, matrices, shifts, magnification)
+    start = made.turned(matrices, np.deg2rad(5), rng), shifts + rng.normal(0, 1.5, (40, 2))
+    fit = refined(made.projector(truth, RADIUS + 2), images, *start)
+    error = degrees_apart(fit.rotations, matrices)
+    assert np.sqrt((error**2).mean()) < 0.12  # interpolation, as above
+    assert np.linalg.norm(fit.shifts_A - shifts, axis=1).max() < 0.1
+    np.testing.assert_allclose(fit.cross / fit.power, 1, atol=0.02)
+    ignored = refined(made.projector(truth, RADIUS + 2), replace(images, stretch=np.eye(2)), *start)
+    # phase errors of 2 pi x 0.015 x k r = 0.05 rad (rms k = 5, r = 10 / 96), squared, less what a pose can take up
+    assert (ignored.log_likelihood < (1 - 1e-4) * fit.log_likelihood).mean() > 0.95
+    # as many rounds as without a distortion: the derivatives cost nothing that is seen
+    few = refined(made.projector(truth, RADIUS + 2), images, *start, rounds=5)
+    assert np.median(degrees_apart(few.rotations, fit.rotations)) < 0.02
+
+
+def test_a_strongly_magnified_image_stays_on_the_grid(truth, rng):
+    matrices, shifts = poses(5, rng)
+    tight = made.projector(truth, RADIUS)
+    images = replace(made.loud(made.images(truth, matrices, shifts, RADIUS), 1e4), stretch=1.5 * np.eye(2))
+    found = refined(tight, images, matrices, shifts, rounds=0)
+    reach = tight.reach(images.stretch)
+    assert reach == 5
+    expected = newton.refine(tight, images, np.arange(5), matrices, shifts, reach, 0)
+    np.testing.assert_array_equal(found.log_likelihood, expected.log_likelihood)
+
+
 def test_several_poses_of_one_image_are_climbed_on_their_own(projector, rng):
     matrices, shifts = poses(4, rng)
     images = made.loud(own_images(projector, matrices, shifts), 1e6)

@@ -385,12 +385,113 @@ def test_each_kind_of_fault_is_named_by_file_column_and_row(particles, optics, p
     assert any(part in fault for fault in faults_of(project(tmp_path, particles, optics)))
 
 
+# ---- the lens
+
+LENS = {
+    "rlnBeamTiltX": ["0.300000", "0"],
+    "rlnBeamTiltY": ["-0.1", "0"],
+    "rlnOddZernike": ["[0,0,1.5,0,-2e-1,3]", "[]"],
+    "rlnEvenZernike": ["[0,0.5]", "[0,0]"],
+    "rlnMagMat00": ["1.010000", "1"],
+    "rlnMagMat01": ["0.002", "0"],
+    "rlnMagMat10": ["0.003", "0"],
+    "rlnMagMat11": ["0.990000", "1"],
+}
+
+
+def test_the_columns_of_the_lens_get_their_units(tmp_path):
+    first, second = relion.read(project(tmp_path, optics={**OPTICS, **LENS})).optics
+    assert first.beam_tilt_rad == pytest.approx((3e-4, -1e-4))
+    assert first.odd_zernike == (0, 0, 1.5, 0, -0.2, 3) and first.even_zernike == (0, 0.5)
+    assert first.magnification == ((1.01, 0.002), (0.003, 0.99))
+    assert second == dataclasses.replace(second, beam_tilt_rad=(0, 0), odd_zernike=(), even_zernike=(0, 0),
+                                         magnification=((1, 0), (0, 1)))  # fmt: skip
+
+
+def test_without_columns_the_lens_is_perfect(tmp_path):
+    for entry in relion.read(project(tmp_path)).optics:
+        assert (entry.beam_tilt_rad, entry.odd_zernike, entry.even_zernike) == ((0, 0), (), ())
+        assert entry.magnification == ((1, 0), (0, 1))
+
+
+def test_a_tilt_in_the_particle_table_counts_where_the_optics_table_has_none(tmp_path):
+    tilted = changed(PARTICLES, rlnBeamTiltX=[0.5, 0.5, 0, 0.5])
+    first, second = relion.read(project(tmp_path, tilted)).optics
+    assert first.beam_tilt_rad == pytest.approx((5e-4, 0)) and second.beam_tilt_rad == (0, 0)
+    both = relion.read(project(tmp_path, tilted, {**OPTICS, **LENS})).optics
+    assert both[0].beam_tilt_rad == pytest.approx((3e-4, -1e-4))
+
+
+def test_particles_of_30_with_another_tilt_are_another_group(tmp_path):
+    table = relion.read(project(tmp_path, changed(OLD, rlnBeamTiltX=[0.5, 0.5, 0, 0.5]), None))
+    assert table.group.tolist() == [0, 0, 1, 0]
+    assert [entry.beam_tilt_rad[0] for entry in table.optics] == pytest.approx([5e-4, 0])
+    relion.write(tmp_path / "out.star", table)
+    assert [o.beam_tilt_rad[0] for o in relion.read(tmp_path / "out.star").optics] == pytest.approx([5e-4, 0])
+
+
+def test_the_lens_is_written_as_it_was_read(tmp_path):
+    table = relion.read(project(tmp_path, optics={**OPTICS, **LENS}))
+    relion.write(tmp_path / "out.star", table)
+    written = star.read(tmp_path / "out.star")["optics"]
+    for tag, values in LENS.items():
+        assert written.strings(tag) == values  # character by character
+    assert relion.read(tmp_path / "out.star").optics == table.optics
+
+
+def test_a_lens_that_was_computed_is_written_and_comes_back(tmp_path):
+    table = relion.read(project(tmp_path))
+    lens = dataclasses.replace(table.optics[1], beam_tilt_rad=(1.5e-3, 0.25e-3), odd_zernike=(0, 0, 123.456789),
+                               even_zernike=(0.5,), magnification=((1.015, 1e-3), (2e-3, 0.985)))  # fmt: skip
+    relion.write(tmp_path / "out.star", dataclasses.replace(table, optics=(table.optics[0], lens)))
+    first, second = relion.read(tmp_path / "out.star").optics
+    assert first.odd_zernike == () and first.magnification == ((1, 0), (0, 1))
+    assert second.beam_tilt_rad == pytest.approx(lens.beam_tilt_rad)
+    assert second.odd_zernike == pytest.approx(lens.odd_zernike) and second.even_zernike == (0.5,)
+    np.testing.assert_allclose(second.magnification, lens.magnification, rtol=1e-9)
+
+
+def test_a_lens_that_was_ignored_is_written_as_perfect(tmp_path):
+    table = relion.read(project(tmp_path, optics={**OPTICS, **LENS}))
+    quiet = [dataclasses.replace(entry, beam_tilt_rad=(0.0, 0.0), odd_zernike=(0.0,) * 6) for entry in table.optics]
+    relion.write(tmp_path / "out.star", dataclasses.replace(table, optics=tuple(quiet)))
+    first = relion.read(tmp_path / "out.star").optics[0]
+    assert first.beam_tilt_rad == (0, 0) and not any(first.odd_zernike)
+    assert first.even_zernike == (0, 0.5) and first.magnification == ((1.01, 0.002), (0.003, 0.99))
+
+
+def test_a_perfect_lens_adds_no_columns(tmp_path):
+    relion.write(tmp_path / "out.star", relion.read(project(tmp_path)))
+    assert not set(LENS) & set(star.read(tmp_path / "out.star")["optics"].columns)
+
+
+@pytest.mark.parametrize(
+    "changes, part",
+    [
+        ({"rlnOddZernike": ["[0,x]", "[]"]}, "rlnOddZernike: row 1: '[0,x]' is no list of numbers like [0,0.5]"),
+        ({"rlnOddZernike": ["[0,1]", "0.5"]}, "rlnOddZernike: row 2: '0.5' is no list"),
+        ({"rlnEvenZernike": ["[0,nan]", "[]"]}, "rlnEvenZernike: row 1: '[0,nan]' is no list"),
+        ({"rlnBeamTiltX": ["a", "0"]}, "rlnBeamTiltX: row 1"),
+        ({"rlnMagMat00": ["0", "1"], "rlnMagMat11": ["0", "1"]}, "rlnMagMat00 to 11: row 1: [[0.0, 0.002], [0.003, 0"),
+        ({"rlnMagMat01": ["1.2", "0"]}, "rlnMagMat00 to 11: row 1"),
+    ],
+)
+def test_faults_of_the_lens_are_named_by_row(changes, part, tmp_path):
+    found = faults_of(project(tmp_path, optics={**OPTICS, **LENS, **changes}))
+    assert any(part in fault for fault in found), found
+
+
+def test_tilts_that_differ_within_a_group_are_refused(tmp_path):
+    found = faults_of(project(tmp_path, changed(PARTICLES, rlnBeamTiltY=[0.5, 0.4, 0, 0.5])))
+    assert any("rlnBeamTiltY: row 2: 0.4 differs from 0.5 of its optics group; split the group" in f for f in found)
+
+
 # ---- what is not modelled
 
 
 def test_what_the_model_ignores_is_said(tmp_path):
-    plain = changed(OPTICS, rlnBeamTiltX=["0.000", "0"], rlnOddZernike=["[0,0]", "[]"], rlnMagMat00=[1.0, 1.0])
+    plain = {**OPTICS, **LENS, "rlnMtfFileName": ["", ""]}
     assert relion.unmodelled(relion.read(project(tmp_path, optics=plain))) == []
-    loud = changed(plain, rlnBeamTiltX=[0, 0.3], rlnOddZernike=["[0,0.1]", "[]"])
+    loud = changed(plain, rlnMtfFileName=["", "mtf.star"], rlnCtfDataArePhaseFlipped=[0, 1])
     warnings = relion.unmodelled(relion.read(project(tmp_path, optics=loud)))
-    assert len(warnings) == 2 and "beam tilt" in warnings[0] and "odd aberrations" in warnings[1]
+    assert len(warnings) == 2 and "flipped phases" in warnings[0] and "MTF" in warnings[1]

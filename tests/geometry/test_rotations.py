@@ -100,3 +100,18 @@ def test_leading_axes_are_kept(rng):
     assert rotations.log_so3(rotations.exp_so3(w)).shape == (2, 5, 3)
     assert rotations.angle_between(rotations.exp_so3(w), np.eye(3)).shape == (2, 5)
     assert rotations.exp_so3(w[0, 0]).shape == (3, 3)
+
+
+def test_a_stretched_matrix_slices_at_the_stretched_frequency():
+    rng = np.random.default_rng(8)
+    matrices, stretch = rotations.random(5, rng), np.array([[1.03, 0.02], [-0.01, 0.97]])
+    k = rng.normal(size=2)
+    found = np.swapaxes(rotations.stretched(matrices, stretch), 1, 2) @ np.append(k, 0)
+    expected = np.swapaxes(matrices, 1, 2) @ np.append(stretch @ k, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+
+
+def test_stretching_all_directions_alike_is_multiplying():
+    matrices = rotations.random(3, np.random.default_rng(8))
+    np.testing.assert_allclose(rotations.stretched(matrices, 1.04 * np.eye(2)), 1.04 * matrices, atol=1e-14)
+    np.testing.assert_array_equal(rotations.stretched(matrices, np.eye(2)), matrices)

@@ -1,10 +1,16 @@
 """Inputs: all faults at once, and a mask that fits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from halfmap.data import relion
 from halfmap.errors import InputError
-from halfmap.jobs import inputs
+from halfmap.io import mrc
+from halfmap.jobs import homogeneous, inputs
+from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.reconstruct import Reconstruct
 from halfmap.types import Map
 from tests.jobs import made
 
@@ -46,3 +52,49 @@ def test_a_mask_of_the_same_width_fits(fitting, tmp_path):
 def test_a_mask_of_another_box_or_a_map_is_refused(wrong, text, tmp_path):
     with pytest.raises(InputError, match=text):
         inputs.check_mask("m.mrc", wrong, made.particles(tmp_path))
+
+
+LENS = {
+    "beam_tilt_rad": (1e-3, -2e-3),
+    "odd_zernike": (0.5, 1.0, 2.0, 3.0, 4.0, 5.0),
+    "even_zernike": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+    "magnification": ((1.02, 0.01), (0.01, 0.98)),
+}
+WITHOUT = {
+    "ignore_tilt": {"beam_tilt_rad": (0.0, 0.0), "odd_zernike": (0.0, 0.0, 2.0, 0.0, 0.0, 5.0)},
+    "ignore_trefoil": {"odd_zernike": (0.5, 1.0, 0.0, 3.0, 4.0, 0.0)},
+    "ignore_tetrafoil": {"even_zernike": (0.1, 0.0, 0.3, 0.0, 0.0, 0.0, 0.7, 0.0, 0.0)},
+    "ignore_anisotropic_magnification": {"magnification": ((1.0, 0.0), (0.0, 1.0))},
+}
+
+
+def aberrated(folder):
+    """Particles of two optics groups whose lens has everything, and their file."""
+    table = made.particles(folder)
+    lens = dataclasses.replace(table.optics[0], **LENS)
+    table = dataclasses.replace(table, optics=(lens, dataclasses.replace(lens, name="other")),
+                                group=(np.arange(len(table)) % 2).astype(np.int32))  # fmt: skip
+    mrc.write_stack(folder / "images.mrcs", np.zeros((made.N, made.BOX, made.BOX), np.float32), made.VOXEL_A)
+    relion.write(folder / "lens.star", table)
+    return table, folder / "lens.star"
+
+
+@pytest.mark.parametrize("job", [Homogeneous, Reconstruct])
+@pytest.mark.parametrize("ignored", [(), *((name,) for name in WITHOUT), tuple(WITHOUT)], ids=len)
+def test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says(ignored, job, tmp_path):
+    table, path = aberrated(tmp_path)
+    given = {"volume": "v.mrc"} if job is Homogeneous else {}
+    params = job(out="o", particles=path, **given, **dict.fromkeys(ignored, True))
+    found = homogeneous.read_particles(params, lambda kind, **data: None)
+    wanted = dict(LENS)
+    for name in ignored:
+        for field, value in WITHOUT[name].items():
+            zeroed = tuple(v if w else 0.0 for v, w in zip(wanted[field], value, strict=True))
+            wanted[field] = value if field != "odd_zernike" else zeroed
+    for before, entry in zip(table.optics, found.optics, strict=True):
+        expected = dataclasses.replace(before, **wanted)
+        assert dataclasses.replace(entry, **wanted) == expected  # nothing else
+        for field, value in wanted.items():
+            np.testing.assert_allclose(getattr(entry, field), value, rtol=1e-9)
+    np.testing.assert_array_equal(found.group, table.group)
+    np.testing.assert_array_equal(found.defocus.u_A, table.defocus.u_A)

@@ -31,7 +31,7 @@ def test_a_setting_has_help_and_its_unit_in_it(job, name, field):
 
 
 @pytest.mark.parametrize(
-    "suffix, unit", [("_A", "A"), ("_A2", "A^2"), ("_kV", "kV"), ("_mm", "mm"), ("_deg", "degrees")]
+    "suffix, unit", [("_A", "A"), ("_A2", "A^2"), ("_kV", "kV"), ("_mm", "mm"), ("_deg", "degrees"), ("_mrad", "mrad")]
 )
 def test_a_name_that_ends_in_a_unit_means_it(suffix, unit):
     for _, name, field in FIELDS:

@@ -1,5 +1,7 @@
 """The CTF: known values, limits, symmetries, agreement of the kernel with its definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -165,3 +167,90 @@ def test_arguments_are_left_as_they_were():
     ctf.half_plane(optics(), parameters, 16)
     for name, old in zip(parameters.__dataclass_fields__, before, strict=True):
         np.testing.assert_array_equal(getattr(parameters, name), old)
+
+
+# ---- even aberrations and distortion
+
+SKEWED = ((1.02, 0.013), (-0.004, 0.985))
+
+
+def at_true_frequencies(scope, parameters, radius, even=0.0):
+    """The textbook formula at q = M k, less an even phase, written out pixel by pixel; float64."""
+    kx, ky = frequencies_per_A(radius, scope.box, scope.pixel_size_A)
+    m = np.array(scope.magnification)
+    qx, qy = m[0, 0] * kx + m[0, 1] * ky, m[1, 0] * kx + m[1, 1] * ky
+    q, theta = np.hypot(qx, qy), np.arctan2(qy, qx)
+    wavelength = ctf.wavelength_A(scope.voltage_kV)
+    out = []
+    for i in range(len(parameters)):
+        u, v = parameters.u_A[i], parameters.v_A[i]
+        along = 0.5 * (u + v) + 0.5 * (u - v) * np.cos(2 * (theta - parameters.angle_rad[i]))
+        chi = np.pi * wavelength * along * q**2 - 0.5 * np.pi * scope.spherical_aberration_A * wavelength**3 * q**4
+        chi += parameters.phase_shift_rad[i] + np.arcsin(scope.amplitude_contrast) - even
+        out.append(parameters.scale[i] * np.exp(-parameters.bfactor_A2[i] * q**2 / 4) * np.sin(chi))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("damped", [False, True])
+def test_a_distorted_group_has_the_ctf_of_the_true_frequencies(damped):
+    parameters = random_defocus(6, np.random.default_rng(3))
+    if not damped:
+        parameters = replace(parameters, bfactor_A2=np.zeros(6))
+    scope = optics(magnification=SKEWED)
+    expected = at_true_frequencies(scope, parameters, 60)
+    np.testing.assert_allclose(ctf.half_plane(scope, parameters, 60), expected, atol=1.5 * FLOAT32_STEPS)
+    plain = at_true_frequencies(optics(), parameters, 60)
+    assert abs(expected - plain).max() > 0.5  # the distortion matters
+
+
+def test_even_terms_are_subtracted_from_the_phase():
+    parameters = random_defocus(3, np.random.default_rng(4))
+    kx, ky = frequencies_per_A(60, 128, 1.2)
+    k, theta = np.hypot(kx, ky), np.arctan2(ky, kx)
+    found = ctf.half_plane(optics(even_zernike=(0.3,) + (0.0,) * 7 + (40.0,)), parameters, 60)
+    expected = at_true_frequencies(optics(), parameters, 60, 0.3 + 40 * k**4 * np.cos(4 * theta))
+    np.testing.assert_allclose(found, expected, atol=1.5 * FLOAT32_STEPS)
+
+
+def test_z40_with_its_lower_terms_is_a_change_of_the_spherical_aberration():
+    # pi/2 dCs lambda^3 k^4 = e (Z40 + 3 Z20 + 2 Z00) with e = pi/12 dCs lambda^3: 6k^4 - 6k^2 + 1 + 6k^2 - 3 + 2 = 6k^4
+    change_A = 3e6
+    e = np.pi / 12 * change_A * ctf.wavelength_A(300) ** 3
+    parameters = random_defocus(3, np.random.default_rng(5))
+    by_terms = ctf.half_plane(optics(even_zernike=(2 * e, 0, 3 * e, 0, 0, 0, e)), parameters, 60)
+    by_cs = ctf.half_plane(optics(spherical_aberration_A=2.7e7 + change_A), parameters, 60)
+    np.testing.assert_allclose(by_terms, by_cs, atol=3 * FLOAT32_STEPS)  # two such results, scale up to 1.5
+
+
+def test_z20_with_its_lower_term_is_a_change_of_defocus():
+    # gamma = e (2 k^2 - 1) + e lowers the phase by 2 e k^2 = pi lambda d k^2
+    e = 0.5 * np.pi * ctf.wavelength_A(300) * 700.0
+    by_terms = ctf.half_plane(optics(even_zernike=(e, 0, e)), defocus(u=15000.0, v=15000.0), 60)
+    by_defocus = ctf.half_plane(optics(), defocus(u=14300.0, v=14300.0), 60)
+    np.testing.assert_allclose(by_terms, by_defocus, atol=2 * FLOAT32_STEPS)
+
+
+def test_magnification_alike_in_all_directions_is_another_pixel_size():
+    parameters = random_defocus(3, np.random.default_rng(6))
+    larger = ctf.half_plane(optics(magnification=((1.03, 0.0), (0.0, 1.03))), parameters, 60)
+    finer = ctf.half_plane(optics(pixel_size_A=1.2 / 1.03), parameters, 60)
+    np.testing.assert_allclose(larger, finer, atol=3 * FLOAT32_STEPS)
+
+
+@pytest.mark.parametrize("radius", [0, 1, 5, 33])
+def test_aberrated_kernel_agrees_with_its_definition(radius):
+    rng = np.random.default_rng(radius)
+    phase = rng.normal(0, [0.2, 0.2, 0.1, 1e-4, 1.0], (5, 5))
+    damping, scale = rng.uniform(0, 1e-3, 5), rng.uniform(-2, 2, 5)
+    damping[2] = 0
+    metric, lead = np.array([1.03, 0.96, 0.02]), rng.normal(0, 2, (2 * radius + 1, radius + 1))
+    expected = reference.evaluate_aberrated(phase, damping, scale, metric, lead, radius)
+    found = kernel.evaluate_aberrated(phase, damping, scale, metric, lead, radius)
+    np.testing.assert_allclose(found, expected, atol=2 * FLOAT32_STEPS)
+
+
+def test_plain_groups_run_the_plain_kernel(monkeypatch):
+    monkeypatch.setattr(kernel, "evaluate_aberrated", None)
+    odd_only = optics(beam_tilt_rad=(1e-3, 0.0), odd_zernike=(0.0, 3.0), even_zernike=(0.0, 0.0))
+    plain = ctf.half_plane(optics(), defocus(), 20)
+    np.testing.assert_array_equal(ctf.half_plane(odd_only, defocus(), 20), plain)

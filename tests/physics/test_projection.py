@@ -17,7 +17,7 @@ from halfmap.fourier import transforms
 from halfmap.geometry import rotations
 from halfmap.kernels.project.reference import in_band
 from halfmap.physics import projection
-from halfmap.physics.projection import Projector
+from halfmap.physics.projection import MARGIN, Projector, reach
 from halfmap.types import Map
 from tests import blobs
 
@@ -124,3 +124,36 @@ def test_the_map_stays_as_it_is(truth):
     before = Map(map.data.copy(), VOXEL)
     Projector.of(map, RADIUS, BOX)
     np.testing.assert_array_equal(map.data, before.data)
+
+
+STRETCHES = [np.eye(2), 1.06 * np.eye(2), np.array([[1.03, 0.02], [0.0, 0.97]]), np.array([[1.4, -0.3], [0.2, 0.7]]),
+             0.8 * np.eye(2)]  # fmt: skip
+
+
+@pytest.mark.parametrize("stretch", STRETCHES, ids=range(len(STRETCHES)))
+@pytest.mark.parametrize("padding", [1, 2, 3])
+def test_no_pixel_within_reach_leaves_the_grid_and_one_more_shell_would(stretch, padding):
+    rng = np.random.default_rng(4)
+    largest = np.linalg.svd(stretch)[2][0]  # the direction that is stretched most
+    turns = rotations.random(200, rng)
+    # views that lay the most stretched direction along x, y and z, where the grid is nearest
+    seen = stretch @ largest / np.linalg.norm(stretch @ largest)
+    worst = [np.stack([seen[0] * e + seen[1] * f, seen[1] * e - seen[0] * f, np.cross(e, f)])
+             for e, f in ((np.eye(3)[i], np.eye(3)[(i + 1) % 3]) for i in range(3))]  # fmt: skip
+    matrices = rotations.stretched(np.concatenate([turns, worst]), stretch)
+    for radius in range(6, 40):
+        edge = padding * radius + MARGIN
+        allowed = reach(edge, padding, stretch)
+        ky, kx = np.mgrid[-allowed : allowed + 1, 0 : allowed + 1]
+        inside = kx**2 + ky**2 <= allowed**2 + allowed
+        points = padding * np.einsum("nij,ip->npj", matrices[:, :2], np.stack([kx[inside], ky[inside]]))
+        assert np.floor(abs(points)).max() + 1 <= edge
+        beyond = np.sqrt((allowed + 1) ** 2 + allowed + 1) * np.linalg.norm(stretch, 2) * padding
+        assert beyond >= edge * (1 - 1e-8)  # not smaller than it must be
+    assert reach(padding * 20 + MARGIN, padding, np.eye(2)) >= 20
+
+
+def test_a_projector_reaches_no_further_than_it_was_made_for():
+    made = Projector(np.zeros((2 * 22 + 1, 2 * 22 + 1, 23), np.complex64), 10, 2, 100.0)
+    assert made.reach(np.eye(2)) == made.reach(0.5 * np.eye(2)) == 10
+    assert made.reach(1.2 * np.eye(2)) == 8  # 2 x 1.2 x sqrt(8 x 9) = 20.4, sqrt(9 x 10) would be 22.8

@@ -7,10 +7,11 @@ import pytest
 
 from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack
+from halfmap.fourier import transforms
 from halfmap.geometry import rotations
 from halfmap.io import mrc
 from halfmap.kernels.project.reference import in_band
-from halfmap.physics import ctf, noise
+from halfmap.physics import aberrations, ctf, noise
 from halfmap.refine.batches import EDGE_PX, Frame, Source
 from halfmap.types import Defocus, Optics
 from tests import blobs
@@ -148,10 +149,11 @@ def test_images_of_another_box_or_pixel_size_land_on_the_same_grid(tmp_path, tru
     pictures = truth.images(matrices, shifts, box, pixel, VOXEL_A)
     made = source(tmp_path, [pictures], [optics(pixel, box)])
     (images,) = everything(made, [flat(box)])
-    assert images.stretch == pytest.approx(FRAME.length_A / (images.box * images.pixel_size_A))
-    assert abs(images.stretch - 1) <= 1 / images.box  # boxes are even: at most a pixel off
+    stretch = FRAME.length_A / (images.box * images.pixel_size_A)
+    np.testing.assert_allclose(images.stretch, stretch * np.eye(2), rtol=1e-12)
+    assert abs(stretch - 1) <= 1 / images.box  # boxes are even: at most a pixel off
     # coefficient k of the image is the object at grid point stretch k, in units of the frame's area
-    expected = truth.half_planes(matrices, shifts, RADIUS, images.box * pixel, VOXEL_A) / images.stretch**2
+    expected = truth.half_planes(matrices, shifts, RADIUS, images.box * pixel, VOXEL_A) / stretch**2
     reach = min(RADIUS, images.box // 2 - 1)
     assert images.unmasked.shape == expected.shape
     inside = in_band(reach, RADIUS)
@@ -165,7 +167,7 @@ def test_two_groups_of_one_object_agree_on_the_grid(tmp_path, truth, rng):
     stacks = [truth.images(matrices, shifts, box, pixel, VOXEL_A) for box, pixel in ((32, 3.0), (64, 1.5))]
     made = source(tmp_path, stacks, [optics(3.0, 32), optics(1.5, 64)])
     first, second = everything(made, [flat(32), flat(64)])
-    assert first.stretch == second.stretch == 1
+    assert (first.stretch == np.eye(2)).all() and (second.stretch == np.eye(2)).all()
     largest = abs(first.unmasked).max()
     np.testing.assert_allclose(first.unmasked, second.unmasked, atol=3e-4 * largest)
     inside = in_band(RADIUS, RADIUS)
@@ -235,3 +237,71 @@ def test_shells_and_resolutions_are_inverse():
     assert FRAME.shell(0.1) == BOX // 2
     assert FRAME.shell(1e6) == 1
     assert FRAME.resolution_A(0) == float("inf")
+
+
+# ---- aberrations
+
+# large, for pixels of 3 A: at 8 A 1.3 rad of coma and 0.6 of trefoil
+COMA = {"beam_tilt_rad": (9e-3, -4e-3), "odd_zernike": (0.0, 0.0, 250.0, 0.0, 0.0, -150.0)}
+
+
+def blurred(pictures, described, radius, box):
+    """The pictures as a lens with an odd phase shows them: their transforms times exp(i phi)."""
+    phase = aberrations.odd_phase(described, radius, box * described.pixel_size_A)
+    return transforms.to_images(transforms.half_plane(pictures, radius) * np.exp(1j * phase), box)
+
+
+@pytest.mark.parametrize("part", ["masked", "unmasked"])
+def test_odd_phases_are_taken_out_of_the_images(tmp_path, truth, rng, part):
+    matrices, shifts = rotations.random(3, rng), rng.uniform(-4, 4, (3, 2))
+    pictures = truth.images(matrices, shifts, BOX, VOXEL_A, VOXEL_A)
+    described = optics(VOXEL_A, BOX, **COMA)
+    shown = blurred(pictures, described, BOX // 2, BOX)
+    planes = []
+    for name, stack, group in (("plain", pictures, optics(VOXEL_A, BOX)), ("told", shown, described),
+                               ("untold", shown, optics(VOXEL_A, BOX))):  # fmt: skip
+        (tmp_path / name).mkdir()
+        (images,) = everything(source(tmp_path / name, [stack], [group]), [flat(BOX)])
+        planes.append(getattr(images, part))
+    plain, told, untold = planes
+    largest = abs(plain).max()
+    # unmasked: float32. Masked: the circle cuts what coma carries out of it, phase gradient / 2 pi = 2 A at 12 A
+    np.testing.assert_allclose(told, plain, atol={"unmasked": 2e-6, "masked": 5e-3}[part] * largest)
+    assert abs(untold - plain).max() > 0.03 * largest
+
+
+def test_an_odd_phase_changes_neither_power_nor_ctf(tmp_path, rng):
+    pictures = rng.normal(0, 1, (4, BOX, BOX))
+    made = []
+    for name, changes in (("plain", {}), ("told", COMA)):
+        (tmp_path / name).mkdir()
+        made.append(source(tmp_path / name, [pictures], [optics(VOXEL_A, BOX, **changes)]))
+    (plain,), (told,) = (everything(m, [flat(BOX)]) for m in made)
+    np.testing.assert_array_equal(plain.ctf, told.ctf)
+    np.testing.assert_allclose(abs(plain.masked), abs(told.masked), rtol=1e-4, atol=1e-6)
+    powers = [next(m.powers(np.arange(4), 4))[1] for m in made]
+    np.testing.assert_array_equal(*powers)
+
+
+def test_images_of_another_pixel_size_lose_the_same_phase(tmp_path, truth, rng):
+    matrices, shifts = rotations.random(2, rng), np.zeros((2, 2))
+    groups = optics(3.0, 32, **COMA), optics(2.0, 64, **COMA)
+    stacks = [blurred(truth.images(matrices, shifts, o.box, o.pixel_size_A, VOXEL_A), o, o.box // 2, o.box)
+              for o in groups]  # fmt: skip
+    for name, stack, group in zip("ab", stacks, groups, strict=True):
+        (tmp_path / name).mkdir()
+        (images,) = everything(source(tmp_path / name, [stack], [group]), [flat(group.box)])
+        inside = in_band(RADIUS, RADIUS)
+        expected = truth.half_planes(matrices, shifts, RADIUS, images.box * images.pixel_size_A, VOXEL_A)
+        expected /= images.stretch[0, 0] ** 2
+        largest = abs(expected).max()  # aliases, as above
+        np.testing.assert_allclose(images.unmasked[:, inside], expected[:, inside], atol=2e-3 * largest)
+
+
+def test_the_magnification_becomes_part_of_the_stretch(tmp_path, rng):
+    magnification = ((1.02, 0.01), (-0.005, 0.99))
+    pictures = rng.normal(0, 1, (2, 26, 26))
+    made = source(tmp_path, [pictures], [optics(3.1, 26, magnification=magnification)])
+    (images,) = everything(made, [flat(26)])
+    ratio = FRAME.length_A / (images.box * images.pixel_size_A)
+    np.testing.assert_allclose(images.stretch, ratio * np.array(magnification), rtol=1e-12)

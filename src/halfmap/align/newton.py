@@ -50,7 +50,8 @@ class _Climb:
     """State of the iteration: current poses, their sums, their damping, and which still move."""
 
     def __init__(self, projector, images, which, radius, rotations, shifts_A):
-        self.projector, self.images, self.which, self.radius = projector, images, which, radius
+        self.projector, self.images, self.which = projector, images, which
+        self.radius = min(radius, projector.reach(images.stretch))
         self.length_A = images.box * images.pixel_size_A
         self.rotations, self.phases = rotations.copy(), shifts_A / self.length_A
         self.damping = np.full(len(which), DAMPING)
@@ -59,8 +60,8 @@ class _Climb:
 
     def _evaluate(self, rows, rotations, phases):
         p, x = self.projector, self.images
-        return normal_equations(p.half, x.masked, x.ctf, self.which[rows], rotations * x.stretch, phases,
-                                self.radius, p.padding)
+        return normal_equations(p.half, x.masked, x.ctf, self.which[rows],
+                                so3.stretched(rotations, x.stretch), phases, self.radius, p.padding)
 
     def step(self) -> bool:
         """One damped step of every active pose; False when none is left."""

@@ -26,7 +26,7 @@ GROUPS = {
     "import": "Bring data of other programs into one form.",
     "check": "Look at data before hours are spent on them.",
 }
-UNIT = re.compile("_(A|A2|kV|mm|deg)$")
+UNIT = re.compile("_(A|A2|kV|mm|deg|mrad)$")
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 
 

@@ -35,20 +35,19 @@ DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rl
 PIXEL_31 = (PIXEL, "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 PIXEL_30 = (PIXEL, "rlnPixelSize")
 
+BEAM_TILT = ("rlnBeamTiltX", "rlnBeamTiltY")  # mrad
+ODD_ZERNIKE, EVEN_ZERNIKE = "rlnOddZernike", "rlnEvenZernike"
+MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
+MTF = "rlnMtfFileName"
+
 # Columns of 3.0 that the optics table replaces; RELION's own converter drops them too.
-_MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED)
+_MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED, *BEAM_TILT)
+LARGEST_DISTORTION = 0.5  # of the magnification from 1; microscopes stay within a few per cent
 # Values that halfmap does not model yet: column -> (value without effect, name for people).
 _UNMODELLED = {
-    "rlnBeamTiltX": (0.0, "beam tilt"),
-    "rlnBeamTiltY": (0.0, "beam tilt"),
-    "rlnMagMat00": (1.0, "anisotropic magnification"),
-    "rlnMagMat01": (0.0, "anisotropic magnification"),
-    "rlnMagMat10": (0.0, "anisotropic magnification"),
-    "rlnMagMat11": (1.0, "anisotropic magnification"),
     "rlnCtfDataArePhaseFlipped": (0.0, "images with flipped phases"),
     "rlnCtfDataAreCtfCorrected": (0.0, "images already corrected for their CTF"),
 }
-_UNMODELLED_LISTS = {"rlnOddZernike": "odd aberrations", "rlnEvenZernike": "even aberrations"}
 
 # ``extra`` of ``write``: our names of results -> RELION's columns.
 # The scale of a particle is no extra: it is ``Particles.scale`` and multiplies rlnCtfScalefactor, because in RELION
@@ -147,8 +146,8 @@ def unmodelled(particles: Particles) -> list[str]:
     """Warnings: what the file says about the images and halfmap ignores. Plain sentences."""
     columns = {**particles.columns, **particles.optics_columns}
     found = {name for tag, (idle, name) in _UNMODELLED.items() if _differs(columns.get(tag), idle)}
-    for tag, name in _UNMODELLED_LISTS.items():
-        found |= {name} if any(_has_coefficients(value) for value in columns.get(tag, ())) else set()
+    if MTF in columns and any(star.Block("", {MTF: columns[MTF]}).strings(MTF)):
+        found.add("the transfer function of the detector (MTF)")
     return [f"The particle file describes {name}; it is ignored." for name in sorted(found)]
 
 
@@ -257,7 +256,47 @@ class _Table:
         self._refuse_volumes()
         ctf = zip(*values, strict=True)
         columns = zip(names, ctf, self._pixel_31(), sizes, flags, strict=True)
-        return group, tuple(_optics(*row) for row in columns)
+        optics = [_optics(*row) for row in columns]
+        return group, self._aberrated(optics, group)
+
+    def _aberrated(self, optics: list[Optics], group: np.ndarray) -> tuple[Optics, ...]:
+        """The groups with the columns of the optics table that describe the lens."""
+        tilt = [1e-3 * self._lens(tag, group, 0.0) for tag in BEAM_TILT]
+        odd, even = (self._lists(tag) for tag in (ODD_ZERNIKE, EVEN_ZERNIKE))
+        matrices = self._matrices(group)
+        return tuple(
+            replace(entry, beam_tilt_rad=(float(tilt[0][i]), float(tilt[1][i])), odd_zernike=odd[i],
+                    even_zernike=even[i], magnification=matrices[i])
+            for i, entry in enumerate(optics)
+        )
+
+    def _lens(self, tag: str, group: np.ndarray, default: float) -> np.ndarray:
+        """(groups,) of the optics table, as RELION does; else of the particle table, where a group must agree."""
+        if tag in self.optics.columns or tag not in self.block.columns:
+            return self._optional_optics(tag, default)
+        return self._shared(tag, group, self.optics.rows)
+
+    def _lists(self, tag: str) -> list[tuple[float, ...]]:
+        """Coefficients of each optics group, written as ``[a,b,...]``; none where there is no column."""
+        if tag not in self.optics.columns:
+            return [()] * self.optics.rows
+        texts = self.optics.strings(tag)
+        found = [_coefficients(text) for text in texts]
+        wrong = [row for row, values in enumerate(found) if values is None]
+        self.faults += faults.by_row(
+            self.optics.where(tag), wrong, lambda row: f"{texts[row]!r} is no list of numbers like [0,0.5]"
+        )
+        return [values or () for values in found]
+
+    def _matrices(self, group: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+        rows = np.stack([self._lens(tag, group, tag in MATRIX[::3]) for tag in MATRIX], axis=-1).reshape(-1, 2, 2)
+        scales = np.linalg.svd(rows, compute_uv=False)
+        wrong = np.flatnonzero((abs(scales - 1) > LARGEST_DISTORTION).any(axis=1))
+        self.faults += faults.by_row(
+            self.optics.where(f"{MATRIX[0]} to {MATRIX[-1][-2:]}"), wrong,
+            lambda row: f"{rows[row].tolist()} is no magnification matrix; without distortion it is [[1, 0], [0, 1]]",
+        )
+        return [tuple(map(tuple, matrix)) for matrix in rows.tolist()]
 
     def _group_of_rows(self, numbers: np.ndarray) -> np.ndarray:
         """Position in the optics table of the group number of each particle."""
@@ -311,13 +350,17 @@ class _Table:
         )
 
     def _optics_30(self) -> tuple[np.ndarray, tuple[Optics, ...]]:
-        """Particles with the same voltage, Cs, amplitude contrast and pixel size share an optics group."""
+        """Particles with the same voltage, Cs, amplitude contrast, pixel size and beam tilt share a group."""
         values = [self._numbers(self.block, tag) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
         flags = self._numbers(self.block, PREMULTIPLIED) if PREMULTIPLIED in self.block.columns else 0 * values[0]
-        values += [self._pixel_30(), flags]
+        tilts = [1e-3 * self._of_particle(tag, None, 0.0) for tag in BEAM_TILT]
+        values += [self._pixel_30(), flags, *tilts]
         group, first = _unique_rows(values)
-        rows = [[column[row] for column in values] for row in first]
-        return group, tuple(_optics(_group_name(i), row[:3], row[3], 0, row[4]) for i, row in enumerate(rows, start=1))
+        rows = [[float(column[row]) for column in values] for row in first]
+        optics = (_optics(_group_name(i), row[:3], row[3], 0, row[4]) for i, row in enumerate(rows, start=1))
+        return group, tuple(
+            replace(entry, beam_tilt_rad=tuple(row[5:])) for entry, row in zip(optics, rows, strict=True)
+        )
 
     def _pixel_30(self) -> np.ndarray:
         tag = self._first_present(self.block, PIXEL_30)
@@ -344,7 +387,7 @@ class _Table:
             scale=self._of_particle(scale, group, 1.0),
         )
 
-    def _of_particle(self, tag: str, group: np.ndarray, default: np.ndarray | float | None = None) -> np.ndarray:
+    def _of_particle(self, tag: str, group: np.ndarray | None, default: np.ndarray | float | None = None) -> np.ndarray:
         """(n,) values: particle table, else optics table, else ``default``; a fault where that is None."""
         if tag in self.block.columns:
             return self._numbers(self.block, tag)
@@ -495,10 +538,17 @@ def _differs(text: np.ndarray | None, values: np.ndarray | float) -> bool:
         return True
 
 
-def _has_coefficients(value: bytes | str) -> bool:
-    """``[0,0.5]`` has, ``[]`` and ``[0,0]`` have not."""
-    text = value.decode() if isinstance(value, bytes) else str(value)
-    return any(character in "123456789" for character in text)
+def _coefficients(text: str) -> tuple[float, ...] | None:
+    """Numbers of ``[a,b,...]``; None where the text is anything else."""
+    inside = text.strip()
+    if not (inside.startswith("[") and inside.endswith("]")):
+        return None
+    words = inside[1:-1].split(",") if inside[1:-1].strip() else []
+    try:
+        values = tuple(float(word) for word in words)
+    except ValueError:
+        return None
+    return values if np.isfinite(values).all() else None
 
 
 def _group_numbers(particles: Particles) -> np.ndarray:
@@ -526,4 +576,25 @@ def _optics_columns(particles: Particles) -> dict[str, np.ndarray]:
     }
     for tag, column in values.items():
         columns[tag] = _kept(columns, tag, np.array(column))
+    return _with_lens(columns, optics)
+
+
+def _with_lens(columns: dict[str, np.ndarray], optics: tuple[Optics, ...]) -> dict[str, np.ndarray]:
+    """The columns of tilt, Zernike terms and magnification too, where the input had them or they say something."""
+    tilt = 1e3 * np.array([entry.beam_tilt_rad for entry in optics])
+    matrices = np.array([entry.magnification for entry in optics]).reshape(-1, 4)
+    for tags, values, idle in ((BEAM_TILT, tilt, 0.0), (MATRIX, matrices, np.eye(2).ravel())):
+        if np.any(values != idle) or any(tag in columns for tag in tags):
+            columns.update({tag: _kept(columns, tag, column) for tag, column in zip(tags, values.T, strict=True)})
+    for tag, field_ in ((ODD_ZERNIKE, "odd_zernike"), (EVEN_ZERNIKE, "even_zernike")):
+        lists = [getattr(entry, field_) for entry in optics]
+        if any(map(any, lists)) or tag in columns:
+            columns[tag] = _kept_lists(columns.get(tag), tag, lists)
     return columns
+
+
+def _kept_lists(text: np.ndarray | None, tag: str, lists: list[tuple[float, ...]]) -> np.ndarray:
+    """The text of the input where it still says ``lists``, else the lists as RELION writes them."""
+    if text is not None and [_coefficients(value) for value in star.Block("", {tag: text}).strings(tag)] == lists:
+        return text
+    return np.array(["[" + ",".join(f"{value:.9g}" for value in values) + "]" for values in lists], dtype=object)

@@ -75,6 +75,17 @@ def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.arctan2(np.linalg.norm(axis, axis=-1), np.trace(relative, axis1=-2, axis2=-1) - 1)
 
 
+def stretched(matrices: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    """Matrices A' (..., 3, 3) that slice at A'^T (k, 0) = A^T (S k, 0); ``stretch`` S (2, 2) acts on (kx, ky).
+
+    The first two rows become S^T times what they were. The third, the beam, is scaled by sqrt |det S|: derivatives
+    with respect to rotations are then exact for S = s 1 and wrong by |S / s - 1| otherwise.
+    """
+    a = np.asarray(matrices, dtype=np.float64)
+    beam = np.sqrt(abs(np.linalg.det(stretch))) * a[..., 2:, :]
+    return np.concatenate([np.asarray(stretch, dtype=np.float64).T @ a[..., :2, :], beam], axis=-2)
+
+
 def random(n: int, rng: np.random.Generator) -> np.ndarray:
     """n rotations, uniform on SO(3): (n, 3, 3). Source: a normal 4-vector has a uniform direction."""
     return from_quaternion(rng.standard_normal((n, 4)))

@@ -12,7 +12,7 @@ from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.jobs import inputs, results
 from halfmap.jobs.events import Watch
-from halfmap.params.common import ParticleInput
+from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import loop, recipes
 
@@ -31,7 +31,15 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
     return results.write(outcome, particles, params, folder, watch)
 
 
-def read_particles(params: ParticleInput, watch: Watch) -> Particles:
+def read_particles(params: ParticleJob, watch: Watch) -> Particles:
+    """The particle table, its image files checked. Lens aberrations that the settings say to ignore are zero.
+
+    Raises InputError with every fault of table and files.
+    """
+    return inputs.without_ignored(checked_particles(params, watch), params)
+
+
+def checked_particles(params: ParticleInput, watch: Watch) -> Particles:
     """The particle table, its image files checked; warns of what it describes and halfmap ignores.
 
     Raises InputError with every fault of table and files.

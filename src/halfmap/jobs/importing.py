@@ -59,7 +59,7 @@ def _corrected(optics: Optics, params: ImportParticles) -> Optics:
 
 def _read(params: ImportParticles, watch: Watch) -> Particles:
     if not params.ignore_images:
-        return homogeneous.read_particles(params, watch)
+        return homogeneous.checked_particles(params, watch)
     particles = tables.read_table(params.particles, params.passthrough)
     for message in tables.unmodelled(particles):
         watch("warning", message=message)

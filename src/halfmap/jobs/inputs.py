@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
+from halfmap.params.common import ParticleJob
+from halfmap.physics import aberrations
 from halfmap.types import Map
 
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
 OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
+IGNORED = {
+    "ignore_tilt": aberrations.without_tilt,
+    "ignore_trefoil": aberrations.without_trefoil,
+    "ignore_tetrafoil": aberrations.without_tetrafoil,
+    "ignore_anisotropic_magnification": aberrations.without_distortion,
+}
 
 
 def read_all(*readers: Callable[[], Any]) -> list:
@@ -26,6 +35,15 @@ def read_all(*readers: Callable[[], Any]) -> list:
     if faults:
         raise InputError(faults)
     return results
+
+
+def without_ignored(particles: Particles, params: ParticleJob) -> Particles:
+    """The particles, their optics groups without the terms that the settings say to ignore."""
+    optics = particles.optics
+    for name, without in IGNORED.items():
+        if getattr(params, name):
+            optics = tuple(map(without, optics))
+    return replace(particles, optics=optics)
 
 
 def check_mask(path: object, mask: Map, particles: Particles) -> None:

@@ -14,6 +14,7 @@ from halfmap.io import mrc
 from halfmap.jobs import inputs
 from halfmap.jobs.events import Watch
 from halfmap.params.simulate import Simulate
+from halfmap.physics import aberrations
 from halfmap.types import Map
 
 BOX, PIXEL_SIZE_A = 64, 3.0  # of the protein-like object unless told otherwise: small enough to refine in seconds
@@ -62,8 +63,22 @@ def settings(params: Simulate, moving: Map | None) -> simulate.Settings:
         noise_rise=params.noise_rise,
         junk=params.junk,
         groups=params.optics_groups,
+        beam_tilt_rad=(1e-3 * params.beam_tilt_x_mrad, 1e-3 * params.beam_tilt_y_mrad),
+        odd_zernike=params.odd_zernike,
+        even_zernike=params.even_zernike,
+        magnification=_magnification(params.magnification_anisotropy, np.deg2rad(params.magnification_axis_deg)),
         hinge=_hinge(params, moving),
     )
+
+
+def _magnification(anisotropy: float, axis_rad: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Symmetric matrix with sqrt(1 + e) along the axis and its inverse across: the area stays."""
+    if anisotropy == 0:
+        return aberrations.IDENTITY
+    along, across = np.sqrt(1 + anisotropy), 1 / np.sqrt(1 + anisotropy)
+    c, s = np.cos(axis_rad), np.sin(axis_rad)
+    turn = np.array([[c, s], [-s, c]])
+    return tuple(map(tuple, (turn.T @ np.diag([along, across]) @ turn).tolist()))
 
 
 def _hinge(params: Simulate, moving: Map | None) -> simulate.Hinge | None:

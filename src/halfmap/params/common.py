@@ -101,6 +101,26 @@ class ParticleJob(ParticleOutput):
         help="Draw new random half-sets even where the input has them.",
         known_as="cryoSPARC: Force re-do GS split",
     )
+    ignore_tilt: bool = setting(
+        False,
+        help="Treat the beam tilt of the table, and axial coma (odd Zernike terms of m = 1), as zero.",
+        known_as="cryoSPARC: Ignore tilt",
+    )
+    ignore_trefoil: bool = setting(
+        False,
+        help="Treat trefoil (odd Zernike terms of m = 3) as zero.",
+        known_as="cryoSPARC: Ignore trefoil",
+    )
+    ignore_tetrafoil: bool = setting(
+        False,
+        help="Treat tetrafoil (all even Zernike terms but the round ones) as zero.",
+        known_as="cryoSPARC: Ignore tetra",
+    )
+    ignore_anisotropic_magnification: bool = setting(
+        False,
+        help="Treat the magnification matrix as the identity.",
+        known_as="cryoSPARC: Ignore anisomag",
+    )
     bfactor: float | None = setting(
         None,
         help="B-factor of map_sharp.mrc: negative sharpens, positive blurs; none = from the Guinier fit.",

@@ -47,6 +47,36 @@ class Simulate(Job):
     decay_A2: float = setting(
         60.0, help="B-factor of the images, not told in the particle table.", unit="A^2", ge=0, le=2000
     )
+    beam_tilt_x_mrad: float = setting(
+        0.0, help="Beam tilt along x.", unit="mrad", known_as="RELION rlnBeamTiltX", ge=-50, le=50
+    )
+    beam_tilt_y_mrad: float = setting(
+        0.0, help="Beam tilt along y.", unit="mrad", known_as="RELION rlnBeamTiltY", ge=-50, le=50
+    )
+    odd_zernike: tuple[float, ...] = setting(
+        (),
+        help="Coefficients of odd Zernike polynomials in RELION's order, frequencies in 1/A; the third and sixth are "
+        "trefoil. Repeat the flag for each.",
+        unit="rad A^n",
+        known_as="RELION rlnOddZernike",
+    )
+    even_zernike: tuple[float, ...] = setting(
+        (),
+        help="The same of even polynomials; the fifth and ninth are tetrafoil.",
+        unit="rad A^n",
+        known_as="RELION rlnEvenZernike",
+    )
+    magnification_anisotropy: float = setting(
+        0.0,
+        help="Magnification of spatial frequencies along one axis over that across it, less 1.",
+        unit="fraction",
+        known_as="RELION rlnMagMat00 to 11",
+        ge=0,
+        le=0.3,
+    )
+    magnification_axis_deg: float = setting(
+        0.0, help="Direction of that axis, from x to y.", unit="degrees", ge=-180, le=180
+    )
     shift_sd_A: float = setting(4.0, help="Standard deviation of the shifts, each axis.", unit="A", ge=0)
     contrast_sd: float = setting(
         0.1, help="Standard deviation of the contrast of single images about 1.", unit="fraction", ge=0, le=0.5

@@ -1,14 +1,15 @@
 """The contrast transfer function of the microscope.
 
-Owns the step from optics and defocus to CTF values on a half plane. Does not own the fitting of defocus, nor the
-choice between CTF and CTF^2 for premultiplied images (the caller's).
+Owns the step from optics and defocus to CTF values on a half plane. Does not own the fitting of defocus, the phases of
+higher aberrations (`aberrations`), nor the choice between CTF and CTF^2 for premultiplied images (the caller's).
 
-    chi(k) = pi lambda D(theta) k^2 - (pi/2) Cs lambda^3 k^4 + phase shift + atan(Q / sqrt(1 - Q^2))
+    chi(q) = pi lambda D(theta) q^2 - (pi/2) Cs lambda^3 q^4 + phase shift + atan(Q / sqrt(1 - Q^2)) - gamma(q)
     D(theta) = (u + v)/2 + (u - v)/2 cos 2(theta - angle)
-    CTF(k) = scale exp(-B k^2 / 4) sin chi(k)
+    CTF(k) = scale exp(-B q^2 / 4) sin chi(q),  q = M k
 
-Lengths in Angstrom, underfocus positive, protein white: CTF(0) = +Q with no phase shift.
-Source: RELION 3.1 `CTF::getCTF`; Mindell & Grigorieff, J. Struct. Biol. 142 (2003) 334, eq. 1-5.
+Lengths in Angstrom, underfocus positive, protein white: CTF(0) = +Q with no phase shift. M is the magnification matrix
+of the optics group, gamma its even phase.
+Source: RELION 3.1 and 5 `CTF::getCTF`; Mindell & Grigorieff, J. Struct. Biol. 142 (2003) 334, eq. 1-5.
 """
 
 from __future__ import annotations
@@ -16,13 +17,9 @@ from __future__ import annotations
 import numpy as np
 
 from halfmap.kernels import ctf as ctf_kernel
+from halfmap.physics import aberrations
+from halfmap.physics.electrons import wavelength_A
 from halfmap.types import Defocus, Optics
-
-
-def wavelength_A(voltage_kV: float) -> float:
-    """Relativistic wavelength of an electron, Angstrom: 12.2643 / sqrt(V + 0.978466e-6 V^2) with V in volts."""
-    volts = 1e3 * voltage_kV
-    return 12.2643247 / np.sqrt(volts * (1.0 + 0.978466e-6 * volts))
 
 
 def half_plane(
@@ -38,7 +35,14 @@ def half_plane(
     step = 1.0 / (box * pixel_size_A)
     damping = 0.25 * np.asarray(defocus.bfactor_A2, float) * step**2
     scale = np.asarray(defocus.scale, float)
-    return ctf_kernel.evaluate(_phase(optics, defocus, step), damping, scale, radius)
+    phase = _phase(optics, defocus, step)
+    if aberrations.is_plain(optics):
+        return ctf_kernel.evaluate(phase, damping, scale, radius)
+    gamma = aberrations.even_phase(optics, radius, box * pixel_size_A) / np.pi
+    matrix = np.array(optics.magnification)
+    return ctf_kernel.evaluate_aberrated(
+        _distorted(phase, matrix), damping, scale, _polynomial(matrix.T @ matrix), gamma, radius
+    )
 
 
 def _phase(optics: Optics, defocus: Defocus, step_per_A: float) -> np.ndarray:
@@ -55,3 +59,17 @@ def _phase(optics: Optics, defocus: Defocus, step_per_A: float) -> np.ndarray:
     quartic = -0.5 * optics.spherical_aberration_A * wavelength**3 * step_per_A**4
     constant = (np.asarray(defocus.phase_shift_rad, float) + np.arcsin(optics.amplitude_contrast)) / np.pi
     return np.stack([*quadratic, np.full(len(constant), quartic), constant], axis=1)
+
+
+def _distorted(phase: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Coefficients (n, 5) of the phase at M k as a function of k: each quadratic form Q becomes M^T Q M."""
+    xx, yy, xy = phase[:, :3].T
+    forms = np.stack([np.stack([xx, xy / 2], -1), np.stack([xy / 2, yy], -1)], -2)
+    turned = matrix.T @ forms @ matrix
+    quadratic = np.stack([turned[:, 0, 0], turned[:, 1, 1], 2 * turned[:, 0, 1]], axis=1)
+    return np.concatenate([quadratic, phase[:, 3:]], axis=1)
+
+
+def _polynomial(form: np.ndarray) -> np.ndarray:
+    """(3,) coefficients of kx^2, ky^2 and kx ky of the quadratic form k^T G k, G (2, 2)."""
+    return np.array([form[0, 0], form[1, 1], form[0, 1] + form[1, 0]])

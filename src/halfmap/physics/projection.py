@@ -34,6 +34,16 @@ def corrected(volume: np.ndarray, padding: int = PADDING) -> np.ndarray:
     return volume * k[:, None, None] * k[:, None] * k
 
 
+def reach(edge: int, padding: int, stretch: np.ndarray) -> int:
+    """Largest radius K whose pixels, stretched by S (2, 2), can be interpolated on a grid of -``edge``..``edge`` steps.
+
+    Pixels of K lie within |k|^2 <= K^2 + K, grid points within padding s |k| for the largest singular value s of S;
+    interpolation needs the next point too. An index beyond the grid would be memory of something else.
+    """
+    farthest = edge / (padding * np.linalg.norm(stretch, 2)) * (1 - 1e-9)
+    return int((np.sqrt(1 + 4 * farthest**2) - 1) / 2)
+
+
 @dataclass(frozen=True)
 class Projector:
     """Slices of one map up to a radius. ``half`` (2R+1, 2R+1, R+1) complex64, R = padding x radius + MARGIN."""
@@ -49,6 +59,10 @@ class Projector:
         half = transforms.half_space(corrected(reference.data, padding), padding * radius + MARGIN, padding)
         half *= np.float32(depth)
         return cls(half, radius, padding, reference.box * reference.voxel_size_A)
+
+    def reach(self, stretch: np.ndarray) -> int:
+        """Largest radius of images with this stretch (2, 2)."""
+        return min(self.radius, reach(self.half.shape[-1] - 1, self.padding, stretch))
 
     def slices(self, rotations: np.ndarray, radius: int | None = None) -> np.ndarray:
         """Half planes (n, 2K+1, K+1) complex64 seen along ``rotations`` (n, 3, 3); K <= self.radius."""

@@ -9,9 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from halfmap.geometry import rotations as so3
 from halfmap.kernels import grid
 from halfmap.kernels.insert import insert
 from halfmap.kernels.insert.cpu import complete_plane
+from halfmap.physics import projection
 from halfmap.physics.projection import MARGIN, PADDING
 from halfmap.types import Images, Sums
 
@@ -35,9 +37,10 @@ class Accumulator:
         """Lay images ``rows`` of the batch in at their poses (len(rows), ...)."""
         s = self._sums
         phases = shifts_A / (images.box * images.pixel_size_A)
-        reach = min(self._radius, images.radius, images.box // 2)  # beyond, planes are empty; stretch leaves the grid
-        insert(s.numerator, s.weight, images.unmasked, images.ctf, rows, rotations * images.stretch, phases, reach,
-               s.padding)
+        edge = s.weight.shape[-1] - 1
+        reach = min(self._radius, images.radius, images.box // 2, projection.reach(edge, s.padding, images.stretch))
+        insert(s.numerator, s.weight, images.unmasked, images.ctf, rows, so3.stretched(rotations, images.stretch),
+               phases, reach, s.padding)
         self._images += len(rows)
 
     def sums(self, group: np.ndarray) -> Sums:

@@ -1,7 +1,8 @@
 """From files to Images: read, centre the window, transform, cut to the band, whiten, attach the CTF.
 
 Owns the geometry of the run: one box length and one grid of shells for all optics groups. Images of another box are
-cropped or padded in real space to the same length; what remains of the ratio is ``Images.stretch``.
+cropped or padded in real space to the same length; what remains of the ratio is ``Images.stretch``, together with the
+magnification of the optics group. Odd phases of the lens are taken out of the images here, once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack, faulty
 from halfmap.fourier import transforms
 from halfmap.kernels.window import window
-from halfmap.physics import ctf, noise
+from halfmap.physics import aberrations, ctf, noise
 from halfmap.types import Images
 
 EDGE_PX = 5.0  # width of the soft edge of the image mask; RELION's width_mask_edge
@@ -125,18 +126,20 @@ class Source:
         reach = min(radius, box // 2)
         masked, kept = self._windowed(images, pixel, shifts_A)
         weight = _whitening(model, reach)
+        optics, length = self.particles.optics[group], box * pixel
         factor = weight * np.float32(self._area(images, pixel))
+        if aberrations.is_odd(optics):
+            factor = factor * aberrations.modulation(optics, reach, length).conj()
         masked, plain = (transforms.half_plane(part, reach, factor=factor) for part in (masked, images))
         then = self.clock.add("fft", then)
-        optics = self.particles.optics[group]
         transfer = ctf.half_plane(optics, self.particles.defocus[batch], reach, box, pixel)
         if optics.premultiplied:
             transfer = transfer**2
         transfer *= weight * np.float32(model.grey)
         self.clock.add("ctf", then)
-        length = self.frame.length_A
+        stretch = self.frame.length_A / length * np.array(optics.magnification)
         return Images(batch, *(_reaching(p, radius) for p in (masked, plain, transfer)),
-                      model.noise_sd[: reach + 1], box, pixel, length / (box * pixel), kept)
+                      model.noise_sd[: reach + 1], box, pixel, stretch, kept)
 
 
 def _whitening(model: noise.GroupModel, radius: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from halfmap.align import newton, posterior
 from halfmap.align.polar import PolarSearch
+from halfmap.geometry import rotations as so3
 from halfmap.kernels.residual import shell_sums
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
@@ -136,9 +137,9 @@ def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, r
 def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarray) -> np.ndarray:
     """Shell sums of images (``sample`` of the batch) against their best projections: (images, 4, reach + 1), power."""
     phases = posed.candidates.shifts_A[sample, 0] / (images.box * images.pixel_size_A)
-    radius = min(projector.radius, images.radius, images.box // 2)
-    sums = shell_sums(projector.half, images.masked, images.ctf, posed.candidates.rotations[sample, 0] * images.stretch,
-                      phases, radius, projector.padding)
+    radius = min(projector.reach(images.stretch), images.radius, images.box // 2)
+    matrices = so3.stretched(posed.candidates.rotations[sample, 0], images.stretch)
+    sums = shell_sums(projector.half, images.masked, images.ctf, matrices, phases, radius, projector.padding)
     unit = np.ones(radius + 1)
     unit[: len(images.noise_sd)] = images.noise_sd[: radius + 1]
     sums[:, :3] *= unit**2 / images.kept

@@ -19,7 +19,7 @@ from halfmap import device
 from halfmap.data.particles import Particles
 from halfmap.errors import UsageError
 from halfmap.geometry import rotations
-from halfmap.physics import ctf
+from halfmap.physics import aberrations, ctf
 from halfmap.simulate import slices
 from halfmap.types import Defocus, Map, Optics, Poses
 
@@ -64,6 +64,10 @@ class Settings:
     noise_rise: float = 3.0
     junk: float = 0.0  # fraction of images without a particle
     groups: int = 1  # optics groups, alike but for their names
+    beam_tilt_rad: tuple[float, float] = (0.0, 0.0)  # this and the next three as in types.Optics
+    odd_zernike: tuple[float, ...] = ()
+    even_zernike: tuple[float, ...] = ()
+    magnification: tuple[tuple[float, float], tuple[float, float]] = aberrations.IDENTITY
     hinge: Hinge | None = None
 
 
@@ -127,6 +131,7 @@ class _Camera:
         parts = [(simulation.map, simulation.particles.poses)]
         if hinge is not None:
             parts.append((hinge.moving, simulation.moving))
+        self.stretch = np.array(simulation.particles.optics[0].magnification)
         self.parts = [(slices.Slices(map), poses) for map, poses in parts]
         self.amplitude = _noise_amplitude(self.box, simulation.settings.noise_rise)
         self.background = _background(self.box)
@@ -157,15 +162,19 @@ class _Camera:
         total = np.zeros((self.box, self.box // 2 + 1), np.complex64)
         for part, poses in self.parts:
             # the particle lies at (box centre - shift)
-            total += part.at(poses.rotations[row]) * slices.moved(self.box, *(-poses.shifts_A[row] / pixel_size_A))
+            seen = rotations.stretched(poses.rotations[row], self.stretch)
+            total += part.at(seen) * slices.moved(self.box, *(-poses.shifts_A[row] / pixel_size_A))
         return slices.image(total * transfer)
 
     def _transfers(self, rows: range) -> np.ndarray:
-        """CTF, envelope and contrast (b, N, N//2+1) in the layout of rfft2; optics groups are alike."""
+        """CTF, odd phase, envelope and contrast (b, N, N//2+1) in the layout of rfft2; optics groups are alike."""
         table, rows = self.simulation.particles, np.asarray(rows)
         bfactor = np.full(len(rows), self.simulation.settings.bfactor_A2)
         defocus = replace(table.defocus[rows], bfactor_A2=bfactor, scale=self.simulation.scale[rows])
-        half = ctf.half_plane(table.optics[0], defocus, self.box // 2)
+        optics, radius = table.optics[0], self.box // 2
+        half = ctf.half_plane(optics, defocus, radius)
+        if aberrations.is_odd(optics):
+            half = (half * aberrations.modulation(optics, radius, self.box * optics.pixel_size_A)).astype(np.complex64)
         return scipy.fft.ifftshift(half[:, :-1], axes=1)
 
     def _noise_sd(self, pool: ThreadPoolExecutor) -> float:
@@ -193,11 +202,12 @@ def _particles(map: Map, poses: Poses, rng: np.random.Generator, settings: Setti
     n = len(poses)
     names = [f"opticsGroup{number}" for number in range(1, settings.groups + 1)]
     microscope = (settings.voltage_kV, settings.spherical_aberration_A, settings.amplitude_contrast)
+    lens = (settings.beam_tilt_rad, settings.odd_zernike, settings.even_zernike, settings.magnification)
     return Particles(
         files=(),
         file=np.zeros(n, np.int32),
         index=np.arange(n),
-        optics=tuple(Optics(name, *microscope, map.voxel_size_A, map.box) for name in names),
+        optics=tuple(Optics(name, *microscope, map.voxel_size_A, map.box, False, *lens) for name in names),
         group=rng.integers(settings.groups, size=n).astype(np.int32),
         defocus=_defocus(n, rng, settings),
         poses=poses,

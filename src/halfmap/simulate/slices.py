@@ -39,17 +39,21 @@ class Slices:
     def at(self, rotation: np.ndarray) -> np.ndarray:
         """Slice V(A^T (kx, ky, 0)) for the pose matrix A (3, 3): (N, N//2+1) complex64, zero from |k| = N/2 on.
 
+        A may be stretched (``rotations.stretched``); then also zero where |A^T (kx, ky, 0)| reaches N/2.
+
         Layout of ``scipy.fft.rfft2``, sums not divided by anything, phase origin at the particle's centre: ``image``
         of it is the sum of the density along the beam.
         """
         points = PADDING * self._frequencies @ rotation[:2]
+        known = np.linalg.norm(points, axis=1) < PADDING * (self.box // 2)
+        points[~known] = 0
         mates = points[:, 0] < 0
         points[mates] *= -1
         centre = self._real.shape[0] // 2
         where = points[:, ::-1].T + np.array([[centre], [centre], [MARGIN]])
         real, imaginary = (self._sample(part, where) for part in (self._real, self._imaginary))
         slice_ = np.zeros((self.box, self.box // 2 + 1), np.complex64)
-        slice_[self._inside] = real + 1j * np.where(mates, -imaginary, imaginary)
+        slice_[self._inside] = np.where(known, real + 1j * np.where(mates, -imaginary, imaginary), 0)
         return slice_
 
     @staticmethod

@@ -10,8 +10,14 @@ Arguments of every body, per particle and per *half turn* (so that 1 is pi radia
 ``damping``  (n,) float64: the value is multiplied by exp(-damping (kx^2 + ky^2))
 ``scale``    (n,) float64
 ``radius``   K; the result is (n, 2K+1, K+1) float32, ``[:, ky + K, kx]``
+
+`evaluate_aberrated` has two arguments more, the same for all particles:
+
+``metric``   (3,) float64: gxx, gyy, gxy; gxx kx^2 + gyy ky^2 + gxy kx ky takes the place of kx^2 + ky^2 in the quartic
+             term and in the damping (the other terms are as they are: `physics.ctf` has put the distortion into them)
+``lead``     (2K+1, K+1) float64, half turns that are subtracted from the phase
 """
 
-from halfmap.kernels.ctf.cpu import evaluate
+from halfmap.kernels.ctf.cpu import evaluate, evaluate_aberrated
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_aberrated"]

@@ -51,3 +51,32 @@ def evaluate(phase, damping, scale, radius):
                 half_turns = start + kx * (linear + xx * kx) + quartic * square * square
                 row[k] = factor * envelope[k] * _sine_of_half_turns(half_turns)
     return values
+
+
+@numba.njit(parallel=True, cache=True, fastmath=True)
+def evaluate_aberrated(phase, damping, scale, metric, lead, radius):
+    """Values (n, 2K+1, K+1) float32 with a distortion and an even phase; arguments as in the package's docstring.
+
+    A body of its own, so that plain files do not pay: here the envelope does not fall apart into one of kx and one of
+    ky, and is only computed where there is one.
+    """
+    n = len(phase)
+    values = np.empty((n, 2 * radius + 1, radius + 1), np.float32)
+    gxx, gyy, gxy = metric
+    for i in numba.prange(n):
+        xx, yy, xy, quartic, constant = phase[i]
+        for ky in range(-radius, radius + 1):
+            linear, start = xy * ky, yy * ky * ky + constant
+            metric_linear, metric_start = gxy * ky, gyy * ky * ky
+            row, before = values[i, ky + radius], lead[ky + radius]
+            factor = np.float32(scale[i])
+            for k in range(radius + 1):
+                kx = float(k)
+                square = metric_start + kx * (metric_linear + gxx * kx)
+                half_turns = start + kx * (linear + xx * kx) + quartic * square * square - before[k]
+                row[k] = factor * _sine_of_half_turns(half_turns)
+            if damping[i] != 0:
+                for k in range(radius + 1):
+                    kx = float(k)
+                    row[k] *= np.float32(math.exp(-damping[i] * (metric_start + kx * (metric_linear + gxx * kx))))
+    return values
