@@ -343,6 +343,12 @@ def test_a_carried_array_that_lost_a_column_is_a_fault():
         carried.fields_of(columns)
 
 
+@pytest.mark.parametrize("text", [b"text", b"-1", b"99999999999999999999", b"1.5"])
+def test_a_carried_number_that_was_edited_is_a_fault(text):
+    with pytest.raises(InputError, match="a.star: cs:uid:u8: .* edited"):
+        carried.fields_of({"cs:uid:u8": np.array([b"1", text])}, "a.star")
+
+
 # ---- faults
 
 

@@ -102,6 +102,16 @@ def test_a_truncated_file_is_refused(form, fraction, tmp_path):
     assert any("truncated" in fault or "damaged" in fault or "not a cryoSPARC" in fault for fault in faults_of(path))
 
 
+@pytest.mark.parametrize(
+    "header", [b"{", b"[]", b"{}", b'{"length": 1, "dtype": [["uid"]]}', b'{"length": 1, "dtype": [["uid", "?x"]]}']
+)
+def test_a_damaged_header_is_refused(header, tmp_path):
+    (tmp_path / "a.cs").write_bytes(b"\x95CSDAT" + struct.pack("<I", len(header)) + header)
+    assert "damaged" in faults_of(tmp_path / "a.cs")[0]
+    (tmp_path / "b.cs").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+    assert "damaged" in faults_of(tmp_path / "b.cs")[0]
+
+
 def test_bytes_too_many_are_a_damaged_file(tmp_path):
     path = saved(tmp_path / "a.cs", made())
     path.write_bytes(path.read_bytes() + b"more")

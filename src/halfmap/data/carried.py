@@ -106,8 +106,14 @@ def _values(tag: str, column: np.ndarray, dtype: np.dtype, source: str) -> np.nd
         return np.array(raw, dtype=dtype)
     try:
         return texts.astype(np.uint8).astype(bool) if dtype.kind == "b" else texts.astype(_wide(dtype)).astype(dtype)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"{source}: {tag}: {error}; the column was edited, remove it") from error
+    except ValueError as error:
+        raise _edited(source, tag, error) from error
+    except OverflowError as error:
+        raise _edited(source, tag, error) from error
+
+
+def _edited(source: str, tag: str, error: Exception) -> InputError:
+    return InputError(f"{source}: {tag}: {error}; the column was edited, remove it")
 
 
 def _wide(dtype: np.dtype) -> np.dtype:

@@ -445,11 +445,9 @@ def _ctf(particles: Particles, old: carried.Fields) -> carried.Fields:
         DEFOCUS_V: defocus.v_A,
         ANGLE: defocus.angle_rad,
         PHASE: defocus.phase_shift_rad,
-        CTF_SCALE: np.abs(defocus.scale),
+        CTF_SCALE: _ctf_scale(particles, old),
         BFACTOR: defocus.bfactor_A2,
     }
-    if CTF_SCALE in old:  # what a STAR file added to it belongs to the particle, see ``_with_alignment``
-        of_particle[CTF_SCALE] = old[CTF_SCALE]
     kept = {TYPE: old.get(TYPE, np.full(len(particles), b"imported")), GROUP: old.get(GROUP, group.astype(np.uint32))}
     kept |= {name: old.get(name, np.zeros((len(particles), size), np.float32))
              for name, size in ((TREFOIL, 2), (TETRAFOIL, 4))}  # fmt: skip
@@ -464,11 +462,17 @@ def _with_alignment(fields: carried.Fields, particles: Particles, old: carried.F
     fields = {name: values for name, values in fields.items() if name not in dropped}
     if SPLIT not in dropped:
         fields[SPLIT] = _whole(old.get(SPLIT), particles.half - FIRST)
-    ctf_scale = old[CTF_SCALE] if CTF_SCALE in old else np.abs(particles.defocus.scale)
+    ctf_scale = _ctf_scale(particles, old)
     scale = np.abs(particles.defocus.scale) * particles.scale / np.where(ctf_scale == 0, 1.0, ctf_scale)
     if ALPHA in old or particles.poses is not None or np.any(scale != 1):
         fields[ALPHA] = _single(old.get(ALPHA), scale)
     return fields if particles.poses is None else fields | _pose(particles, old)
+
+
+def _ctf_scale(particles: Particles, old: carried.Fields) -> np.ndarray:
+    """(n,) that of the input, 1 where it has none: what a STAR file multiplied it by is the scale of the particle."""
+    ones = np.ones(len(particles))
+    return old.get(CTF_SCALE, ones) if old else np.abs(particles.defocus.scale)
 
 
 def _pose(particles: Particles, old: carried.Fields) -> carried.Fields:

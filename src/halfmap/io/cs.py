@@ -90,9 +90,9 @@ def _read_npy(path: str | Path, file: BinaryIO) -> np.ndarray:
 def _npy_header(path: str | Path, file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        version = np.lib.format.read_magic(file)
-        shape, _, dtype = headers[version](file, max_header_size=_LARGEST_HEADER)
-    except (ValueError, KeyError) as error:
+        reader = headers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)
+        shape, _, dtype = reader(file, max_header_size=_LARGEST_HEADER)
+    except ValueError as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
     return shape, dtype
 
@@ -154,14 +154,15 @@ def _read_csdat(path: str | Path, file: BinaryIO) -> np.ndarray:
 
 
 def _csdat_header(path: str | Path, file: BinaryIO) -> dict[str, Any]:
+    file.seek(len(MAGIC_CSDAT))
     try:
-        file.seek(len(MAGIC_CSDAT))
-        (size,) = struct.unpack("<I", file.read(4))
-        header = json.loads(file.read(size))
-        compressed = header.get("compressed_fields") or []
-        header["length"], header["dtype"]
-    except (struct.error, ValueError, KeyError, AttributeError) as error:
+        header = json.loads(file.read(int.from_bytes(file.read(4), "little")))
+    except ValueError as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
+    told = header if isinstance(header, dict) else {}
+    if not (isinstance(told.get("length"), int) and isinstance(told.get("dtype"), list)):
+        raise InputError(f"{path}: its header tells no length or no fields; the file is damaged")
+    compressed = header.get("compressed_fields") or []
     if compressed:
         raise InputError(f"{path}: {len(compressed)} fields are compressed ({header.get('compression')}); {_EXPORT}")
     return header
@@ -172,12 +173,14 @@ Field = tuple[str, np.dtype, tuple[int, ...]]
 
 def _csdat_field(path: str | Path, entry: list) -> Field:
     """(name, type, shape) of ``[name, type]`` or ``[name, type, shape]``; texts have type object."""
+    damaged = InputError(f"{path}: its header describes a field as {entry!r}; the file is damaged")
+    if not isinstance(entry, list) or len(entry) not in (2, 3):
+        raise damaged
+    shape = entry[2] if len(entry) == 3 else []
     try:
-        name, dtype, *shape = entry
-        shape = shape[0] if shape else ()
-        return str(name), np.dtype(dtype), tuple(shape) if isinstance(shape, list | tuple) else (int(shape),)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: its header describes a field as {entry!r}; the file is damaged") from error
+        return str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
+    except TypeError as error:
+        raise damaged from error
 
 
 def _csdat_bytes(path: str | Path, file: BinaryIO, name: str, rows: int, dtype: np.dtype, shape) -> bytes:
