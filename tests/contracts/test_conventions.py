@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from halfmap import simulate
 from halfmap.data import cryosparc, halves, relion
 from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
 from halfmap.geometry import rotations, symmetry
 from halfmap.io import cs, mrc, star
-from halfmap.physics import ctf
+from halfmap.physics import aberrations, ctf, lengths
 from halfmap.physics.projection import Projector
 from halfmap.simulate import Slices, slices
 from halfmap.types import Curve, Defocus, Map, Optics
@@ -244,6 +245,104 @@ class TestCtf:
 
     def test_a_positive_bfactor_damps(self):
         assert abs(self.values(u=10000, bfactor=100)[31, 20]) < abs(self.values(u=10000)[31, 20])
+
+
+class TestLens:
+    """Lens aberrations"""
+
+    # frequencies (kx, ky) in shells of a box of 64 x 1.5 A
+    AT = ((5, 0), (0, 7), (9, -4), (3, 11))
+
+    def phase(self, part, **lens):
+        planes = part(replace(OPTICS, **lens), 15, 64 * 1.5)
+        return np.array([planes[15 + ky, kx] for kx, ky in self.AT])
+
+    def polar(self):
+        kx, ky = np.array(self.AT).T / (64 * 1.5)
+        return np.hypot(kx, ky), np.arctan2(ky, kx)
+
+    def test_images_show_at_k_the_object_at_m_k(self):
+        # M k = (k_x, 2 k_y): a wave at k_y in the image is one of twice the frequency in the object
+        map = point(0, 4, 0)
+        seen = slices.image(Slices(map).at(rotations.stretched(np.eye(3), np.diag([1.0, 2.0]))))
+        assert peak_xy(slices.image(Slices(map).at(np.eye(3)))) == (0, 4)
+        assert peak_xy(seen) == (0, 8)
+
+    def test_ctf_and_phases_are_those_of_m_k(self):
+        lens = {"beam_tilt_rad": (1e-3, 2e-3), "odd_zernike": (0, 0, 5.0), "even_zernike": (0, 0, 0, 0, 50.0)}
+        double = replace(OPTICS, **lens, magnification=((2.0, 0.0), (0.0, 2.0)))
+        defocus = Defocus(*(np.array([value]) for value in (16000.0, 15000.0, 0.4, 0.0, 50.0, 1.0)))
+        ends = np.s_[..., ::2, ::2]
+        # frequencies k of the doubled group are those of 2 k of the plain one
+        plain = ctf.half_plane(replace(OPTICS, **lens), defocus, 30)[0][ends]
+        np.testing.assert_allclose(ctf.half_plane(double, defocus, 15)[0], plain, atol=1e-6)
+        for part in (aberrations.odd_phase, aberrations.even_phase):
+            found = part(double, 15, 96.0)
+            np.testing.assert_allclose(found, part(replace(OPTICS, **lens), 30, 96.0)[ends], atol=1e-12)
+
+    def test_shifts_are_those_of_the_recorded_image(self):
+        lens = replace(OPTICS, magnification=((1.1, 0.0), (0.0, 0.9)))
+        made = simulate.simulation(point(0, 0, 0), 2, np.random.default_rng(1), simulate.Settings(
+            magnification=lens.magnification, amplitude_contrast=1.0, spherical_aberration_A=0.0, defocus_A=(0.0, 0.0),
+            astigmatism_A=0.0, bfactor_A2=0.0))  # fmt: skip
+        poses = replace(made.particles.poses, shifts_A=np.array([[12.0, -6.0]] * 2))
+        made = replace(made, particles=replace(made.particles, poses=poses))
+        assert peak_xy(next(made.clean())[0]) == (-6, 3)  # 2 A pixels, whatever the magnification
+
+    def test_beam_tilt_in_files_is_mrad_and_adds_the_printed_phase(self, tmp_path):
+        text = star31(IMAGE_AND_CTF, [f"00000{i}@stack.mrcs 1 15000 14000 45.0" for i in (1, 2)])
+        text = text.replace("_rlnImageSize #7\n", "_rlnImageSize #7\n_rlnBeamTiltX #8\n_rlnBeamTiltY #9\n")
+        text = text.replace(" 3.0 16\n", " 3.0 16 1.5 -0.5\n")
+        tilt = table(tmp_path, text).optics[0].beam_tilt_rad
+        assert tilt == pytest.approx((1.5e-3, -0.5e-3))
+        wavelength = 12.2643247 / np.sqrt(300e3 * (1 + 0.978466e-6 * 300e3))
+        k, theta = self.polar()
+        expected = -2 * np.pi * 2.7e7 * wavelength**2 * k**3 * (1.5e-3 * np.cos(theta) - 0.5e-3 * np.sin(theta))
+        np.testing.assert_allclose(self.phase(aberrations.odd_phase, beam_tilt_rad=tilt), expected, rtol=1e-9)
+
+    def test_an_odd_phase_multiplies_the_projection(self):
+        # phase of an image shift, c x with c = -2 pi d: the blob moves by +d
+        shifted = simulate.simulation(point(0, 0, 0), 2, np.random.default_rng(1), simulate.Settings(
+            odd_zernike=(0.0, -2 * np.pi * 6.0), amplitude_contrast=1.0, spherical_aberration_A=0.0,
+            defocus_A=(0.0, 0.0), astigmatism_A=0.0, bfactor_A2=0.0, shift_sd_A=0.0))  # fmt: skip
+        assert peak_xy(next(shifted.clean())[0]) == (3, 0)
+
+    def test_even_terms_are_subtracted(self):
+        defocus = Defocus(*(np.array([value]) for value in (0.0, 0.0, 0.0, 0.4, 0.0, 1.0)))
+        found = ctf.half_plane(replace(OPTICS, even_zernike=(0.3,)), defocus, 4)[0, 4, 0]
+        assert found == pytest.approx(np.sin(0.4 + np.arcsin(0.1) - 0.3), abs=1e-6)
+
+    @pytest.mark.parametrize(("place", "wave"), [(5, np.cos), (2, np.sin)])
+    def test_coefficients_5_and_2_of_the_odd_list_are_trefoil(self, place, wave):
+        k, theta = self.polar()
+        found = self.phase(aberrations.odd_phase, odd_zernike=(0.0,) * place + (8.0,))
+        np.testing.assert_allclose(found, 8 * k**3 * wave(3 * theta), atol=1e-12)
+
+    @pytest.mark.parametrize(("place", "wave"), [(8, np.cos), (4, np.sin)])
+    def test_coefficients_8_and_4_of_the_even_list_are_tetrafoil(self, place, wave):
+        k, theta = self.polar()
+        found = self.phase(aberrations.even_phase, even_zernike=(0.0,) * place + (8.0,))
+        np.testing.assert_allclose(found, 8 * k**4 * wave(4 * theta), atol=1e-12)
+
+    def test_places_in_the_lists_are_the_printed_ones(self):
+        for i in range(30):
+            k = int((np.sqrt(1 + 4 * i) - 1) / 2)
+            assert aberrations.odd_degree(i) == (2 * k + 1, 2 * (i - k * k - k) - 2 * k - 1)
+            k = int(np.sqrt(i))
+            assert aberrations.even_degree(i) == (2 * k, 2 * (i - k * k - k))
+
+    def test_cryosparcs_lengths_are_the_printed_phases(self):
+        phases = lengths.to_phases((900.0, -400.0), (700.0, 300.0), (1e5, 2e5, 3e5, 4e5), 300.0, 2.7e7)
+        assert phases.beam_tilt_rad == pytest.approx((np.arcsin(900 / 2.7e7), np.arcsin(-400 / 2.7e7)))
+        wavelength = 12.2643247 / np.sqrt(300e3 * (1 + 0.978466e-6 * 300e3))
+        k, t = self.polar()
+        odd = 900 * np.cos(t) - 400 * np.sin(t) + (700 * np.cos(3 * t) + 300 * np.sin(3 * t)) / 3
+        even = 1e5 * np.cos(2 * t) + 2e5 * np.sin(2 * t) + (3e5 * np.cos(4 * t) + 4e5 * np.sin(4 * t)) / 4
+        lens = {name: getattr(phases, name) for name in ("beam_tilt_rad", "odd_zernike", "even_zernike")}
+        found = self.phase(aberrations.odd_phase, **lens)
+        np.testing.assert_allclose(found, -2 * np.pi * wavelength**2 * k**3 * odd, rtol=1e-8)
+        found = self.phase(aberrations.even_phase, **lens)
+        np.testing.assert_allclose(found, 2 * np.pi * wavelength**3 * k**4 * even, rtol=1e-8)
 
 
 class TestTables:

@@ -21,6 +21,7 @@ from halfmap.io import faults, star
 COLUMN, OPTICS_COLUMN = "star/", "star_optics/"  # slots of a .cs file that hold columns of a STAR file
 _TAG = re.compile(r"cs:(?P<field>\S+?):(?P<type>[biuf][1248]|S\d+)(?::(?P<shape>\d+(?:x\d+)*):(?P<place>\d+))?")
 _UNSAFE = (b" ", b"\t", b"\n", b"#", b'"', b"'")  # what a STAR file needs quotes for
+_NO_NUMBER = (ValueError, OverflowError)  # what NumPy raises for text that is none, or none of this size
 
 Fields = dict[str, np.ndarray]  # field of a .cs file -> (n, ...) values
 
@@ -106,14 +107,8 @@ def _values(tag: str, column: np.ndarray, dtype: np.dtype, source: str) -> np.nd
         return np.array(raw, dtype=dtype)
     try:
         return texts.astype(np.uint8).astype(bool) if dtype.kind == "b" else texts.astype(_wide(dtype)).astype(dtype)
-    except ValueError as error:
-        raise _edited(source, tag, error) from error
-    except OverflowError as error:
-        raise _edited(source, tag, error) from error
-
-
-def _edited(source: str, tag: str, error: Exception) -> InputError:
-    return InputError(f"{source}: {tag}: {error}; the column was edited, remove it")
+    except _NO_NUMBER as error:
+        raise InputError(f"{source}: {tag}: {error}; the column was edited, remove it") from error
 
 
 def _wide(dtype: np.dtype) -> np.dtype:

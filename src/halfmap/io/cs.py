@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import tokenize
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,6 +24,7 @@ UID = "uid"
 MAGIC_NPY, MAGIC_CSDAT = b"\x93NUMPY", b"\x95CSDAT"
 _LARGEST_HEADER = 10_000_000  # bytes: a table of every known field takes 10,000; NumPy's own limit is as low
 _KINDS = "biufS"  # truth values, whole numbers, floats, bytes
+_UNREADABLE = (ValueError, SyntaxError, tokenize.TokenError)  # what NumPy raises for a header that is no Python
 _EXPORT = "export it from cryoSPARC in the default format: Dataset.load(path).save(path) of cryosparc-tools"
 
 
@@ -92,7 +94,7 @@ def _npy_header(path: str | Path, file: BinaryIO) -> tuple[tuple[int, ...], np.d
     try:
         reader = headers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)
         shape, _, dtype = reader(file, max_header_size=_LARGEST_HEADER)
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
     return shape, dtype
 

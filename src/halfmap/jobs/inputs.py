@@ -16,12 +16,6 @@ from halfmap.types import Map
 
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
 OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
-IGNORED = {
-    "ignore_tilt": aberrations.without_tilt,
-    "ignore_trefoil": aberrations.without_trefoil,
-    "ignore_tetrafoil": aberrations.without_tetrafoil,
-    "ignore_anisotropic_magnification": aberrations.without_distortion,
-}
 
 
 def read_all(*readers: Callable[[], Any]) -> list:
@@ -39,10 +33,15 @@ def read_all(*readers: Callable[[], Any]) -> list:
 
 def without_ignored(particles: Particles, params: ParticleJob) -> Particles:
     """The particles, their optics groups without the terms that the settings say to ignore."""
+    terms = (
+        (params.ignore_tilt, aberrations.without_tilt),
+        (params.ignore_trefoil, aberrations.without_trefoil),
+        (params.ignore_tetrafoil, aberrations.without_tetrafoil),
+        (params.ignore_anisotropic_magnification, aberrations.without_distortion),
+    )
     optics = particles.optics
-    for name, without in IGNORED.items():
-        if getattr(params, name):
-            optics = tuple(map(without, optics))
+    for ignored, without in terms:
+        optics = tuple(map(without, optics)) if ignored else optics
     return replace(particles, optics=optics)
 
 

@@ -48,29 +48,29 @@ class Simulate(Job):
         60.0, help="B-factor of the images, not told in the particle table.", unit="A^2", ge=0, le=2000
     )
     beam_tilt_x_mrad: float = setting(
-        0.0, help="Beam tilt along x.", unit="mrad", known_as="RELION rlnBeamTiltX", ge=-50, le=50
+        0.0, help="Beam tilt along x.", unit="mrad", known_as="RELION BeamTiltX", ge=-50, le=50
     )
     beam_tilt_y_mrad: float = setting(
-        0.0, help="Beam tilt along y.", unit="mrad", known_as="RELION rlnBeamTiltY", ge=-50, le=50
+        0.0, help="Beam tilt along y.", unit="mrad", known_as="RELION BeamTiltY", ge=-50, le=50
     )
     odd_zernike: tuple[float, ...] = setting(
         (),
         help="Coefficients of odd Zernike polynomials in RELION's order, frequencies in 1/A; the third and sixth are "
         "trefoil. Repeat the flag for each.",
         unit="rad A^n",
-        known_as="RELION rlnOddZernike",
+        known_as="RELION OddZernike",
     )
     even_zernike: tuple[float, ...] = setting(
         (),
         help="The same of even polynomials; the fifth and ninth are tetrafoil.",
         unit="rad A^n",
-        known_as="RELION rlnEvenZernike",
+        known_as="RELION EvenZernike",
     )
     magnification_anisotropy: float = setting(
         0.0,
         help="Magnification of spatial frequencies along one axis over that across it, less 1.",
         unit="fraction",
-        known_as="RELION rlnMagMat00 to 11",
+        known_as="RELION MagMat00 to 11",
         ge=0,
         le=0.3,
     )
