@@ -183,6 +183,15 @@ def test_what_the_model_ignores_is_said(tmp_path):
     assert len(tables.unmodelled(loud)) == 1 and "trefoil" in tables.unmodelled(loud)[0]
 
 
+def test_lengths_of_the_lens_are_told_by_optics_group(tmp_path):
+    table = made()
+    tilted = table["ctf/exp_group_id"] == 3
+    table["ctf/trefoil_A"][tilted], table["ctf/tetra_A"][~tilted] = (100, -50), (1, 2, 3, 4)
+    first, second = cryosparc.lens_lengths(cryosparc.read(project(tmp_path, table)))
+    assert [values.tolist() for values in first] == [[5400, -2700], [100, -50], [0, 0, 0, 0]]
+    assert [values.tolist() for values in second] == [[0, 0], [0, 0], [1, 2, 3, 4]]
+
+
 # ---- joining
 
 

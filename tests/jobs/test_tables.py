@@ -13,6 +13,7 @@ from halfmap.params.checking import CheckParticles
 from halfmap.params.importing import ImportParticles
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
+from halfmap.physics import lengths
 
 
 class NoPlots:
@@ -128,6 +129,21 @@ def test_a_passthrough_file_is_an_input_of_a_job(simulated, tmp_path):
     imported(tmp_path / "own.cs", tmp_path / "b", passthrough=tmp_path / "rest.cs")
     record = json.loads((tmp_path / "b" / "job.json").read_text())
     assert record["inputs"]["passthrough"]["path"] == str(tmp_path / "rest.cs")
+
+
+def test_trefoil_and_tetrafoil_reach_the_optics_and_come_back(simulated, tmp_path):
+    table = cs.read(simulated / "truth.cs")
+    table["ctf/trefoil_A"], table["ctf/tetra_A"] = (500, -300), (20, -10, 30, 40)
+    cs.write(tmp_path / "lens.cs", table)
+    after, summary = imported(tmp_path / "lens.cs", tmp_path / "a", ignore_images=True, write_cs=True)
+    assert any("trefoil" in line for line in summary["warnings"])
+    (optics,) = after.optics
+    phases = lengths.Phases(optics.beam_tilt_rad, optics.odd_zernike, optics.even_zernike)
+    found = lengths.to_lengths(phases, optics.voltage_kV, optics.spherical_aberration_A)
+    # what a STAR file prints of a coefficient: 12 digits or fewer
+    np.testing.assert_allclose(found.trefoil_A, (500, -300), rtol=1e-5)
+    np.testing.assert_allclose(found.tetra_A, (20, -10, 30, 40), rtol=1e-5)
+    assert np.all(cs.read(tmp_path / "a" / "particles.cs")["ctf/trefoil_A"] == (500, -300))
 
 
 # ---- maps of cryoSPARC's particles

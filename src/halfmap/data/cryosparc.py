@@ -53,10 +53,10 @@ _NEEDED = {
     ANGLE: "the angle of astigmatism",
 }
 _OF_GROUP = (GROUP, VOLTAGE, ABERRATION, CONTRAST, PIXEL, SHAPE, TILT, MAGNIFICATION, TREFOIL, TETRAFOIL)
-_NOT_MODELLED = {
-    TREFOIL: "trefoil",
-    TETRAFOIL: "tetrafoil and spherical aberration beyond Cs",
-    "ctf/shift_A": "a shift of the CTF",
+_REMARKS = {
+    TREFOIL: "trefoil; its sign is that of another program, not verified: compare with a run that ignores it.",
+    TETRAFOIL: "tetrafoil; its sign is that of another program, not verified: compare with a run that ignores it.",
+    "ctf/shift_A": "a shift of the CTF; it is ignored.",
 }
 # What cryoSPARC writes for a particle that it aligned, and the value that says "not computed".
 _ALIGNMENT = {
@@ -95,7 +95,8 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
     """Write a ``.cs`` file of format 1, whole or not at all.
 
     Fields of the input stay where they were, bit by bit, unless their value changed; new ones follow. Particles that
-    did not come from cryoSPARC get a ``uid`` made from the name of their image. ``extra``: further (n,) columns by our
+    did not come from cryoSPARC get a ``uid`` made from the name of their image. The terms of the alignment error
+    (``alignments3D/error`` and its like) stay those of the program that wrote them. ``extra``: further (n,) columns by our
     names, in the slot ``halfmap``. Raises: InputError for a half-set that only some particles have.
     """
     fields = _fields(particles)
@@ -104,10 +105,9 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
 
 
 def unmodelled(particles: Particles) -> list[str]:
-    """Warnings: what the file says about the images and halfmap ignores. Plain sentences."""
-    fields = carried.fields_of(_carrying(particles.columns, tuple(_NOT_MODELLED)))
-    found = [_NOT_MODELLED[name] for name, values in fields.items() if np.any(values)]
-    return [f"The particle file describes {name}; it is ignored." for name in found]
+    """Warnings: what the file says about the images and halfmap ignores or is not sure of. Plain sentences."""
+    fields = carried.fields_of(_carrying(particles.columns, tuple(_REMARKS)))
+    return [f"The particle file describes {_REMARKS[name]}" for name, values in fields.items() if np.any(values)]
 
 
 def without_poses(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -130,12 +130,19 @@ def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
     return np.unique(fields[MICROGRAPH], return_inverse=True)[1], places_A
 
 
-def aberrations(optics: Optics, trefoil_A: np.ndarray, tetrafoil_A: np.ndarray) -> Optics:
-    """THE PLACE for trefoil (2,) and tetrafoil (4,): optics with their ``odd_zernike`` and ``even_zernike`` set.
+def lens_lengths(particles: Particles) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(tilt (2,), trefoil (2,), tetrafoil (4,)) of each optics group in A; zeros where the table does not tell.
 
-    The conversion is not known yet: both are carried as fields, and ``unmodelled`` says so.
+    Tilt is in ``Optics`` already; what trefoil and tetrafoil mean as phases is no matter of this file.
     """
-    return optics
+    sizes = {TILT: 2, TREFOIL: 2, TETRAFOIL: 4}
+    fields = carried.fields_of(_carrying(particles.columns, tuple(sizes)))
+    first = [np.flatnonzero(particles.group == number)[:1] for number in range(len(particles.optics))]
+
+    def of_group(name: str, rows: np.ndarray) -> np.ndarray:
+        return fields[name][rows[0]].astype(np.float64) if name in fields and len(rows) else np.zeros(sizes[name])
+
+    return [tuple(of_group(name, rows) for name in sizes) for rows in first]
 
 
 def _carrying(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -263,8 +270,7 @@ class _Table:
             box=int(np.ravel(self.fields[SHAPE][row])[-1]),
             magnification=self._magnification(row),
         )
-        optics = replace(optics, beam_tilt_rad=self._beam_tilt(row, optics.spherical_aberration_A))
-        return aberrations(optics, self._vector(TREFOIL, row, 2), self._vector(TETRAFOIL, row, 4))
+        return replace(optics, beam_tilt_rad=self._beam_tilt(row, optics.spherical_aberration_A))
 
     def _vector(self, name: str, row: int, length: int) -> np.ndarray:
         return self.fields[name][row].astype(np.float64) if name in self.fields else np.zeros(length)

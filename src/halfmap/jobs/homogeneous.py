@@ -50,4 +50,4 @@ def checked_particles(params: ParticleInput, watch: Watch) -> Particles:
         raise InputError(faults)
     for message in tables.unmodelled(particles):
         watch("warning", message=message)
-    return particles
+    return inputs.with_lens(particles)

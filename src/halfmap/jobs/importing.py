@@ -9,7 +9,7 @@ import numpy as np
 
 from halfmap.data import tables
 from halfmap.data.particles import UNASSIGNED, Particles
-from halfmap.jobs import homogeneous, results
+from halfmap.jobs import homogeneous, inputs, results
 from halfmap.jobs.events import Watch
 from halfmap.params.importing import ImportParticles
 from halfmap.types import Optics
@@ -63,4 +63,4 @@ def _read(params: ImportParticles, watch: Watch) -> Particles:
     particles = tables.read_table(params.particles, params.passthrough)
     for message in tables.unmodelled(particles):
         watch("warning", message=message)
-    return particles
+    return inputs.with_lens(particles)
