@@ -96,8 +96,8 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
 
     Fields of the input stay where they were, bit by bit, unless their value changed; new ones follow. Particles that
     did not come from cryoSPARC get a ``uid`` made from the name of their image. The terms of the alignment error
-    (``alignments3D/error`` and its like) stay those of the program that wrote them. ``extra``: further (n,) columns by our
-    names, in the slot ``halfmap``. Raises: InputError for a half-set that only some particles have.
+    (``alignments3D/error`` and its like) stay those of the program that wrote them. ``extra``: further (n,)
+    columns by our names, in the slot ``halfmap``. Raises: InputError for a half-set that only some particles have.
     """
     fields = _fields(particles)
     fields |= {RESULT + name: np.asarray(values) for name, values in (extra or {}).items()}
