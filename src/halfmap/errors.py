@@ -10,7 +10,8 @@ Anything else that escapes is a bug (exit 70).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 
 class HalfmapError(Exception):
@@ -26,12 +27,16 @@ class UsageError(HalfmapError):
 
 
 class InputError(HalfmapError):
-    """Input data with faults. ``faults`` lists every one: ``"file: column: row: what; what to do"``."""
+    """Input data with faults. ``faults`` lists every one: ``"file: column: row: what; what to do"``.
+
+    ``found``: what was learnt all the same, for summary.json.
+    """
 
     exit_code = 3
 
-    def __init__(self, faults: str | Sequence[str]):
+    def __init__(self, faults: str | Sequence[str], found: Mapping[str, Any] | None = None):
         self.faults = (faults,) if isinstance(faults, str) else tuple(faults)
+        self.found = dict(found or {})
         super().__init__("\n".join(self.faults))
 
 

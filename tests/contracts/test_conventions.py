@@ -8,13 +8,14 @@ from pathlib import Path
 import mrcfile
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from halfmap import simulate
-from halfmap.data import halves, relion
+from halfmap.data import cryosparc, halves, relion
 from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
 from halfmap.geometry import rotations, symmetry
-from halfmap.io import mrc
+from halfmap.io import cs, mrc, star
 from halfmap.physics import aberrations, ctf, lengths
 from halfmap.physics.projection import Projector
 from halfmap.simulate import Slices, slices
@@ -376,6 +377,98 @@ class TestTables:
     def test_missing_angles_are_no_poses(self, tmp_path):
         rows = [f"00000{i}@stack.mrcs 1 15000 14000 45.0" for i in (1, 2)]
         assert table(tmp_path, star31(IMAGE_AND_CTF, rows)).poses is None
+
+
+class TestCryosparcTables:
+    """cryoSPARC tables"""
+
+    POSE, SHIFT = (0.4, -1.1, 0.7), (1.5, -2.0)
+
+    def fields(self, **changes):
+        """One particle with protein dark, every field as cryoSPARC has it."""
+        values = {
+            "uid": np.uint64(0), "blob/path": np.bytes_(b">stack.mrc"), "blob/idx": np.uint32(3),
+            "blob/shape": np.uint32([16, 16]), "blob/psize_A": np.float32(3), "blob/sign": np.float32(-1),
+            "ctf/exp_group_id": np.uint32(4), "ctf/accel_kv": np.float32(300), "ctf/cs_mm": np.float32(2.7),
+            "ctf/amp_contrast": np.float32(0.1), "ctf/df1_A": np.float32(15000), "ctf/df2_A": np.float32(14000),
+            "ctf/df_angle_rad": np.float32(0.5), "ctf/tilt_A": np.float32([27000, -13500]),
+            "ctf/anisomag": np.float32([0.01, 0.02, 0.03, 0.04]), "alignments3D/split": np.uint32(1),
+            "alignments3D/pose": np.float32(self.POSE), "alignments3D/shift": np.float32(self.SHIFT),
+            "alignments3D/psize_A": np.float32(6), "alignments3D/alpha": np.float32(1.25),
+        }  # fmt: skip
+        return values | {name.replace("__", "/"): value for name, value in changes.items()}
+
+    def particles(self, tmp_path, *rows):
+        """The rows, their uids counted from 2^63."""
+        mrc.write_stack(tmp_path / "stack.mrc", np.zeros((20, 16, 16), np.float32), 3.0)
+        rows = [row | {"uid": np.uint64(2**63 + n)} for n, row in enumerate(rows or [self.fields()])]
+        types = [(name, value.dtype, value.shape) for name, value in rows[0].items()]
+        cs.write(tmp_path / "particles.cs", np.array([tuple(row.values()) for row in rows], types))
+        return cryosparc.read(tmp_path / "particles.cs")
+
+    def test_a_pose_is_the_rotation_vector_of_the_transpose(self, tmp_path):
+        found = self.particles(tmp_path).poses.rotations[0]
+        # 32 bits: 6e-8 of each component
+        np.testing.assert_allclose(found.T, Rotation.from_rotvec(self.POSE).as_matrix(), atol=3e-7)
+
+    def test_shifts_are_in_pixels_of_the_alignment(self, tmp_path):
+        np.testing.assert_allclose(self.particles(tmp_path).poses.shifts_A, [[9.0, -12.0]])
+
+    def test_split_0_and_1_are_the_half_sets_1_and_2(self, tmp_path):
+        rows = [self.fields(alignments3D__split=np.uint32(split)) for split in (0, 1)]
+        assert self.particles(tmp_path, *rows).half.tolist() == [1, 2]
+
+    def test_particles_of_the_same_optics_are_a_group(self, tmp_path):
+        rows = [self.fields(), self.fields(ctf__exp_group_id=np.uint32(1)), self.fields(ctf__cs_mm=np.float32(2.0))]
+        found = self.particles(tmp_path, *rows, self.fields())
+        assert len(found.optics) == 3 and found.group[0] == found.group[3]
+
+    def test_tilt_and_magnification(self, tmp_path):
+        (optics,) = self.particles(tmp_path).optics
+        np.testing.assert_allclose(np.sin(optics.beam_tilt_rad), [1e-3, -0.5e-3], rtol=1e-6)
+        np.testing.assert_allclose(optics.magnification, [[1.01, 0.02], [0.03, 1.04]], atol=1e-8)
+
+    def test_the_scale_is_alpha_and_dark_protein_a_negative_ctf(self, tmp_path):
+        found = self.particles(tmp_path)
+        assert found.scale.tolist() == [1.25] and found.defocus.scale.tolist() == [-1.0]
+        relion.write(tmp_path / "out.star", replace(found, scale=np.ones(1)))
+        assert star.read(tmp_path / "out.star")["particles"].numbers("rlnCtfScalefactor").tolist() == [-1.0]
+
+    def test_images_count_from_0_and_the_mark_before_the_path_is_left_away(self, tmp_path):
+        found = self.particles(tmp_path)
+        assert found.files == (tmp_path / "stack.mrc",) and found.index.tolist() == [3]
+
+    def test_a_passthrough_file_is_joined_on_uid_and_the_table_comes_first(self, tmp_path):
+        self.particles(tmp_path, self.fields(), self.fields())
+        types = [("uid", "<u8"), ("ctf/df1_A", "<f4"), ("ctf/phase_shift_rad", "<f4")]
+        rows = [(2**63 + 1, 1.0, 0.5), (2**63, 2.0, 0.25)]  # in another order
+        cs.write(tmp_path / "J1_passthrough_particles.cs", np.array(rows, types))
+        found = cryosparc.read(tmp_path / "particles.cs")
+        assert found.defocus.phase_shift_rad.tolist() == [0.25, 0.5] and found.defocus.u_A.tolist() == [15000] * 2
+
+    def test_the_names_under_which_each_kind_of_file_carries_the_other(self, tmp_path):
+        relion.write(tmp_path / "way.star", self.particles(tmp_path))
+        tags = star.read(tmp_path / "way.star")["particles"].columns
+        assert {"cs:uid:u8", "cs:alignments3D/pose:f4:3:0", "cs:alignments3D/pose:f4:3:2"} <= set(tags)
+        cryosparc.write(tmp_path / "back.cs", relion.read(tmp_path / "way.star"))
+        before, after = cs.read(tmp_path / "particles.cs"), cs.read(tmp_path / "back.cs")
+        assert {"star/rlnAngleRot", "star_optics/rlnVoltage"} <= set(after.dtype.names)
+        assert all(after[name].tobytes() == before[name].tobytes() for name in before.dtype.names)
+
+    def test_a_text_counts_while_the_number_says_the_same(self, tmp_path):
+        rows = ["000001@stack.mrcs 1 15000.123456789 14000 45.0"]
+        cryosparc.write(tmp_path / "way.cs", table(tmp_path, star31(IMAGE_AND_CTF, rows)))
+        assert cryosparc.read(tmp_path / "way.cs").defocus.u_A.tolist() == [15000.123456789]
+        changed = cs.read(tmp_path / "way.cs")
+        changed["ctf/df1_A"] = 15001
+        cs.write(tmp_path / "way.cs", changed)
+        assert cryosparc.read(tmp_path / "way.cs").defocus.u_A.tolist() == [15001]
+
+    def test_optics_groups_without_particles_are_not_kept(self, tmp_path):
+        before = table(tmp_path, star31(IMAGE_AND_CTF, ["000001@stack.mrcs 2 15000 14000 45.0"]))
+        cryosparc.write(tmp_path / "way.cs", before)
+        assert [entry.name for entry in before.optics] == ["first", "second"]
+        assert cryosparc.read(tmp_path / "way.cs").optics == before.optics[1:]
 
 
 class TestHalves:

@@ -22,7 +22,11 @@ from halfmap.errors import HalfmapError, Interrupted, UsageError
 from halfmap.jobs import catalog
 from halfmap.params.common import Job
 
-GROUPS = {"refine": "Refine a structure from particles and a starting map."}
+GROUPS = {
+    "refine": "Refine a structure from particles and a starting map.",
+    "import": "Bring data of other programs into one form.",
+    "check": "Look at data before hours are spent on them.",
+}
 UNIT = re.compile("_(A|A2|kV|mm|deg|mrad)$")
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 

@@ -16,6 +16,7 @@ STAGES = {
     "poses": "refining poses",
     "solve": "solving maps",
     "simulate": "making images",
+    "check": "reading images",
 }
 
 

@@ -42,11 +42,17 @@ def split(names: np.ndarray) -> tuple[tuple[Path, ...], np.ndarray, np.ndarray]:
 
 def join(files: tuple[Path, ...], file: np.ndarray, index: np.ndarray) -> np.ndarray:
     """(n,) names as they are written; ``index`` counts from 0."""
-    written = [_written(path) for path in files]
-    texts = [f"{i + 1:06d}@{written[f]}" for i, f in zip(index.tolist(), file.tolist(), strict=True)]
-    if any(" " in name for name in written):
+    names = [written(path) for path in files]
+    texts = [f"{i + 1:06d}@{names[f]}" for i, f in zip(index.tolist(), file.tolist(), strict=True)]
+    if any(" " in name for name in names):
         return np.array(texts, dtype=object)  # STAR quotes these
     return np.array([os.fsencode(text) for text in texts], dtype="S")
+
+
+def written(file: Path) -> str:
+    """The name of a file as it is written: relative below the current directory, else absolute."""
+    here, absolute = Path.cwd(), Path(os.path.abspath(file))
+    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 
 def resolve(
@@ -108,8 +114,3 @@ def _folders(path: Path, images_root: Path | None) -> list[Path]:
 def _find(file: Path, folders: list[Path]) -> Path | None:
     candidates = [file] if file.is_absolute() else [folder / file for folder in folders]
     return next((Path(os.path.abspath(candidate)) for candidate in candidates if candidate.is_file()), None)
-
-
-def _written(file: Path) -> str:
-    here, absolute = Path.cwd(), Path(os.path.abspath(file))
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)

@@ -30,7 +30,7 @@ class Particles:
     poses: Poses | None  # None where the input has none
     half: np.ndarray  # (n,) int8: 0 not assigned, 1, 2
     scale: np.ndarray  # (n,) float64, grey scale of each particle relative to the model; 1 where not estimated
-    columns: dict[str, np.ndarray] = field(default_factory=dict)  # as read: bytes, verbatim; (n,) each, order kept
+    columns: dict[str, np.ndarray] = field(default_factory=dict)  # (n,) each, in order, as read (STAR: verbatim bytes)
     optics_columns: dict[str, np.ndarray] = field(default_factory=dict)  # the same, one entry per optics group
 
     def __len__(self) -> int:

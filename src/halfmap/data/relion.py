@@ -29,6 +29,8 @@ DETECTOR, MAGNIFICATION = "rlnDetectorPixelSize", "rlnMagnification"
 EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGIN_A = ("rlnOriginXAngst", "rlnOriginYAngst")
 ORIGIN_PX = ("rlnOriginX", "rlnOriginY")
+MICROGRAPH, COORDINATES = "rlnMicrographName", ("rlnCoordinateX", "rlnCoordinateY")
+MICROGRAPH_PIXEL = ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor")
 PIXEL_31 = (PIXEL, "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 PIXEL_30 = (PIXEL, "rlnPixelSize")
@@ -69,7 +71,7 @@ def read(path: str | Path, images_root: Path | None = None) -> Particles:
     written = table.particles()
     files, missing = image_names.resolve(written, path, images_root, f"{path}: {IMAGE}")
     table.faults += missing
-    particles = _with_boxes(replace(written, files=files), table.faults)
+    particles = with_boxes(replace(written, files=files), table.faults)
     table.finish()
     return particles
 
@@ -94,6 +96,50 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
     optics = star.Block("optics", _optics_columns(particles))
     table = star.Block("particles", _particle_columns(particles, extra or {}))
     star.write(path, [optics, table], comment=_VERSION)
+
+
+def columns_of(particles: Particles) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """(columns of the particle table, columns of the optics table) that ``write`` would write."""
+    return _particle_columns(particles, {}), _optics_columns(particles)
+
+
+def is_complete(columns: dict[str, np.ndarray], optics_columns: dict[str, np.ndarray]) -> bool:
+    """Whether these columns are a table that ``interpreted`` understands."""
+    needed = (IMAGE, DEFOCUS[0], GROUP) if optics_columns else (IMAGE, DEFOCUS[0], VOLTAGE)
+    return all(tag in columns for tag in needed)
+
+
+def interpreted(columns: dict[str, np.ndarray], optics_columns: dict[str, np.ndarray], source: str) -> Particles:
+    """Particles of columns that did not come by a STAR file; those of the optics table empty for the form of 3.0.
+
+    Raises: InputError with every fault, each beginning with ``source``.
+    """
+    optics = star.Block("optics", optics_columns, source=source) if optics_columns else None
+    table = _Table(Path(source), star.Block("particles", columns, source=source), optics)
+    particles = table.particles()
+    table.finish()
+    return particles
+
+
+def without_poses(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns without angles and origins."""
+    return {tag: values for tag, values in columns.items() if tag not in (*EULER, *ORIGIN_A, *ORIGIN_PX)}
+
+
+def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
+    """((n,) number of the micrograph, (n, 2) x, y of the particle in it, A); None where the table does not tell.
+
+    The picked coordinate less the shift, which is where the particle was found.
+    """
+    columns = particles.columns
+    if not all(tag in columns for tag in (MICROGRAPH, *COORDINATES)):
+        return None
+    block = star.Block("particles", columns)
+    pixels = np.stack([block.numbers(tag) for tag in COORDINATES], axis=-1)
+    places_A = pixels * _micrograph_pixel_A(particles)[:, None]
+    if particles.poses is not None:
+        places_A = places_A - particles.poses.shifts_A
+    return np.unique(block.texts(MICROGRAPH), return_inverse=True)[1], places_A
 
 
 def unmodelled(particles: Particles) -> list[str]:
@@ -416,6 +462,14 @@ def _shown(value: bytes | str) -> str:
     return repr(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
 
 
+def _micrograph_pixel_A(particles: Particles) -> np.ndarray:
+    """(n,) pixel size of the micrographs; that of the images where the table has no other."""
+    images = np.array([entry.pixel_size_A for entry in particles.optics])
+    tag = next((tag for tag in MICROGRAPH_PIXEL if tag in particles.optics_columns), None)
+    sizes = images if tag is None else star.Block("optics", particles.optics_columns).numbers(tag)
+    return sizes[particles.group]
+
+
 def _unique_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(group of each row, first row of each group) of equal rows, groups numbered as they first appear."""
     code = np.zeros(len(columns[0]), dtype=np.int64)
@@ -429,7 +483,7 @@ def _unique_rows(columns: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.argsort(order)[inverse].astype(np.int32), first[order]
 
 
-def _with_boxes(particles: Particles, found: list[str]) -> Particles:
+def with_boxes(particles: Particles, found: list[str]) -> Particles:
     """Optics groups without a size get it from the header of the first stack of the group."""
     optics = list(particles.optics)
     for number in np.unique(particles.group):

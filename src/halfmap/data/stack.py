@@ -71,12 +71,18 @@ def check(particles: Particles) -> list[str]:
     Missing, truncated or foreign files, images beyond the end, boxes that are odd, not square or not what the optics
     group says. An empty list means that every image can be read.
     """
+    found = check_files(particles)
+    return faults.capped([line for lines in found.values() for line in lines], "image files")
+
+
+def check_files(particles: Particles) -> dict[int, list[str]]:
+    """The same for each file that is used, all faults: number of the file -> lines, none where it is sound."""
     order = np.lexsort((particles.index, particles.file))
     edges = np.flatnonzero(np.diff(particles.file[order])) + 1
     parts = [part for part in np.split(order, edges) if len(part)]
     with ThreadPoolExecutor(_HEADER_READERS) as pool:
         found = list(pool.map(lambda part: _file_faults(particles, part), parts))
-    return faults.capped([line for lines in found for line in lines], "image files")
+    return {int(particles.file[part[0]]): lines for part, lines in zip(parts, found, strict=True)}
 
 
 def faulty(images: np.ndarray) -> np.ndarray:

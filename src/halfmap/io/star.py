@@ -115,6 +115,11 @@ def write(path: str | Path, blocks: Iterable[Block] | dict[str, Block], comment:
                 file.write(piece)
 
 
+def cells(column: np.ndarray) -> np.ndarray:
+    """(rows,) bytes: the values of a column as ``write`` puts them into a file."""
+    return np.array(_cells(column), dtype="S")
+
+
 # ---- reading
 
 

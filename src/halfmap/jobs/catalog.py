@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from halfmap.errors import UsageError
+from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
 from halfmap.params.demo import Demo
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.importing import ImportParticles
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
 
@@ -41,14 +43,14 @@ JOBS = (
         "refine homogeneous",
         "Refine one structure from particles and a starting map, with independent half-sets.",
         Homogeneous,
-        ("particles", "volume", "mask"),
+        ("particles", "passthrough", "volume", "mask"),
         "halfmap.jobs.homogeneous:run",
     ),
     Entry(
         "reconstruct",
         "Make half-maps and their FSC from particles that already have poses.",
         Reconstruct,
-        ("particles", "mask"),
+        ("particles", "passthrough", "mask"),
         "halfmap.jobs.reconstruct:run",
     ),
     Entry(
@@ -57,6 +59,20 @@ JOBS = (
         Fsc,
         ("half1", "half2", "mask"),
         "halfmap.jobs.fsc:run",
+    ),
+    Entry(
+        "import particles",
+        "Turn a particle table of RELION or cryoSPARC into particles.star, with corrections.",
+        ImportParticles,
+        ("particles", "passthrough"),
+        "halfmap.jobs.importing:run",
+    ),
+    Entry(
+        "check particles",
+        "Look for faults of a particle table and its images; writes no maps.",
+        CheckParticles,
+        ("particles", "passthrough"),
+        "halfmap.jobs.checking:run",
     ),
     Entry(
         "simulate",

@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress iteration warning finished failed. Raises Interrupted from the call that follows
+    Kinds: started progress iteration warning note finished failed. Raises Interrupted from the call that follows
     ``request_stop``; ``warnings`` collects the messages of all warnings.
     """
 
@@ -124,6 +124,7 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
     "checkpoint": lambda event: f"checkpoint of iteration {event['iteration']} written",
+    "note": lambda event: event["text"],
     "finished": lambda event: f"finished after {event['seconds']:.1f} s: {event['folder']}",
     "failed": lambda event: "failed: " + "\n".join(event["faults"]),
 }

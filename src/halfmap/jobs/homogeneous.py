@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import relion, stack
+from halfmap.data import stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.jobs import checkpoint, inputs, results
 from halfmap.jobs.events import Watch
-from halfmap.params.common import ParticleJob
+from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import loop, recipes
 
@@ -33,15 +33,22 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
 
 
 def read_particles(params: ParticleJob, watch: Watch) -> Particles:
-    """The particle table, its image files checked; warns of what it describes and halfmap ignores. Lens aberrations
-    that the settings say to ignore are zero.
+    """The particle table, its image files checked. Lens aberrations that the settings say to ignore are zero.
 
     Raises InputError with every fault of table and files.
     """
-    particles = relion.read(params.particles, params.images_root)
+    return inputs.without_ignored(checked_particles(params, watch), params)
+
+
+def checked_particles(params: ParticleInput, watch: Watch) -> Particles:
+    """The particle table, its image files checked; warns of what it describes and halfmap ignores.
+
+    Raises InputError with every fault of table and files.
+    """
+    particles = tables.read(params.particles, params.images_root, params.passthrough)
     faults = stack.check(particles)
     if faults:
         raise InputError(faults)
-    for message in relion.unmodelled(particles):
+    for message in tables.unmodelled(particles):
         watch("warning", message=message)
-    return inputs.without_ignored(particles, params)
+    return inputs.with_lens(particles)

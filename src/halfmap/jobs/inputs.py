@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from halfmap.data import cryosparc
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.params.common import ParticleJob
-from halfmap.physics import aberrations
-from halfmap.types import Map
+from halfmap.physics import aberrations, lengths
+from halfmap.types import Map, Optics
 
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
 OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
@@ -45,16 +46,32 @@ def without_ignored(particles: Particles, params: ParticleJob) -> Particles:
     return replace(particles, optics=optics)
 
 
+def with_lens(particles: Particles) -> Particles:
+    """The particles, trefoil and tetrafoil of a cryoSPARC table as phases of their optics groups.
+
+    Groups that have phases already, from the columns of a STAR file, keep these.
+    """
+    groups = zip(particles.optics, cryosparc.lens_lengths(particles), strict=True)
+    return replace(particles, optics=tuple(_with_phases(entry, *told) for entry, told in groups))
+
+
+def _with_phases(optics: Optics, tilt_A: np.ndarray, trefoil_A: np.ndarray, tetra_A: np.ndarray) -> Optics:
+    if optics.odd_zernike or optics.even_zernike or not (np.any(trefoil_A) or np.any(tetra_A)):
+        return optics
+    of_lens = optics.voltage_kV, optics.spherical_aberration_A
+    return replace(optics, **vars(lengths.to_phases(tilt_A, trefoil_A, tetra_A, *of_lens)))
+
+
 def check_mask(path: object, mask: Map, particles: Particles) -> None:
     """Raise InputError unless the mask covers the particles' box and lies between 0 and 1.
 
     Any number of voxels will do; a mask in a box of another size would sit in another place.
     """
-    lengths = sorted({optics.box * optics.pixel_size_A for optics in particles.optics})
+    wide_A = sorted({optics.box * optics.pixel_size_A for optics in particles.optics})
     length = mask.box * mask.voxel_size_A
     faults = []
-    if not any(abs(length - wanted) <= SAME_LENGTH * wanted for wanted in lengths):
-        asked = ", ".join(f"{wanted:.1f}" for wanted in lengths)
+    if not any(abs(length - wanted) <= SAME_LENGTH * wanted for wanted in wide_A):
+        asked = ", ".join(f"{wanted:.1f}" for wanted in wide_A)
         faults.append(f"{path}: the mask's box is {length:.1f} A wide, that of the particles {asked} A; crop or pad it")
     low, high = float(np.min(mask.data)), float(np.max(mask.data))
     if low < -OVERSHOOT or high > 1 + OVERSHOOT or high <= 0:

@@ -26,7 +26,7 @@ from halfmap.params.common import Job
 # Everything a job may leave in its folder; --overwrite removes these and nothing else.
 FILES = (
     "job.json summary.json events.jsonl log.txt report.html map.mrc map_sharp.mrc half1.mrc half2.mrc mask_refine.mrc "
-    "mask_fsc.mrc particles.star rejected.star particles.mrcs truth.star truth_moving.star "
+    "mask_fsc.mrc particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star "
     "fsc.json fsc.star fsc.xml guinier.json noise.json"
 ).split()
 FOLDERS = ("plots", "simulated", "checkpoints")

@@ -13,13 +13,13 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from halfmap.data import relion
+from halfmap.data import cryosparc, relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc, star
 from halfmap.jobs import record
 from halfmap.jobs.events import Watch
 from halfmap.maps import filters
-from halfmap.params.common import ParticleJob
+from halfmap.params.common import ParticleJob, ParticleOutput
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, guinier
@@ -37,7 +37,7 @@ def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path
     if sharpening is None:
         watch("warning", message="the map is too coarse for a Guinier fit: map_sharp.mrc is not sharpened")
     _write_maps(folder, outcome, sharpening or 0.0)
-    relion.write(folder / "particles.star", outcome.particles, outcome.extra)
+    write_particles(folder, outcome.particles, outcome.extra, params)
     _write_rejected(folder, source, outcome.rejected)
     write_curves(folder, outcome.curves)
     _write_noise(folder, outcome)
@@ -54,6 +54,13 @@ def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path
         "accuracy_shift_A": last.get("accuracy_shift_A"),
         "warnings": list(outcome.warnings),
     }
+
+
+def write_particles(folder: Path, particles: Particles, extra: dict, params: ParticleOutput) -> None:
+    """particles.star, and particles.cs where asked for."""
+    relion.write(folder / "particles.star", particles, extra)
+    if params.write_cs:
+        cryosparc.write(folder / "particles.cs", particles, extra)
 
 
 def describe_curves(curves: dict[str, Curve]) -> dict:

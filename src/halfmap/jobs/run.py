@@ -117,7 +117,8 @@ def _failed(entry: catalog.Entry, folder: Path, watch: events.Watch, fault: Base
     if code == BUG:
         watch.note("".join(traceback.format_exception(fault)))
     status = "interrupted" if code == Interrupted.exit_code else "failed"
-    summary = {"job": entry.name, "status": status, "faults": list(faults), "warnings": watch.warnings}
+    summary = {"job": entry.name, "status": status, **getattr(fault, "found", {})}
+    summary |= {"faults": list(faults), "warnings": watch.warnings}
     watch.tell("failed", status=status, exit_code=code, faults=list(faults))
     try:
         record.write_json(folder / "summary.json", summary)

@@ -56,19 +56,36 @@ class Job(BaseModel):
         return value
 
 
-class ParticleJob(Job):
-    """A job that reads particles and makes half-maps of them."""
+class ParticleInput(Job):
+    """A job that reads particles."""
 
     settled_at_start = Job.settled_at_start | {"particles", "images_root", "box_size", "symmetry", "force_resplit"}
 
     particles: Path = setting(
-        help="Particle table: RELION STAR file, version 3.0 or 3.1 to 5.", known_as="RELION --i; cryoSPARC: Particles"
+        help="Particle table: RELION STAR file, version 3.0 or 3.1 to 5, or cryoSPARC .cs file.",
+        known_as="RELION --i; cryoSPARC: Particles",
+    )
+    passthrough: Path | None = setting(
+        None,
+        help="The .cs file with the inherited fields of the particles; none = those beside the table, by their name.",
+        known_as="cryoSPARC: J<n>_passthrough_particles.cs",
     )
     images_root: Path | None = setting(
         None,
         help="Folder the image names of the table start from; none = the working folder, the table's, or one above.",
-        known_as="a RELION project folder",
+        known_as="a RELION or cryoSPARC project folder",
     )
+
+
+class ParticleOutput(ParticleInput):
+    """A job that reads particles and writes particles."""
+
+    write_cs: bool = setting(False, help="Write particles.cs for cryoSPARC beside particles.star.")
+
+
+class ParticleJob(ParticleOutput):
+    """A job that reads particles and makes half-maps of them."""
+
     box_size: int | None = setting(
         None,
         help="Box of the maps; larger images are Fourier-cropped to it; none = the images' own box.",
