@@ -29,7 +29,7 @@ FILES = (
     "mask_fsc.mrc particles.star rejected.star particles.mrcs truth.star truth_moving.star "
     "fsc.json fsc.star fsc.xml guinier.json noise.json"
 ).split()
-FOLDERS = ("plots", "simulated")
+FOLDERS = ("plots", "diagnostics", "simulated")
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
 PACKAGES = ("numpy", "scipy", "numba", "pydantic", "matplotlib")

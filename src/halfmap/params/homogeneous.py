@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import field_validator, model_validator
 
-from halfmap.params.common import ParticleJob, mask_text, setting
+from halfmap.params.common import Refinement, mask_text, setting
 
 
-class Homogeneous(ParticleJob):
+class Homogeneous(Refinement):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
     volume: Path = setting(

@@ -102,6 +102,12 @@ class OnePass:
         return _plan(frame, frame.box // 2, ((1, 0),), np.zeros(n, bool), 1, offset_A, True)
 
 
+def growing(state: State) -> bool:
+    """Whether the last iteration still made progress."""
+    areas = [row["fsc_area"] for row in state.history]
+    return len(areas) > 1 and areas[-1] >= GAIN * max(areas[:-1])
+
+
 def doubtful(state: State) -> np.ndarray:
     """(n,) particles that may be posed wrongly: candidates disagree, or the slope of data on model is too low.
 
