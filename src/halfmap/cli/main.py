@@ -11,6 +11,7 @@ import json as json_format
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import pydantic
@@ -23,6 +24,7 @@ from halfmap.params.common import Job
 
 GROUPS = {"refine": "Refine a structure from particles and a starting map."}
 UNIT = re.compile("_(A|A2|kV|mm|deg)$")
+FOLDER_HELP = "Folder of a job that has ended."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 
 
@@ -48,6 +50,8 @@ def build(command_line: Sequence[str] = ()) -> App:
         *group, name = entry.name.split()
         parent = groups[group[0]] if group else app
         parent.command(_command(entry, command_line), name=name, help=entry.summary)
+    for tool in catalog.TOOLS:
+        app.command(_tool_command(tool), name=tool.name, help=tool.summary)
     return app
 
 
@@ -68,6 +72,16 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
     json = inspect.Parameter("json", keyword, annotation=kinds["json"], default=False)
     command.__signature__ = inspect.Signature([params, json])
     command.__annotations__ = kinds
+    return command
+
+
+def _tool_command(tool: catalog.Tool):
+    """The function behind a command that works on a job folder."""
+
+    def command(folder: Annotated[Path, Parameter(help=FOLDER_HELP)], /) -> int:
+        print(tool.load()(folder))
+        return 0
+
     return command
 
 
