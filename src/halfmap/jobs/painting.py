@@ -22,6 +22,7 @@ SHARE = 0.08  # of the time that has passed, on one core; a small price for a lo
 FIRST_COST_S = 0.5  # expected of a plot before one was drawn
 LOWEST = 19  # nice
 POLL_S = 0.1
+FIRST = ("fsc", "slices")  # what is looked at most
 
 
 class Budget:
@@ -53,7 +54,8 @@ class Desk:
     def add(self, name: str) -> None:
         """Put the plots of an iteration before all older ones."""
         view = plots.View(self._folder, name)
-        self._waiting = [(plot.name, view) for plot in plots.drawable(view)] + self._waiting
+        mine = sorted((plot.name for plot in plots.drawable(view)), key=lambda name: name not in FIRST)
+        self._waiting = [*((name, view) for name in mine), *self._waiting]
 
     def work(self) -> None:
         """Take note of what is done; begin the next plot if there is time for it."""

@@ -25,7 +25,7 @@ COLOURS = {  # one for each mask, whatever the plot
     "corrected": "#6a3d9a",
 }
 DASHED = ("randomised",)  # phases were randomised
-GREYS = ("#1f77b4", "#ff7f0e")
+FILLS = ("#1f77b4", "#ff7f0e")
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _circles(axes: Axes, size: int, gap: int, radius: float) -> None:
 
 def guinier(figure: Figure, x: np.ndarray, ln_amplitude: np.ndarray, fit: dict | None, points: dict | None) -> None:
     """ln amplitude against 1/d^2; ``fit``: slope, intercept, x (first, last); ``points``: x, y weighted by the FSC."""
-    axes = figure.add_axes((0.1, 0.13, 0.88, 0.84))
+    axes = figure.add_axes((0.1, 0.15, 0.86, 0.82))
     shown = np.isfinite(ln_amplitude) & (x > 0)
     axes.plot(x[shown], ln_amplitude[shown], "o-", ms=3, lw=0.8, color="#1f77b4", label="ln of the mean amplitude")
     if points:
@@ -164,10 +164,10 @@ def noise(figure: Figure, groups: Sequence[Spectrum]) -> None:
 
 def sphere(figure: Figure, values: np.ndarray, label: str, norm, ticks: Sequence[float], texts: Sequence[str]) -> None:
     """Values (elevation, azimuth) on the sphere, bins even in azimuth and in the sine of the elevation."""
-    axes = figure.add_axes((0.09, 0.13, 0.78, 0.84))
+    axes = figure.add_axes((0.09, 0.13, 0.78, 0.80))
     picture = axes.imshow(values, norm=norm, cmap="viridis", origin="lower", aspect="auto", extent=(-180, 180, -1, 1),
                           interpolation="nearest")
-    bar = figure.colorbar(picture, cax=figure.add_axes((0.89, 0.13, 0.02, 0.84)), ticks=list(ticks))
+    bar = figure.colorbar(picture, cax=figure.add_axes((0.89, 0.13, 0.02, 0.80)), ticks=list(ticks))
     bar.ax.set_yticklabels(list(texts))
     bar.minorticks_off()
     bar.set_label(label)
@@ -191,7 +191,8 @@ def precision(figure: Figure, axes_: np.ndarray, density: np.ndarray) -> None:
     """Relative precision of each Fourier direction, on the nearest of the directions (n, 3)."""
     from matplotlib.colors import LogNorm
 
-    sine, azimuth = np.meshgrid((np.arange(72) + 0.5) / 36 - 1, np.deg2rad(2.5 + 5 * np.arange(72) - 180), indexing="ij")
+    sines, azimuths = (np.arange(72) + 0.5) / 36 - 1, np.deg2rad(2.5 + 5 * np.arange(72) - 180)
+    sine, azimuth = np.meshgrid(sines, azimuths, indexing="ij")
     cosine = np.sqrt(1 - sine**2)
     points = np.stack([cosine * np.cos(azimuth), cosine * np.sin(azimuth), sine], axis=-1)
     values = density[np.argmax(points @ axes_.T, axis=-1)]
@@ -202,7 +203,7 @@ def precision(figure: Figure, axes_: np.ndarray, density: np.ndarray) -> None:
     sphere(figure, shown, "precision relative to the mean", norm, levels, [f"{v:g}" for v in levels])
     least = float(density.min())
     ratio = f"{density.max() / least:.1f}" if least > 0 else "infinite"
-    figure.axes[0].set_title(f"largest / smallest: {ratio}", fontsize=9, pad=3)
+    figure.axes[0].set_title(f"largest / smallest: {ratio}", fontsize=9, pad=4)
 
 
 @dataclass(frozen=True)
@@ -218,12 +219,13 @@ def histograms(figure: Figure, panels: Sequence[tuple[str, Sequence[Counts]]]) -
     """Panels side by side, each an axis label and its histograms; the last bin of each takes what lies beyond."""
     width = 1 / len(panels)
     for place, (label, parts) in enumerate(panels):
-        axes = figure.add_axes((place * width + 0.09 * (0.6 + 0.4 * width), 0.15, width - 0.1 * (0.6 + 0.4 * width), 0.81))
-        for part, colour in zip(parts, GREYS, strict=False):
+        axes = figure.add_axes((place * width + 0.085, 0.14, width - 0.105, 0.83))
+        for part, colour in zip(parts, FILLS, strict=False):
             axes.stairs(part.counts, part.edges, fill=True, alpha=0.45, color=colour)
             axes.stairs(part.counts, part.edges, color=colour, lw=1.2, label=part.label)
-        axes.set(xlabel=label, ylabel="particles" if place == 0 else "", xlim=(parts[0].edges[0], None), ylim=(0, None))
+        axes.set(xlabel=label, ylabel="particles", xlim=(parts[0].edges[0], None), ylim=(0, None))
         axes.legend(fontsize=8, loc="upper right")
+        axes.locator_params(axis="x", nbins=5)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,7 @@ class Cones:
 
 def cones(figure: Figure, shown: Cones) -> None:
     """Left: band of the curves; right: where each crosses 0.143."""
-    axes = figure.add_axes((0.08, 0.13, 0.55, 0.80))
+    axes = figure.add_axes((0.08, 0.13, 0.53, 0.80))
     frequency = np.arange(len(shown.mean)) / shown.length_A
     axes.fill_between(frequency, shown.low, shown.high, color="#1f77b4", alpha=0.15, label="least to most")
     band = np.clip(shown.mean - shown.sd, shown.low, None), np.clip(shown.mean + shown.sd, None, shown.high)
@@ -256,7 +258,7 @@ def cones(figure: Figure, shown: Cones) -> None:
     axes.set_title(f"cFAR {shown.cfar:.2f}; mask: {shown.mask}", fontsize=9, pad=4)
     resolution_ticks(axes, frequency[-1])
     axes.legend(fontsize=8, loc="lower left")
-    right = figure.add_axes((0.71, 0.13, 0.27, 0.80))
+    right = figure.add_axes((0.70, 0.13, 0.28, 0.80))
     finite = shown.resolutions_A[np.isfinite(shown.resolutions_A)]
     middle = float(np.median(finite)) if len(finite) else 1.0
     edges = np.linspace(0.7 * middle, 1.6 * middle, 28)

@@ -27,6 +27,7 @@ DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
 THRESHOLD = 0.143  # what the curves of an iteration were judged by: Rosenthal & Henderson 2003
 LEAST_DECADES = -4.0  # of the Fourier slices: below lies rounding
+MAPS, MASKS = ("map.mrc", "map_sharp.mrc"), ("mask_refine.mrc", "mask_fsc.mrc")
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,7 @@ def _iteration_fsc(view: View) -> pictures.FscPicture:
 
 def _slices(figure: Figure, view: View) -> None:
     if view.final:
-        names = [name for name in ("map", "map_sharp") if view.has(f"{name}.mrc")]
-        pictures.slices(figure, [_row_of_file(view, name) for name in names])
+        pictures.slices(figure, [_row_of_file(view, name) for name in MAPS if view.has(name)])
         return
     cut = view.arrays["map_slices"].astype(np.float32)
     title = f"map of iteration {view.facts['iteration']}, {view.length_A:.0f} A wide: slices along x, y, z"
@@ -118,8 +118,7 @@ def _slices(figure: Figure, view: View) -> None:
 
 def _masks(figure: Figure, view: View) -> None:
     if view.final:
-        names = [name for name in ("mask_refine", "mask_fsc") if view.has(f"{name}.mrc")]
-        pictures.slices(figure, [_row_of_file(view, name) for name in names])
+        pictures.slices(figure, [_row_of_file(view, name) for name in MASKS if view.has(name)])
         return
     cut = view.arrays["mask_slices"].astype(np.float32) * np.float32(view.arrays["mask_unit"])
     title = f"mask of the reference ({view.facts['mask']}), {view.length_A:.0f} A wide: slices along x, y, z"
@@ -129,10 +128,10 @@ def _masks(figure: Figure, view: View) -> None:
 def _row_of_file(view: View, name: str) -> pictures.Row:
     from halfmap.io import mrc
 
-    map = mrc.read(view.folder / f"{name}.mrc")
+    map = mrc.read(view.folder / name)
     cut = [np.take(map.data, map.box // 2, axis=axis) for axis in (2, 1, 0)]
     low, high = (0, 1) if name.startswith("mask") else np.percentile(np.stack(cut), (0.5, 99.9))
-    title = f"{name}.mrc, {map.box * map.voxel_size_A:.0f} A wide: slices along x, y, z"
+    title = f"{name}, {map.box * map.voxel_size_A:.0f} A wide: slices along x, y, z"
     return pictures.Row(title, cut, low, high)
 
 
@@ -161,14 +160,12 @@ def _guinier(figure: Figure, view: View) -> None:
 def _noise(figure: Figure, view: View) -> None:
     if "noise_sd" not in view.arrays:
         groups = view.json("noise.json")["groups"]
-        pictures.noise(figure, [pictures.Spectrum(g["name"], np.array(g["frequency_1_A"]), np.array(g["noise_sd"], float),
-                                                  None) for g in groups])
-        return
-    sd, before = view.arrays["noise_sd"], view.arrays["noise_sd_before"]
-    frequency = np.arange(sd.shape[1]) / view.length_A
-    names = view.facts["groups"]
-    pictures.noise(figure, [pictures.Spectrum(*part) for part in zip(names, [frequency] * len(sd), sd, before,
-                                                                     strict=True)])
+        parts = ((g["name"], np.array(g["frequency_1_A"]), np.array(g["noise_sd"], float), None) for g in groups)
+    else:
+        sd, before = view.arrays["noise_sd"], view.arrays["noise_sd_before"]
+        frequency = np.arange(sd.shape[1]) / view.length_A
+        parts = zip(view.facts["groups"], [frequency] * len(sd), sd, before, strict=True)
+    pictures.noise(figure, [pictures.Spectrum(*part) for part in parts])
 
 
 def _directions(figure: Figure, view: View) -> None:
@@ -254,8 +251,8 @@ PLOTS = (
     Plot(
         "fourier",
         "Fourier space",
-        "Strength of the map's Fourier components in the same planes, centre = low resolution. Good: round and the same "
-        "in all three; missing or weak wedges are directions that no particle shows.",
+        "Strength of the map's Fourier components in the same planes, centre = low resolution. Good: round and the "
+        "same in all three; missing or weak wedges are directions that no particle shows.",
         _array("fourier_slices"),
         _fourier,
         2.4,
@@ -265,7 +262,7 @@ PLOTS = (
         "Masks",
         "The masks cut in the same way: of the reference, and of the FSC. Good: all of the density inside, with a wide "
         "soft edge; a mask that cuts density makes the FSC too good.",
-        lambda view: "mask_slices" in view.arrays if not view.final else _files("mask_refine.mrc", "mask_fsc.mrc")(view),
+        lambda view: _files(*MASKS)(view) if view.final else "mask_slices" in view.arrays,
         _masks,
         2.55,
     ),
@@ -306,9 +303,9 @@ PLOTS = (
     Plot(
         "precision",
         "Precision by Fourier direction",
-        "How well each direction of Fourier space is measured: a particle counts for the great circle perpendicular to "
-        "its view, with its CTF^2 over the noise. Good: largest over smallest below ten; dark patches are where the map "
-        "will be smeared.",
+        "How well each direction of Fourier space is measured: a particle counts for the great circle perpendicular "
+        "to its view, with its CTF^2 over the noise. Good: largest over smallest below ten; dark patches are where the "
+        "map will be smeared.",
         _array("precision"),
         _precision,
     ),
@@ -324,16 +321,16 @@ PLOTS = (
     Plot(
         "scales",
         "Scales of particles",
-        "How strongly each particle shows the map, relative to the others. Good: one peak at 1; values near 0 are empty "
-        "images, values above 2 crowded ones.",
+        "How strongly each particle shows the map, relative to the others. Good: one peak at 1; values near 0 are "
+        "empty images, values above 2 crowded ones.",
         _array("scales"),
         _scales,
     ),
     Plot(
         "cfsc",
         "Conical FSC",
-        "The FSC within cones of 20 degrees half-angle around many axes, and the resolution of each cone. Good: a narrow "
-        "band and a narrow histogram; cFAR, the smallest over the largest area under the curves, above 0.5.",
+        "The FSC within cones of 20 degrees half-angle around many axes, and the resolution of each cone. Good: a "
+        "narrow band and a narrow histogram; cFAR, the smallest over the largest area under the curves, above 0.5.",
         _array("cfsc_mean"),
         _cones,
     ),
@@ -380,7 +377,8 @@ def draw(name: str, view: View) -> None:
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(7.0, _height(plot, view)), dpi=DPI if view.final else SMALL_DPI)
         plot.draw(figure, view)
-        for suffix, printed in ((".svg", FigureCanvasSVG(figure).print_svg), (".png", FigureCanvasAgg(figure).print_png)):
+        canvases = ((".svg", FigureCanvasSVG(figure).print_svg), (".png", FigureCanvasAgg(figure).print_png))
+        for suffix, printed in canvases:
             path = view.picture(name, suffix)
             unfinished = path.with_name(f".{path.name}")  # a drawing may be broken off
             printed(unfinished)
@@ -388,7 +386,7 @@ def draw(name: str, view: View) -> None:
 
 
 def _height(plot: Plot, view: View) -> float:
-    files = {"slices": ("map.mrc", "map_sharp.mrc"), "masks": ("mask_refine.mrc", "mask_fsc.mrc")}.get(plot.name, ())
+    files = {"slices": MAPS, "masks": MASKS}.get(plot.name, ())
     return plot.height * max(1, sum(view.has(file) for file in files))
 
 
