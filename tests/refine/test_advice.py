@@ -21,10 +21,9 @@ def falling(to, width=3.0):
     return 1 / (1 + np.exp((np.arange(SHELLS) - to) / width))
 
 
-def curves(tight=falling(30), corrected=None, randomised=np.zeros(SHELLS), no_mask=falling(22)):
-    parts = {"no_mask": no_mask, "tight": tight, "randomised": randomised,
-             "corrected": tight if corrected is None else corrected}
-    return {name: curve(name, values) for name, values in parts.items()}
+def curves(**changed):
+    parts = {"no_mask": falling(22), "tight": falling(30), "randomised": np.zeros(SHELLS), **changed}
+    return {name: curve(name, values) for name, values in {"corrected": parts["tight"], **parts}.items()}
 
 
 # a sound refinement: nothing to say

@@ -91,7 +91,8 @@ def test_diagnostics_do_not_change_the_result(data, monkeypatch):
     told = replace(data.told(), half=data.truth.half)
 
     def refined():
-        return loop.run(made.homogeneous(max_iterations=1), told, data.map, None, np.random.default_rng(1), made.Heard())
+        recipe = made.homogeneous(max_iterations=1)
+        return loop.run(recipe, told, data.map, None, np.random.default_rng(1), made.Heard())
 
     usual = refined()
     monkeypatch.setattr(diagnostics, "of_iteration", lambda *all: None)
