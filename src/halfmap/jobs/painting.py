@@ -19,7 +19,7 @@ from pathlib import Path
 from halfmap.jobs import plots
 
 SHARE = 0.08  # of the time that has passed, on one core; a small price for a look at a run under way
-FIRST_COST_S = 0.5  # expected of a plot before one was drawn
+FIRST_COST_S = 0.2  # expected of a plot before one was drawn
 LOWEST = 19  # nice
 POLL_S = 0.1
 FIRST = ("fsc", "slices")  # what is looked at most

@@ -126,13 +126,13 @@ def guinier(figure: Figure, x: np.ndarray, ln_amplitude: np.ndarray, fit: dict |
         axes.plot(points["x"], points["y"], ".", ms=4, color="#ff7f0e", label="weighted by the FSC")
     if fit:
         ends = np.array([fit["x"][0], fit["x"][-1]])
-        label = f"fit from {ends[0] ** -0.5:.1f} to {ends[-1] ** -0.5:.1f} A: B = {4 * fit['slope']:.0f} A$^2$"
+        label = f"fit from {ends[0] ** -0.5:.1f} to {ends[-1] ** -0.5:.1f} A: B = {4 * fit['slope']:.0f} A\u00b2"
         axes.plot(ends, fit["intercept"] + fit["slope"] * ends, color="#d62728", lw=2, label=label)
     highest = x[-1]
     axes.set(ylabel="ln amplitude", xlim=(0, highest))
     ticks = np.linspace(0, highest, 9)[1:]
     axes.set_xticks(ticks, [f"{tick:.4f}\n{tick**-0.5:.1f} A" for tick in ticks], fontsize=8)
-    axes.set_xlabel("1 / resolution$^2$ (1/A$^2$)", labelpad=1)
+    axes.set_xlabel("1 / resolution\u00b2 (1/A\u00b2)", labelpad=1)
     axes.legend(fontsize=8, loc="upper right")
 
 
@@ -248,7 +248,7 @@ def cones(figure: Figure, shown: Cones) -> None:
     frequency = np.arange(len(shown.mean)) / shown.length_A
     axes.fill_between(frequency, shown.low, shown.high, color="#1f77b4", alpha=0.15, label="least to most")
     band = np.clip(shown.mean - shown.sd, shown.low, None), np.clip(shown.mean + shown.sd, None, shown.high)
-    axes.fill_between(frequency, *band, color="#1f77b4", alpha=0.35, label="mean $\\pm$ standard deviation")
+    axes.fill_between(frequency, *band, color="#1f77b4", alpha=0.35, label="mean \u00b1 standard deviation")
     axes.plot(frequency, shown.mean, color="#1f77b4", lw=2, label="mean of the cones")
     axes.plot(frequency, shown.low, color="#d62728", lw=1, label="least")
     axes.plot(frequency, shown.high, color="#2ca02c", lw=1, label="most")

@@ -141,7 +141,7 @@ def _fourier(figure: Figure, view: View) -> None:
     words = f"; circle: {at:.2f} A" if at else ""
     title = f"central planes across x, y, z, edge at {2 * view.facts['voxel_size_A']:.2f} A{words}"
     row = pictures.Row(title, planes, max(LEAST_DECADES, float(np.percentile(planes, 1))), 0.0, "magma")
-    pictures.slices(figure, [row], [view.length_A / at if at else None], "log$_{10}$ amplitude")
+    pictures.slices(figure, [row], [view.length_A / at if at else None], "log10 amplitude")
 
 
 def _guinier(figure: Figure, view: View) -> None:
@@ -395,6 +395,7 @@ def import_all() -> None:
     import matplotlib.backends.backend_agg  # noqa: F401
     import matplotlib.backends.backend_svg  # noqa: F401
     import matplotlib.colors  # noqa: F401
+    import matplotlib.figure  # noqa: F401
     import matplotlib.patches  # noqa: F401
 
     from halfmap.data import relion  # noqa: F401
