@@ -1,6 +1,9 @@
 """What an iteration shows: laws of each array, and that all of it comes out of a real run."""
 
+import fnmatch
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +88,15 @@ def test_the_result_carries_the_conical_fsc_of_its_own_mask(run):
 def test_even_views_give_an_even_precision(run):
     # 200 particles of random orientation, four mates each; every direction of 7 degrees meets 80 to 100 slices
     assert run[1].diagnostics.facts["precision_ratio"] < 3
+
+
+def test_every_array_is_documented(run):
+    page = (Path(__file__).parents[2] / "docs" / "JOB_FOLDER.md").read_text()
+    told = re.findall(r"`([a-z_A*]+)`", page)
+    arrays = {name for shown in (*run[0], run[1].diagnostics) for name in shown.arrays}
+    arrays |= {*diagnostics.scales(np.ones(3))}
+    assert [name for name in arrays if not any(fnmatch.fnmatch(name, pattern) for pattern in told)] == []
+    assert {"scales_mean", "cfsc_area", "precision", "map_unit"} <= arrays
 
 
 def test_diagnostics_do_not_change_the_result(data, monkeypatch):

@@ -24,6 +24,7 @@ from halfmap.validate import conical, fsc, guinier, orientation
 BINS = 50
 USUAL = 98.0  # per cent of the values that the axis of a histogram of changes holds; the last bin takes the rest
 SCALES = np.linspace(0, 3, 61)  # edges; cryoSPARC shows the same range
+CHEAP_SHELLS = 70  # up to here the conical FSC takes 0.3 s; its work grows with the third power
 GUINIER_FROM_A = 10.0  # coarser shells follow the shape of the molecule: Rosenthal & Henderson 2003
 
 
@@ -45,7 +46,7 @@ class Diagnostics:
 
 def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised, sums: tuple[Sums, Sums]
                  ) -> Diagnostics:
-    """Everything an iteration shows. The last one leaves the conical FSC to ``of_result``."""
+    """Everything an iteration shows. The last one, and those of many shells, leave the conical FSC to ``of_result``."""
     began = time.perf_counter()
     rows = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     coverage = precision(sums, plan.band)
@@ -65,7 +66,7 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
     facts = {**facts_of(job, new, plan, result, rows), "precision_ratio": coverage.ratio}
     if "guinier_fit" in arrays:
         facts["bfactor_A2"] = 4 * float(arrays["guinier_fit"][0])
-    if not plan.final:
+    if not plan.final and result.shell <= CHEAP_SHELLS:
         cones = conical.conical(*result.halves, result.mask.data, result.curves["masked"])
         arrays, facts = {**arrays, **cone_arrays(cones)}, {**facts, **cone_facts(cones)}
     facts["seconds_diagnostics"] = job.source.clock.add("diagnostics", began) - began
