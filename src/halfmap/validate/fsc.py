@@ -63,15 +63,6 @@ def resolution_A(curve: Curve, threshold: float = THRESHOLD) -> float:
     return curve.resolution_A(crossing(curve, threshold))
 
 
-def phase_randomised(map: Map, shell: int, rng: np.random.Generator) -> Map:
-    """The map with random phases from ``shell`` on, amplitudes kept.
-
-    The phases are those of white noise: uniform, and those of Friedel mates opposite, so the map stays real and every
-    amplitude stays what it was.
-    """
-    return Map(_randomised(_transform(map.data, None), shell, map.box, rng), map.voxel_size_A)
-
-
 def corrected(a: Map, b: Map, mask: np.ndarray, rng: np.random.Generator) -> dict[str, Curve]:
     """Masked FSC t, the same with random phases n, and the masked FSC freed of what the mask added.
 
@@ -181,6 +172,10 @@ def _corrected(half1, half2, transforms, unmasked: Curve, mask: np.ndarray, rng)
 
 
 def _randomised(transform: np.ndarray, shell: int, box: int, rng: np.random.Generator) -> np.ndarray:
+    """The map (z, y, x) of an rfftn transform with random phases from ``shell`` on, amplitudes kept.
+
+    The phases are those of white noise: uniform, and those of Friedel mates opposite, so the map stays real.
+    """
     noise = scipy.fft.rfftn(rng.random((box,) * 3, dtype=np.float32) - 0.5, workers=device.threads(), overwrite_x=True)
     result = np.empty_like(transform)
     for z in range(box):
