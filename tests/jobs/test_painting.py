@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from halfmap.jobs import diagnostics, painter, painting, plots
+from halfmap.jobs import diagnostics, painter, painting, plots, run
+from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
 
@@ -31,7 +32,7 @@ def desk(folder, began):
     return painting.Desk(folder, painting.Budget(began))
 
 
-def work_until(desk, done, seconds=20.0):
+def work_until(desk, done, seconds=60.0):
     end = time.monotonic() + seconds
     while not done() and time.monotonic() < end:
         desk.work()
@@ -95,3 +96,18 @@ def test_the_process_draws_the_result_whatever_waits(folder):
     # the result shows what the last iteration left: no time passed for the iterations themselves
     assert {"scales.png", "precision.png", "changes.png"} <= set(drawn(folder))
     assert len([name for name in drawn(folder) if "/" in name]) < 3
+
+
+class Asked(list):
+    """A painter that only listens."""
+
+    def iteration(self, name):
+        self.append(name)
+
+
+@pytest.mark.parametrize("wanted, asked", [(True, ["iteration_001"]), (False, [])])
+def test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_kept_anyway(tmp_path, wanted, asked):
+    settings = Homogeneous(particles="p", volume="v", out=tmp_path, intermediate_plots=wanted)
+    listening = Asked()
+    run._keep(tmp_path, made.iteration(1), settings, listening)
+    assert listening == asked and diagnostics.iterations(tmp_path) == ["iteration_001"]

@@ -131,9 +131,9 @@ def uneven_directions(e: Evidence) -> str | None:
     if e.cfar is not None and e.cfar < LEAST_CFAR and e.directions_differ:
         reasons.append(f"the FSC in cones differs between directions (cFAR {e.cfar:.2f}, good above {LEAST_CFAR:g})")
     if e.precision_ratio is not None and e.precision_ratio > MOST_PRECISION_RATIO:
-        much = f"{e.precision_ratio:.0f} times" if np.isfinite(e.precision_ratio) else "infinitely"
-        reasons.append(f"the best measured Fourier direction is known {much} better than the worst "
-                       f"(good below {MOST_PRECISION_RATIO:g})")
+        reasons.append(f"the best Fourier direction is measured {e.precision_ratio:.0f} times better than the worst "
+                       f"(good below {MOST_PRECISION_RATIO:g})" if np.isfinite(e.precision_ratio)
+                       else "some directions of Fourier space were not measured at all")
     if not reasons:
         return None
     return (f"the particles do not show all sides: {'; '.join(reasons)}; expect a map smeared along one direction, add "
