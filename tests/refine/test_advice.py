@@ -59,6 +59,11 @@ def test_halves_that_agree_only_where_they_share_data_are_no_evidence():
     assert "no finer than the 20 A" in sentence and "no evidence" in sentence
 
 
+def test_independent_halves_that_agree_nowhere_are_told_so():
+    nothing = np.r_[1.0, np.full(SHELLS - 1, 0.05)]
+    assert "at no resolution" in only(split_A=np.inf, curves=curves(tight=nothing, no_mask=nothing))
+
+
 def test_halves_that_agree_further_than_they_share_are():
     assert said(curves=curves(tight=falling(14, 1.0), no_mask=falling(13, 1.0))) == []
 
@@ -73,6 +78,11 @@ def test_images_that_are_the_limit_are_to_be_extracted_finer():
     ones = np.ones(SHELLS)
     sentence = only(curves=curves(tight=ones, no_mask=ones))
     assert "less binned" in sentence and "150 pixels of 1.33 A" in sentence
+
+
+def test_a_mask_that_correlates_everything_is_not_mistaken_for_a_small_box():
+    ones = np.ones(SHELLS)
+    assert "too tight" in only(curves=curves(tight=ones, randomised=0.9 * ones))
 
 
 def test_a_resolution_just_short_of_nyquist_is_free():
@@ -190,8 +200,9 @@ def test_a_run_that_had_settled_or_had_no_limit_is_not(end):
     assert said(**end) == []
 
 
-def test_images_left_out_are_counted():
-    assert "3 images" in only(rejected=3)
+@pytest.mark.parametrize("count, words", [(1, "1 image could"), (3, "3 images could")])
+def test_images_left_out_are_counted(count, words):
+    assert words in only(rejected=count)
 
 
 def test_the_gravest_comes_first():

@@ -44,7 +44,7 @@ def test_poses_are_mates_of_the_best_ones_within_one_asymmetric_unit(finished, d
 def test_rejected_images_are_listed_and_warned_of(finished):
     result = finished[-1]
     assert result.rejected == ((5, "spoiled"),)
-    assert any("1 images" in warning for warning in result.warnings)
+    assert any("1 image could" in warning for warning in result.warnings)
 
 
 def test_half_maps_are_handed_over_unfiltered(finished):

@@ -25,7 +25,6 @@ COLOURS = {  # one for each mask, whatever the plot
     "corrected": "#6a3d9a",
 }
 DASHED = ("randomised",)  # phases were randomised
-FILLS = ("#1f77b4", "#ff7f0e")
 
 
 @dataclass(frozen=True)
@@ -215,17 +214,20 @@ class Counts:
     edges: np.ndarray
 
 
-def histograms(figure: Figure, panels: Sequence[tuple[str, Sequence[Counts]]]) -> None:
-    """Panels side by side, each an axis label and its histograms; the last bin of each takes what lies beyond."""
-    width = 1 / len(panels)
-    for place, (label, parts) in enumerate(panels):
-        axes = figure.add_axes((place * width + 0.085, 0.14, width - 0.105, 0.83))
-        for part, colour in zip(parts, FILLS, strict=False):
-            axes.stairs(part.counts, part.edges, fill=True, alpha=0.45, color=colour)
-            axes.stairs(part.counts, part.edges, color=colour, lw=1.2, label=part.label)
-        axes.set(xlabel=label, ylabel="particles", xlim=(parts[0].edges[0], None), ylim=(0, None))
-        axes.legend(fontsize=8, loc="upper right")
-        axes.locator_params(axis="x", nbins=5)
+def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> None:
+    """Rows of panels, each an axis label and a histogram; the last bin of each takes what lies beyond."""
+    height = 1 / len(rows)
+    inch = 1 / figure.get_figheight()
+    for below, row in enumerate(reversed(rows)):
+        width = 1 / len(row)
+        for place, (label, shown) in enumerate(row):
+            left, bottom = place * width + 0.085, below * height + 0.55 * inch
+            axes = figure.add_axes((left, bottom, width - 0.105, height - 0.68 * inch))
+            axes.stairs(shown.counts, shown.edges, fill=True, alpha=0.45, color="#1f77b4")
+            axes.stairs(shown.counts, shown.edges, color="#1f77b4", lw=1.2, label=shown.label)
+            axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
+            axes.legend(fontsize=8, loc="upper right")
+            axes.locator_params(axis="x", nbins=5)
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,8 @@ class Plot:
     sentence: str
     possible: Callable[[View], bool]
     draw: Callable[[Figure, View], None]
-    height: float = 4.2  # inches; the width is 7
+    height: float = 4.2  # inches of a row; the width is 7
+    rows: Callable[[View], int] = lambda view: 1
 
 
 def _fsc(figure: Figure, view: View) -> None:
@@ -190,26 +191,33 @@ def _precision(figure: Figure, view: View) -> None:
 
 
 def _changes(figure: Figure, view: View) -> None:
-    panels = []
-    for kind, unit, label in (("rotation", "deg", "turned by (deg)"), ("shift", "A", "shifted by (A)")):
-        parts = [_change(view, f"{kind}_change_{since}", words, unit) for since, words in SINCE.items()
-                 if f"{kind}_change_{since}" in view.arrays]
-        panels += [(f"{label}, since {words}", [part]) for words, part in parts]
-    pictures.histograms(figure, panels)
+    rows = [
+        [
+            (f"turned by (deg), since {SINCE[since]}", _change(view, f"rotation_change_{since}", "deg")),
+            (f"shifted by (A), since {SINCE[since]}", _change(view, f"shift_change_{since}", "A")),
+        ]
+        for since in _compared(view)
+    ]
+    pictures.histograms(figure, rows)
 
 
 SINCE = {"last": "the last iteration", "input": "the input"}
 
 
-def _change(view: View, key: str, words: str, unit: str) -> tuple[str, pictures.Counts]:
+def _compared(view: View) -> list[str]:
+    """What poses are compared with: "last", "input"."""
+    return [since for since in SINCE if f"rotation_change_{since}" in view.arrays]
+
+
+def _change(view: View, key: str, unit: str) -> pictures.Counts:
     median = float(view.arrays[f"{key}_median"])
-    return words, pictures.Counts(f"median {median:.2f} {unit}", view.arrays[key], view.arrays[f"{key}_edges"])
+    return pictures.Counts(f"median {median:.2f} {unit}", view.arrays[key], view.arrays[f"{key}_edges"])
 
 
 def _scales(figure: Figure, view: View) -> None:
     label = f"mean {float(view.arrays['scales_mean']):.3f}"
     counts = pictures.Counts(label, view.arrays["scales"], view.arrays["scales_edges"])
-    pictures.histograms(figure, [("scale of a particle", [counts])])
+    pictures.histograms(figure, [[("scale of a particle", counts)]])
 
 
 def _cones(figure: Figure, view: View) -> None:
@@ -234,6 +242,11 @@ def _array(name: str, *files: str) -> Callable[[View], bool]:
     return lambda view: name in view.arrays or any(view.has(file) for file in files)
 
 
+def _rows_of(files: Sequence[str]) -> Callable[[View], int]:
+    """A row for each of the files that is there, one for an iteration."""
+    return lambda view: max(1, sum(view.has(file) for file in files))
+
+
 def _some_directions(view: View) -> bool:
     return "directions" in view.arrays or (view.has("particles.star") and _poses(view.folder) is not None)
 
@@ -247,6 +260,7 @@ PLOTS = (
         lambda view: "map_slices" in view.arrays if not view.final else view.has("map.mrc"),
         _slices,
         2.55,
+        _rows_of(MAPS),
     ),
     Plot(
         "fourier",
@@ -265,6 +279,7 @@ PLOTS = (
         lambda view: _files(*MASKS)(view) if view.final else "mask_slices" in view.arrays,
         _masks,
         2.55,
+        _rows_of(MASKS),
     ),
     Plot(
         "fsc",
@@ -315,8 +330,10 @@ PLOTS = (
         "How far particles were turned and shifted since the last iteration and, where it had poses, since the input; "
         "the last bin takes all larger changes. Good: all near 0 at the end; a far bin that stays means particles that "
         "cannot make up their mind.",
-        lambda view: any("_change_" in name for name in view.arrays),
+        lambda view: bool(_compared(view)),
         _changes,
+        3.2,
+        lambda view: len(_compared(view)),
     ),
     Plot(
         "scales",
@@ -375,7 +392,7 @@ def draw(name: str, view: View) -> None:
     plot = next(plot for plot in PLOTS if plot.name == name)
     view.picture(name, ".png").parent.mkdir(parents=True, exist_ok=True)
     with matplotlib.rc_context({"svg.fonttype": "none", "font.size": 9}):
-        figure = Figure(figsize=(7.0, _height(plot, view)), dpi=DPI if view.final else SMALL_DPI)
+        figure = Figure(figsize=(7.0, plot.height * plot.rows(view)), dpi=DPI if view.final else SMALL_DPI)
         plot.draw(figure, view)
         canvases = ((".svg", FigureCanvasSVG(figure).print_svg), (".png", FigureCanvasAgg(figure).print_png))
         for suffix, printed in canvases:
@@ -383,11 +400,6 @@ def draw(name: str, view: View) -> None:
             unfinished = path.with_name(f".{path.name}")  # a drawing may be broken off
             printed(unfinished)
             unfinished.replace(path)
-
-
-def _height(plot: Plot, view: View) -> float:
-    files = {"slices": MAPS, "masks": MASKS}.get(plot.name, ())
-    return plot.height * max(1, sum(view.has(file) for file in files))
 
 
 def import_all() -> None:

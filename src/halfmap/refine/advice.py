@@ -65,14 +65,16 @@ def split_not_passed(e: Evidence) -> str | None:
     length = e.box * e.voxel_size_A
     if not reached > length / (length / e.split_A + 1):
         return None
+    if not np.isfinite(e.split_A):
+        return "the half-maps agree at no resolution: check the images, the poses and the CTF"
     return (f"the half-maps agree only to {reached:.1f} A, no finer than the {e.split_A:g} A below which they share "
             "data: this is no evidence of a particle; check the images, the starting map and the CTF")
 
 
 def nyquist_reached(e: Evidence) -> str | None:
-    """The box ends the resolution."""
+    """The box ends the resolution, and not a mask that makes the halves agree everywhere."""
     corrected = e.curves["corrected"]
-    if fsc.crossing(corrected) < MOST_OF_NYQUIST * (len(corrected.values) - 1):
+    if fsc.crossing(corrected) < MOST_OF_NYQUIST * (len(corrected.values) - 1) or mask_too_tight(e):
         return None
     what = f"the resolution has reached the Nyquist limit of the box, {2 * e.voxel_size_A:.2f} A"
     if e.box < e.particle_box:
@@ -94,8 +96,8 @@ def mask_too_tight(e: Evidence) -> str | None:
     reasons = [*_random_part(randomised, corrected, start), *_gap(masked, corrected), *_dip(corrected, start)]
     if not reasons:
         return None
-    return (f"the FSC mask is too tight or too hard: {', '.join(reasons)}; trust the corrected curve only, and use a "
-            "mask with a wider, softer edge")
+    return (f"the FSC mask is too tight or too hard: {', '.join(reasons)}; the resolution is not to be trusted: use "
+            "a mask with a wider, softer edge")
 
 
 def _random_part(randomised: Curve, corrected: Curve, start: int) -> list[str]:
@@ -214,6 +216,8 @@ def left_out(e: Evidence) -> str | None:
     """Images that could not be used."""
     if not e.rejected:
         return None
+    if e.rejected == 1:
+        return "1 image could not be used and was left out; rejected.star lists it"
     return f"{e.rejected} images could not be used and were left out; rejected.star lists them"
 
 
