@@ -9,14 +9,16 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc, star
-from halfmap.jobs import events, results
+from halfmap.jobs import diagnostics, events, results
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.validate import fsc
 from tests.jobs import made
 
 # the keys of a refinement that the interface promises; job, status, seconds_total, peak memory come from jobs/run.py
 KEYS = set(
     "resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles n_rejected "
     "iterations "
+    "cfar precision_ratio "
     "seconds_reading seconds_search seconds_poses seconds_reconstruct accuracy_rotation_deg accuracy_shift_A "
     "warnings".split()
 )
@@ -87,3 +89,25 @@ def test_the_curves_are_the_same_in_all_three_files(tmp_path):
     np.testing.assert_allclose([float(point.find("y").text) for point in points], values, atol=1e-6)
     frequency = np.arange(len(values)) / (made.BOX * made.VOXEL_A)
     np.testing.assert_allclose([float(point.find("x").text) for point in points], frequency, atol=1e-6)
+
+
+def test_the_curves_name_their_masks_and_the_shell_of_randomisation(tmp_path):
+    outcome, _ = written(tmp_path)
+    content = json.loads((tmp_path / "fsc.json").read_text())
+    assert content["masks"]["tight"] == "tight, 0.5 max, 6-12 A"
+    assert content["masks"]["loose"] == "loose, 0.5 max, 25-40 A"
+    assert content["randomised_from_shell"] == fsc.randomised_from(outcome.curves["no_mask"])
+
+
+def test_what_an_iteration_shows_survives_its_file(tmp_path):
+    shown = made.iteration()
+    diagnostics.write(tmp_path, shown)
+    arrays, facts = diagnostics.read(tmp_path, shown.name)
+    assert arrays.keys() == shown.arrays.keys() and facts == shown.facts
+    for name, values in shown.arrays.items():
+        np.testing.assert_array_equal(arrays[name], values)
+    assert diagnostics.iterations(tmp_path) == ["iteration_001"]
+
+
+def test_an_iteration_that_left_nothing_reads_as_empty(tmp_path):
+    assert diagnostics.read(tmp_path, "iteration_001") == ({}, {}) and diagnostics.iterations(tmp_path) == []

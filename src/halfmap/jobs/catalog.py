@@ -91,6 +91,32 @@ JOBS = (
 )
 
 
+@dataclass(frozen=True)
+class Tool:
+    """A command for the folder of a job that has ended: ``halfmap NAME FOLDER``.
+
+    ``runner`` is "module:function", called as ``function(folder)``; it returns the file to look at.
+    """
+
+    name: str
+    summary: str
+    runner: str
+
+    def load(self) -> Callable:
+        """The runner; imports what it needs."""
+        module, function = self.runner.split(":")
+        return getattr(importlib.import_module(module), function)
+
+
+TOOLS = (
+    Tool(
+        "report",
+        "Draw every plot of a job folder anew, of all iterations too, and write its report.html.",
+        "halfmap.jobs.report:remake",
+    ),
+)
+
+
 def find(name: str) -> Entry:
     """The entry called ``name``. Raises UsageError naming all that exist."""
     for entry in JOBS:

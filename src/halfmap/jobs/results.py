@@ -16,7 +16,7 @@ import numpy as np
 from halfmap.data import cryosparc, relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc, star
-from halfmap.jobs import record
+from halfmap.jobs import diagnostics, record
 from halfmap.jobs.events import Watch
 from halfmap.maps import filters
 from halfmap.params.common import ParticleJob, ParticleOutput
@@ -41,6 +41,9 @@ def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path
     _write_rejected(folder, source, outcome.rejected)
     write_curves(folder, outcome.curves)
     _write_noise(folder, outcome)
+    if outcome.diagnostics is not None:
+        diagnostics.write(folder, outcome.diagnostics)
+    shown = {} if outcome.diagnostics is None else outcome.diagnostics.facts
     last = outcome.history[-1] if outcome.history else {}
     return {
         **describe_curves(outcome.curves),
@@ -52,6 +55,8 @@ def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path
         **{f"seconds_{part}": outcome.seconds.get(part, 0.0) for part in ("reading", "search", "poses", "reconstruct")},
         "accuracy_rotation_deg": last.get("accuracy_rotation_deg"),
         "accuracy_shift_A": last.get("accuracy_shift_A"),
+        "cfar": shown.get("cfar"),
+        "precision_ratio": shown.get("precision_ratio"),
         "warnings": list(outcome.warnings),
     }
 
@@ -82,7 +87,14 @@ def write_curves(folder: Path, curves: dict[str, Curve]) -> None:
         for name, curve in curves.items()
     }
     first = curves["corrected"]
-    head = {"box": first.box, "voxel_size_A": first.voxel_size_A, "threshold": fsc.THRESHOLD, "crossings_A": crossings}
+    head = {
+        "box": first.box,
+        "voxel_size_A": first.voxel_size_A,
+        "threshold": fsc.THRESHOLD,
+        "crossings_A": crossings,
+        "masks": {name: label for name, label in fsc.labels().items() if name in curves},
+        "randomised_from_shell": fsc.randomised_from(curves["no_mask"]),
+    }
     record.write_json(folder / "fsc.json", {**head, **rows})
     finite = {name: np.where(np.isfinite(column), column, 999.0) for name, column in rows.items()}  # as RELION writes
     finite["shell"] = rows["shell"]
@@ -140,6 +152,8 @@ def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:
 
 def fsc_mask(outcome: Outcome) -> Map | None:
     """The mask of the corrected curve: the given one where the curves say so, else the tight one of `validate.fsc`."""
+    if outcome.mask_fsc is not None:
+        return outcome.mask_fsc
     if "tight" not in outcome.curves:
         return outcome.mask_refine
     tight = fsc.standard_masks(outcome.half1, outcome.half2, outcome.curves["no_mask"])[1]

@@ -7,13 +7,13 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from halfmap.params.common import ParticleJob, mask_text, setting
+from halfmap.params.common import Refinement, mask_text, setting
 
 
-class Homogeneous(ParticleJob):
+class Homogeneous(Refinement):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
-    settled_at_start = ParticleJob.settled_at_start | {
+    settled_at_start = Refinement.settled_at_start | {
         "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates"
     }  # fmt: skip
 

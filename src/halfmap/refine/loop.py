@@ -14,6 +14,7 @@ from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
+from halfmap.refine import diagnostics
 from halfmap.refine.expectation import Expected, Matcher, Posed, expect
 from halfmap.refine.maximisation import Maximised, maximise
 from halfmap.refine.outcome import outcome
@@ -38,7 +39,9 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
     else:
         state, plan = job.restored(snapshot), next_plan(job, snapshot.state)
     while True:
-        state, result, sums = iterate(job, state, plan)
+        old = state
+        state, result, sums = iterate(job, old, plan)
+        job.watch("diagnostics", made=diagnostics.of_iteration(job, old, state, plan, result, sums))
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))

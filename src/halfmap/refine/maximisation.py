@@ -24,6 +24,7 @@ class Maximised:
 
     halves: tuple[Map, Map]  # unfiltered
     references: tuple[Map, Map]  # filtered and masked
+    smooth: Map  # mean of both halves, low-passed where they agree inside a sphere; not masked
     mask: Map
     curves: dict[str, Curve]
     shell: float  # where the corrected curve crosses the threshold
@@ -42,7 +43,7 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
     trusted, shell = trusted_curve(curves["corrected"])
     references = recipe.prior.filtered(halves, trusted, box, frame)
     masked = tuple(Map(r.data * mask.data, r.voxel_size_A) for r in references)
-    return Maximised(plain, masked, mask, curves, shell)
+    return Maximised(plain, masked, smooth, mask, curves, shell)
 
 
 def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.physics.noise import GroupModel
 from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses
+
+if TYPE_CHECKING:
+    from halfmap.refine.diagnostics import Diagnostics
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,5 @@ class Outcome:
     rejected: tuple[tuple[int, str], ...]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    mask_fsc: Map | None = None  # the mask of the corrected curve
+    diagnostics: Diagnostics | None = None  # what the final maps show

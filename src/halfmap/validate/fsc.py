@@ -63,15 +63,6 @@ def resolution_A(curve: Curve, threshold: float = THRESHOLD) -> float:
     return curve.resolution_A(crossing(curve, threshold))
 
 
-def phase_randomised(map: Map, shell: int, rng: np.random.Generator) -> Map:
-    """The map with random phases from ``shell`` on, amplitudes kept.
-
-    The phases are those of white noise: uniform, and those of Friedel mates opposite, so the map stays real and every
-    amplitude stays what it was.
-    """
-    return Map(_randomised(_transform(map.data, None), shell, map.box, rng), map.voxel_size_A)
-
-
 def corrected(a: Map, b: Map, mask: np.ndarray, rng: np.random.Generator) -> dict[str, Curve]:
     """Masked FSC t, the same with random phases n, and the masked FSC freed of what the mask added.
 
@@ -90,6 +81,12 @@ def masked_and_corrected(half1: Map, half2: Map, mask: np.ndarray, rng: np.rando
     transforms = [_transform(half.data, None) for half in (half1, half2)]
     unmasked = _curve(*transforms, half1, "no_mask")
     return {"no_mask": unmasked, **_corrected(half1, half2, transforms, unmasked, mask, rng)}
+
+
+def randomised_from(unmasked: Curve) -> int | None:
+    """The first shell whose unmasked FSC is below RANDOMISE_BELOW: phases are random from there on. None if none is."""
+    below = np.flatnonzero(~(unmasked.values[1:] >= RANDOMISE_BELOW))
+    return int(below[0]) + 1 if len(below) else None
 
 
 def report(half1: Map, half2: Map, rng: np.random.Generator, mask: np.ndarray | None = None) -> dict[str, Curve]:
@@ -140,6 +137,13 @@ def _volume_fraction(mask: np.ndarray) -> float:
     return float(mask.sum(dtype=float) ** 2 / (mask.astype(float) ** 2).sum() / mask.size)
 
 
+def labels(given: str = "given mask") -> dict[str, str]:
+    """What a legend says of the mask of each curve of ``report``; ``given`` names the mask of "masked"."""
+    tight, loose = (f"{MASK_THRESHOLD:g} max, {near:g}-{far:g} A" for near, far in (TIGHT_A, LOOSE_A))
+    return {"no_mask": "no mask", "spherical": "spherical", "loose": f"loose, {loose}", "tight": f"tight, {tight}",
+            "masked": given}
+
+
 def as_rows(curves: Iterable[Curve]) -> dict[str, np.ndarray]:
     """Columns of a table with a row a shell: "shell", "frequency_1_A", "resolution_A" (inf at shell 0), then a curve
     each under its name. All curves must be of one box."""
@@ -156,10 +160,9 @@ def as_rows(curves: Iterable[Curve]) -> dict[str, np.ndarray]:
 
 def _corrected(half1, half2, transforms, unmasked: Curve, mask: np.ndarray, rng) -> dict[str, Curve]:
     masked = _masked(half1, half2, mask, "masked")
-    below = np.flatnonzero(~(unmasked.values[1:] >= RANDOMISE_BELOW))
-    if len(below) == 0:
+    start = randomised_from(unmasked)
+    if start is None:
         return {"masked": masked, "randomised": _named(masked, "randomised"), "corrected": _named(masked, "corrected")}
-    start = int(below[0]) + 1
     noise = [_transform(_randomised(transform, start, half1.box, rng), mask) for transform in transforms]
     randomised = _curve(*noise, half1, "randomised")
     t, n = masked.values, randomised.values
@@ -169,6 +172,10 @@ def _corrected(half1, half2, transforms, unmasked: Curve, mask: np.ndarray, rng)
 
 
 def _randomised(transform: np.ndarray, shell: int, box: int, rng: np.random.Generator) -> np.ndarray:
+    """The map (z, y, x) of an rfftn transform with random phases from ``shell`` on, amplitudes kept.
+
+    The phases are those of white noise: uniform, and those of Friedel mates opposite, so the map stays real.
+    """
     noise = scipy.fft.rfftn(rng.random((box,) * 3, dtype=np.float32) - 0.5, workers=device.threads(), overwrite_x=True)
     result = np.empty_like(transform)
     for z in range(box):
