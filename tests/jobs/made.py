@@ -8,7 +8,7 @@ from halfmap.data.particles import Particles
 from halfmap.geometry import rotations
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Defocus, Map, Optics, Poses
-from halfmap.validate import fsc
+from halfmap.validate import fsc_report
 
 BOX, VOXEL_A, N = 32, 3.0, 12
 
@@ -38,7 +38,7 @@ def halves() -> tuple[Map, Map]:
 
 def outcome(folder: Path, rejected: tuple = ()) -> Outcome:
     half1, half2 = halves()
-    curves = fsc.report(half1, half2, np.random.default_rng(3))
+    curves = fsc_report.report(half1, half2, fsc_report.Settings())
     table = particles(folder)
     kept = np.setdiff1d(np.arange(N), [row for row, _ in rejected])
     row = {"iteration": 1, "resolution_A": 9.0, "accuracy_rotation_deg": 1.5, "accuracy_shift_A": 0.5, "seconds": 1.0}

@@ -22,7 +22,7 @@ from halfmap.jobs import catalog
 from halfmap.params.common import Job
 
 GROUPS = {"refine": "Refine a structure from particles and a starting map."}
-UNIT = re.compile("_(A|A2|kV|mm|deg)$")
+UNIT = re.compile("_(A|A2|kV|kDa|mm|deg)$")
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 
 

@@ -11,15 +11,18 @@ from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome, State
 from halfmap.types import Curve, Poses, Sums
-from halfmap.validate import fsc
+from halfmap.validate import fsc, fsc_report
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
 
 
 def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) -> Outcome:
     """What the job writes down."""
-    curves = fsc.report(*result.halves, job.rng, result.mask.data if job.recipe.judges else None)
+    report = _report(job, result)
+    curves = report.curves
     _warn(job, curves)
+    for message in report.warnings:
+        job.warn(message)
     trusted = np.clip(curves["corrected"].values, 0, 1)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     extra = {
@@ -35,12 +38,19 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         extra=extra,
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
-        curves=curves,
+        fsc=report,
         history=state.history,
         rejected=tuple(sorted(job.rejected.items())),
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
     )
+
+
+def _report(job: Run, result: Maximised) -> fsc_report.Report:
+    """All curves, judged by the user's FSC mask where there is one."""
+    recipe, (half1, half2) = job.recipe, result.halves
+    given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
+    return fsc_report.report(half1, half2, recipe.curves, given)
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:

@@ -9,6 +9,7 @@ import numpy as np
 from halfmap.data.particles import Particles
 from halfmap.physics.noise import GroupModel
 from halfmap.types import Candidates, Curve, Map, Poses
+from halfmap.validate.fsc_report import Report
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,13 @@ class Outcome:
     extra: dict[str, np.ndarray]  # further columns, by neutral name
     mask_refine: Map | None
     noise: tuple[Curve, ...]  # noise standard deviation per shell, one curve per optics group
-    curves: dict[str, Curve]  # validate.fsc.report
+    fsc: Report  # all curves of the halves, their masks and legends
     history: tuple[dict, ...]
     rejected: tuple[tuple[int, str], ...]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The FSC curves."""
+        return self.fsc.curves
