@@ -32,7 +32,7 @@ RECORDED_FSC = (
     0.2097, 0.1697, 0.1326, 0.1112, 0.0783, 0.0596, 0.0592, 0.0356, 0.0245,
 )  # fmt: skip
 
-# Ours is the mean over all random phases, RELION's one draw: an error of about 1 / sqrt(2 pi s^2 f) (1 - FSC) in shell s
+# Ours is the mean over all random phases, RELION's one draw: an error of (1 - FSC) / sqrt(2 pi s^2 f) or so in shell s
 # of a mask that keeps a fraction f of the box; 0.01 at shell 40 of this pair. The bar of the field is 0.02
 WITHIN = 0.02
 B_WITHIN = 0.05
