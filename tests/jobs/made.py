@@ -10,7 +10,7 @@ from halfmap.refine import diagnostics
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Defocus, Map, Optics, Poses
-from halfmap.validate import conical, fsc
+from halfmap.validate import conical, fsc, fsc_report
 
 BOX, VOXEL_A, N = 32, 3.0, 12
 
@@ -42,7 +42,7 @@ def iteration(number: int = 1) -> Diagnostics:
     """What an iteration of such a refinement would show, every array of docs/JOB_FOLDER.md included."""
     rng = np.random.default_rng(number)
     both = halves()
-    curves = fsc.masked_and_corrected(*both, np.ones_like(both[0].data), rng)
+    curves = fsc.masked_and_corrected(*both, np.ones_like(both[0].data))
     mean = Map((both[0].data + both[1].data) / 2, VOXEL_A)
     moved, edges = diagnostics.histogram(rng.exponential(1, N))
     changes = {f"{kind}_change_{since}{end}": value for kind in ("rotation", "shift") for since in ("last", "input")
@@ -66,7 +66,8 @@ def iteration(number: int = 1) -> Diagnostics:
     facts = {
         "iteration": number, "images": N, "images_per_half": [6, 6], "box": BOX, "voxel_size_A": VOXEL_A, "band": 8,
         "resolution_A": 9.0, "randomised_from": 5, "radii": {name: fsc.crossing(c) for name, c in curves.items()},
-        "mask": "dynamic, 0.2 max, 6-14 A", "groups": ["opticsGroup1"], "precision_ratio": 1.0, "cfar": 0.9,
+        "mask": "0.20 max at 9 A, 1 to 6 A, 0 from 14 A", "fsc_mask": "sphere",
+        "groups": ["opticsGroup1"], "precision_ratio": 1.0, "cfar": 0.9,
         "directions_differ": False,
     }  # fmt: skip
     return Diagnostics(f"iteration_{number:03d}", arrays, facts)
@@ -74,7 +75,7 @@ def iteration(number: int = 1) -> Diagnostics:
 
 def outcome(folder: Path, rejected: tuple = ()) -> Outcome:
     half1, half2 = halves()
-    curves = fsc.report(half1, half2, np.random.default_rng(3))
+    curves = fsc_report.report(half1, half2, fsc_report.Settings())
     table = particles(folder)
     kept = np.setdiff1d(np.arange(N), [row for row, _ in rejected])
     row = {"iteration": 1, "resolution_A": 9.0, "accuracy_rotation_deg": 1.5, "accuracy_shift_A": 0.5, "seconds": 1.0}

@@ -1,13 +1,12 @@
 """What a finished refinement hands over, and the evidence its advice is given on."""
 
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from halfmap.geometry import rotations, symmetry
-from halfmap.refine import loop, masking, outcome
-from halfmap.types import Map
+from halfmap.refine import loop, outcome
+from halfmap.validate import fsc
 from tests.refine import made
 
 
@@ -54,7 +53,8 @@ def test_half_maps_are_handed_over_unfiltered(finished):
 
 def test_the_fsc_mask_is_that_of_the_corrected_curve(finished):
     result = finished[-1]
-    assert result.mask_fsc is not None and result.mask_fsc.box == result.half1.box
+    again = fsc.corrected(fsc.Pair(result.half1, result.half2), result.fsc.mask.data)
+    np.testing.assert_allclose(result.curves["corrected"].values, again["corrected"].values, atol=1e-6)
 
 
 def test_reconstruction_takes_back_projection_and_solution(finished):
@@ -64,19 +64,7 @@ def test_reconstruction_takes_back_projection_and_solution(finished):
 
 def test_evidence_counts_the_halves_before_and_after_rejection(finished):
     job, state, result, _, ended = finished
-    evidence = outcome.evidence(job, state, result, ended.curves, ended.diagnostics)
+    evidence = outcome.evidence(job, state, result, ended.fsc, ended.diagnostics)
     assert sum(evidence.halves_given) - sum(evidence.halves) == evidence.rejected == 1
     assert (evidence.box, evidence.particle_box) == (made.BOX, made.BOX)
     assert evidence.max_iterations is None and not evidence.mask_gave_way
-
-
-def test_a_dynamic_mask_that_is_a_sphere_below_its_start_gave_way(finished):
-    job, state, result, _, _ = finished
-    dynamic = masking.DynamicMask(6.0, 14.0, 12.0, 0.2)
-    sphere = masking.SphereMask().of(result.smooth, np.inf, job.frame)
-    fine, coarse = (replace(state, shell=job.frame.length_A / resolution) for resolution in (10.5, 20.0))
-    other = Map(np.sqrt(sphere.data), sphere.voxel_size_A)
-    job = replace(job, recipe=replace(job.recipe, mask=dynamic))
-    gave_way = [outcome._gave_way(job, s, replace(result, mask=m))
-                for s, m in ((fine, sphere), (coarse, sphere), (fine, other))]  # fmt: skip
-    assert gave_way == [True, False, False]

@@ -7,6 +7,7 @@ from halfmap.refine import update
 from halfmap.types import Map
 from tests.refine import made
 
+
 def test_a_reference_that_has_the_size_already_is_the_same_state():
     state = made.state()
     assert update.resampled(state, state.references.shape[-1]) is state

@@ -27,7 +27,7 @@ GROUPS = {
     "import": "Bring data of other programs into one form.",
     "check": "Look at data before hours are spent on them.",
 }
-UNIT = re.compile("_(A|A2|kV|mm|deg|mrad)$")
+UNIT = re.compile("_(A|A2|kV|kDa|mm|deg|mrad)$")
 FOLDER_HELP = "Folder of a job that has ended."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 

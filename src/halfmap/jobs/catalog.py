@@ -43,7 +43,7 @@ JOBS = (
         "refine homogeneous",
         "Refine one structure from particles and a starting map, with independent half-sets.",
         Homogeneous,
-        ("particles", "passthrough", "volume", "mask"),
+        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
     ),
     Entry(
@@ -55,7 +55,7 @@ JOBS = (
     ),
     Entry(
         "fsc",
-        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected.",
+        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected, mask-free.",
         Fsc,
         ("half1", "half2", "mask"),
         "halfmap.jobs.fsc:run",

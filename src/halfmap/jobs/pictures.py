@@ -21,6 +21,8 @@ COLOURS = {  # one for each mask, whatever the plot
     "loose": "#ff7f0e",
     "tight": "#d62728",
     "masked": "#d62728",
+    "auto": "#e377c2",
+    "mask_free": "#8c564b",
     "randomised": "#d62728",
     "corrected": "#6a3d9a",
 }
@@ -33,7 +35,7 @@ class FscPicture:
 
     curves: dict[str, np.ndarray]  # (shells,) each
     crossings_A: dict[str, float | None]
-    masks: dict[str, str]  # what the legend says of a curve's mask
+    descriptions: dict[str, str]  # what the legend says of a curve, its mask included
     length_A: float
     threshold: float
     randomised_from: int | None
@@ -55,16 +57,13 @@ def fsc(figure: Figure, shown: FscPicture) -> None:
     _marker(axes, shown.band, shown.length_A, "#17806d", "aligned up to")
     axes.set(ylim=(-0.1, 1.05), xlim=(0, frequency[-1]), ylabel="Fourier shell correlation")
     resolution_ticks(axes, frequency[-1])
-    axes.legend(fontsize=8, loc="best", framealpha=0.85)
+    axes.legend(fontsize=7, loc="best", framealpha=0.85)
 
 
 def _legend(name: str, shown: FscPicture) -> str:
-    if name == "randomised":
-        return "the same mask, random phases"
     at = shown.crossings_A.get(name)
-    crossing = "" if at is None else f": {at:.2f} A"
-    judging = shown.masks.get("tight") or shown.masks.get("masked", "")
-    return (f"corrected ({judging.split(',')[0]})" if name == "corrected" else shown.masks.get(name, name)) + crossing
+    crossing = "" if at is None or name == "randomised" else f": {at:.2f} A"
+    return shown.descriptions.get(name, name) + crossing
 
 
 def _marker(axes: Axes, shell: int | None, length_A: float, colour: str, text: str) -> None:

@@ -27,7 +27,7 @@ DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
 THRESHOLD = 0.143  # what the curves of an iteration were judged by: Rosenthal & Henderson 2003
 LEAST_DECADES = -4.0  # of the Fourier slices: below lies rounding
-MAPS, MASKS = ("map.mrc", "map_sharp.mrc"), ("mask_refine.mrc", "mask_fsc.mrc")
+MAPS, MASKS = ("map.mrc", "map_sharp.mrc"), ("mask_refine.mrc", "mask_fsc.mrc", "mask_fsc_auto.mrc")
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,16 @@ def _final_fsc(view: View) -> pictures.FscPicture:
     content = view.json("fsc.json")
     crossings = {name: at[f"{content['threshold']:g}"] for name, at in content["crossings_A"].items()}
     curves = {name: np.array(content[name], float) for name in pictures.COLOURS if name in content}
-    return pictures.FscPicture(curves, crossings, content["masks"], content["box"] * content["voxel_size_A"],
+    return pictures.FscPicture(curves, crossings, content["descriptions"], content["box"] * content["voxel_size_A"],
                                content["threshold"], content["randomised_from_shell"], view.facts.get("band"))
 
 
 def _iteration_fsc(view: View) -> pictures.FscPicture:
     curves = {name.removeprefix("fsc_"): v for name, v in view.arrays.items() if name.startswith("fsc_")}
     crossings = {name: view.length_A / shell if shell else None for name, shell in view.facts["radii"].items()}
-    masks = {"no_mask": "no mask", "masked": view.facts["mask"]}
-    return pictures.FscPicture(curves, crossings, masks, view.length_A, THRESHOLD, view.facts["randomised_from"],
+    descriptions = {"no_mask": "no mask", "masked": f"masked: {view.facts['fsc_mask']}",
+                    "randomised": "the same mask, random phases", "corrected": "corrected"}  # fmt: skip
+    return pictures.FscPicture(curves, crossings, descriptions, view.length_A, THRESHOLD, view.facts["randomised_from"],
                                view.facts["band"])
 
 

@@ -17,9 +17,6 @@ from halfmap.validate import fsc
 
 MOST_OF_NYQUIST = 0.97  # of the box's highest shell: the last ones hold the corners' interpolation errors
 WANTED_NYQUIST = 1.5  # finest resolution a box should be able to show, over what it shows now
-RANDOM_LIMIT = 0.1  # FSC of phase-randomised halves: more is made by the mask
-TIGHT_GAP = 1.15  # corrected resolution over that of the masked curve
-DIP = (0.05, fsc.THRESHOLD)  # corrected curve below the first, and above the second again later: a hole, no end
 LEAST_CFAR = 0.5  # as in cryoSPARC's orientation diagnostics
 MOST_PRECISION_RATIO = 10.0  # one order of magnitude; as in cryoSPARC's guide to its plots
 SCALE_RANGE = (0.5, 2.0)  # of the median
@@ -33,12 +30,13 @@ TELLING = 0.15  # standard deviation of a particle's slope up to which half the 
 class Evidence:
     """What is known at the end. None where a run has no such thing; the rule then says nothing."""
 
-    curves: dict[str, Curve]  # validate.fsc.report
+    curves: dict[str, Curve]  # validate.fsc_report
     split_A: float  # the halves share data below this resolution; infinite where they share none
     box: int  # of the maps
     voxel_size_A: float
     particle_box: int  # of the largest and finest images
     pixel_size_A: float
+    mask_faults: tuple[str, ...] = ()  # why the mask that was to judge the resolution could not; fsc_report
     cfar: float | None = None
     directions_differ: bool = True  # the cones differ by more than noise makes them
     precision_ratio: float | None = None
@@ -87,44 +85,8 @@ def nyquist_reached(e: Evidence) -> str | None:
 
 
 def mask_too_tight(e: Evidence) -> str | None:
-    """The mask itself makes the halves correlate."""
-    masked = e.curves.get("tight", e.curves.get("masked"))
-    randomised, corrected = e.curves.get("randomised"), e.curves["corrected"]
-    start = fsc.randomised_from(e.curves["no_mask"])
-    if masked is None or randomised is None or start is None:
-        return None
-    reasons = [*_random_part(randomised, corrected, start), *_gap(masked, corrected), *_dip(corrected, start)]
-    if not reasons:
-        return None
-    return (f"the FSC mask is too tight or too hard: {', '.join(reasons)}; the resolution is not to be trusted: use "
-            "a mask with a wider, softer edge")
-
-
-def _random_part(randomised: Curve, corrected: Curve, start: int) -> list[str]:
-    shell = min(max(round(fsc.crossing(corrected)), start + fsc.RANDOMISED_SKIP), len(randomised.values) - 1)
-    value = float(np.mean(randomised.values[max(shell - 1, 1) : shell + 2]))  # one shell alone is noisy
-    if value <= RANDOM_LIMIT:
-        return []
-    return [f"halves with random phases still correlate by {value:.2f} at {corrected.resolution_A(shell):.1f} A"]
-
-
-def _gap(masked: Curve, corrected: Curve) -> list[str]:
-    with_mask, true = fsc.resolution_A(masked), fsc.resolution_A(corrected)
-    if true <= TIGHT_GAP * with_mask:
-        return []
-    return [f"the masked curve claims {with_mask:.1f} A and the corrected one {true:.1f} A"]
-
-
-def _dip(corrected: Curve, start: int) -> list[str]:
-    first = start + fsc.RANDOMISED_SKIP
-    below = first + np.flatnonzero(corrected.values[first:] < DIP[0])
-    if len(below) == 0:
-        return []
-    again = corrected.values[below[0] :] > DIP[1]
-    # three shells in a row: noise beyond the resolution passes the threshold in single ones
-    if not (again[:-2] & again[1:-1] & again[2:]).any():
-        return []
-    return [f"the corrected curve falls to 0 at {corrected.resolution_A(int(below[0])):.1f} A and rises again"]
+    """The mask that was to judge could not."""
+    return "; ".join(e.mask_faults) or None
 
 
 def uneven_directions(e: Evidence) -> str | None:

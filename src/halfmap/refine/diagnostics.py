@@ -13,13 +13,13 @@ import numpy as np
 
 from halfmap.align import polar
 from halfmap.geometry import symmetry
-from halfmap.refine import masking
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
 from halfmap.types import Curve, Map, Poses, Sums
 from halfmap.validate import conical, fsc, guinier, orientation
+from halfmap.validate.fsc_report import Report
 
 BINS = 50
 USUAL = 98.0  # per cent of the values that the axis of a histogram of changes holds; the last bin takes the rest
@@ -61,29 +61,26 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
         "precision_directions": coverage.directions,
         "precision": coverage.density,
         **changes(job, old, new, plan, rows),
-        **scales(_scale_of(new, rows)),
+        **scales(new.scale[rows]),
     }
     facts = {**facts_of(job, new, plan, result, rows), "precision_ratio": coverage.ratio}
     if "guinier_fit" in arrays:
         facts["bfactor_A2"] = 4 * float(arrays["guinier_fit"][0])
     if not plan.final and result.shell <= CHEAP_SHELLS:
-        cones = conical.conical(*result.halves, result.mask.data, result.curves["masked"])
+        cones = conical.conical(*result.halves, result.judge.data, result.curves["masked"])
         arrays, facts = {**arrays, **cone_arrays(cones)}, {**facts, **cone_facts(cones)}
     facts["seconds_diagnostics"] = job.source.clock.add("diagnostics", began) - began
     return Diagnostics(f"iteration_{new.iteration:03d}", arrays, facts)
 
 
-def of_result(state: State, mask: Map, halves: tuple[Map, Map], curves: dict[str, Curve], sums: tuple[Sums, Sums]
-              ) -> Diagnostics:
-    """What the final maps show; ``mask``: the one that judges them. The rest is in the last iteration."""
-    judged = curves["tight"] if "tight" in curves else curves["masked"]
-    cones = conical.conical(*halves, mask.data, judged)
+def of_result(state: State, report: Report, halves: tuple[Map, Map], sums: tuple[Sums, Sums]) -> Diagnostics:
+    """What the final maps show, seen through the mask that judges them. The rest is in the last iteration."""
+    cones = conical.conical(*halves, report.mask.data, report.curves[report.judge])
     coverage = precision(sums, state.band)
     arrays = {**fourier_slices(halves), **cone_arrays(cones)}
     return Diagnostics("final", arrays, {
-        "iteration": state.iteration, "box": mask.box, "voxel_size_A": mask.voxel_size_A,
-        "band": state.band, "randomised_from": fsc.randomised_from(curves["no_mask"]),
-        "mask": fsc.labels()["tight"] if "tight" in curves else "given mask",
+        "iteration": state.iteration, "box": halves[0].box, "voxel_size_A": halves[0].voxel_size_A,
+        "band": state.band, "randomised_from": report.randomised_from, "mask": report.descriptions[report.judge],
         "precision_ratio": coverage.ratio, **cone_facts(cones),
     })
 
@@ -205,17 +202,10 @@ def _round_up(value: float) -> float:
     return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
 
 
-def scales(scale: np.ndarray | None) -> dict[str, np.ndarray]:
-    """scales: histogram of the scale (n,) of single particles, and its edges; nothing where scales are not known."""
-    if scale is None:
-        return {}
+def scales(scale: np.ndarray) -> dict[str, np.ndarray]:
+    """scales: histogram of the scale (n,) of single particles, and its edges."""
     counts, edges = histogram(np.asarray(scale, float), SCALES)
     return {"scales": counts, "scales_edges": edges, "scales_mean": np.float64(np.mean(scale))}
-
-
-def _scale_of(state: State, rows: np.ndarray) -> np.ndarray | None:
-    scale = getattr(state, "scale", None)
-    return None if scale is None else scale[rows]
 
 
 def cone_arrays(cones: conical.Conical) -> dict[str, np.ndarray]:
@@ -244,7 +234,8 @@ def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.nda
         "search_step_deg": _search_step_deg(job, plan) if searched else None,
         "randomised_from": fsc.randomised_from(result.curves["no_mask"]),
         "radii": {name: fsc.crossing(curve) for name, curve in result.curves.items()},
-        "mask": mask_label(job, result),
+        "mask": result.mask_words,
+        "fsc_mask": result.judge.words,
         "mask_volume_A3": float(result.mask.data.sum(dtype=float)) * half.voxel_size_A**3,
         "groups": [o.name for o in job.source.particles.optics],
     }
@@ -253,18 +244,3 @@ def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.nda
 def _search_step_deg(job: Run, plan: Plan) -> float:
     """The largest step between neighbouring directions that the search allowed itself."""
     return float(np.rad2deg(polar.SPACING * job.frame.resolution_A(plan.search_radius) / job.frame.diameter_A))
-
-
-def mask_label(job: Run, result: Maximised) -> str:
-    """The mask of the reference in a few words, for legends."""
-    part = job.recipe.mask
-    if isinstance(part, masking.DynamicMask) and not is_sphere(job, result):
-        return f"dynamic, {part.threshold:g} max, {part.near_A:g}-{part.far_A:g} A"
-    names = {masking.StaticMask: "given mask", masking.NoMask: "no mask"}
-    return names.get(type(part), f"sphere of {job.frame.diameter_A:.0f} A")
-
-
-def is_sphere(job: Run, result: Maximised) -> bool:
-    """Whether the mask is the sphere of the particle's diameter: where a dynamic one has not begun, or gave way."""
-    sphere = masking.SphereMask().of(result.smooth, np.inf, job.frame)
-    return bool(np.array_equal(sphere.data, result.mask.data))

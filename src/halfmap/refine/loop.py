@@ -63,7 +63,7 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     sums = tuple(total for _, total in halves)
     progress(0, "solve")
     then = time.perf_counter()
-    result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame, job.rng)
+    result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
     job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
     state = new_state(job, state, plan, posed, result, shells)

@@ -8,13 +8,13 @@ import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
-from halfmap.refine import advice, diagnostics, masking, schedules
+from halfmap.refine import advice, diagnostics, schedules
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome, State
-from halfmap.types import Curve, Map, Poses, Sums
-from halfmap.validate import fsc
+from halfmap.types import Curve, Poses, Sums
+from halfmap.validate import fsc_report
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
 SILENT = "no signal: its scale is zero or negative"
@@ -22,12 +22,12 @@ SILENT = "no signal: its scale is zero or negative"
 
 def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) -> Outcome:
     """What the job writes down."""
-    curves = fsc.report(*result.halves, job.rng, result.mask.data if job.recipe.judges else None)
+    report = _report(job, result)
+    curves = report.curves
     trusted = np.clip(curves["corrected"].values, 0, 1)
     job.reject(np.flatnonzero(state.silent), SILENT)
-    judge = _judge(job, result, curves)
-    shown = diagnostics.of_result(state, judge, result.halves, curves, sums)
-    for sentence in advice.advise(evidence(job, state, result, curves, shown)):
+    shown = diagnostics.of_result(state, report, result.halves, sums)
+    for sentence in advice.advise(evidence(job, state, result, report, shown)):
         job.warn(sentence)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     extra = {
@@ -43,12 +43,11 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         extra=extra,
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
-        curves=curves,
+        fsc=report,
         history=state.history,
         rejected=tuple(sorted(job.rejected.items())),
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
-        mask_fsc=judge,
         diagnostics=shown,
     )
 
@@ -59,11 +58,11 @@ def _known(job: Run, state: State) -> Particles:
                    defocus=state.defocus)
 
 
-def _judge(job: Run, result: Maximised, curves: dict[str, Curve]) -> Map:
-    """The mask of the corrected curve: the user's own, else the tight one."""
-    if job.recipe.judges:
-        return result.mask
-    return Map(fsc.standard_masks(*result.halves, curves["no_mask"])[1], result.halves[0].voxel_size_A)
+def _report(job: Run, result: Maximised) -> fsc_report.Report:
+    """All curves, judged by the user's FSC mask where there is one."""
+    recipe, (half1, half2) = job.recipe, result.halves
+    given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
+    return fsc_report.report(half1, half2, recipe.curves, given)
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:
@@ -83,22 +82,22 @@ def _noise_curves(job: Run, state: State) -> tuple[Curve, ...]:
                  for name, m in zip(names, state.models, strict=True))
 
 
-def evidence(job: Run, state: State, result: Maximised, curves: dict[str, Curve], shown: Diagnostics
+def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Report, shown: Diagnostics
              ) -> advice.Evidence:
     """What the advisor judges by."""
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     half, optics = result.halves[0], job.source.particles.optics
     pixel = min(o.pixel_size_A for o in optics)
-    scale = getattr(state, "scale", None)
     return advice.Evidence(
-        curves=curves, split_A=job.recipe.prior.split_A, box=half.box, voxel_size_A=half.voxel_size_A,
+        curves=report.curves, mask_faults=report.warnings,
+        split_A=job.recipe.prior.split_A, box=half.box, voxel_size_A=half.voxel_size_A,
         particle_box=round(job.frame.length_A / pixel), pixel_size_A=pixel,
         cfar=shown.facts["cfar"], directions_differ=shown.facts["directions_differ"],
-        precision_ratio=shown.facts["precision_ratio"], scales=None if scale is None else scale[used],
+        precision_ratio=shown.facts["precision_ratio"], scales=state.scale[used],
         **_fit(state, used),
         halves=(len(job.rows(1)), len(job.rows(2))),
         halves_given=(int((job.half == 1).sum()), int((job.half == 2).sum())),
-        mask_gave_way=_gave_way(job, state, result), iterations=state.iteration,
+        mask_gave_way=result.mask_gave_way, iterations=state.iteration,
         max_iterations=getattr(job.recipe.schedule, "max_iterations", None),
         still_growing=schedules.growing(state), rejected=len(job.rejected),
     )
@@ -107,11 +106,3 @@ def evidence(job: Run, state: State, result: Maximised, curves: dict[str, Curve]
 def _fit(state: State, used: np.ndarray) -> dict[str, np.ndarray]:
     """cross and power of the particles used, where poses were fitted at all."""
     return {"cross": state.cross[used], "power": state.power[used]} if state.power[used].any() else {}
-
-
-def _gave_way(job: Run, state: State, result: Maximised) -> bool:
-    """Whether a dynamic mask should be in force and is a sphere."""
-    part = job.recipe.mask
-    if not isinstance(part, masking.DynamicMask) or job.frame.resolution_A(state.shell) > part.start_A:
-        return False
-    return diagnostics.is_sphere(job, result)

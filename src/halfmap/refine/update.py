@@ -43,6 +43,9 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
         models=job.recipe.noise.updated(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
     )
+    if result.gave_way and job.recipe.judge is not None:
+        job.warn("the FSC mask is too tight or cuts density away: a sphere shows the halves to agree further, and sets "
+                 "the resolution of the alignment in its place; give a wider, softer mask")
     return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
 
 
@@ -82,6 +85,8 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
         "slope": float(np.median(posed.cross / np.maximum(old.scale[rows] * posed.power, 1e-30))),
         "fsc_area": float(area),
+        "mask": result.mask_words,
+        "fsc_mask": result.judge.words,
         "mask_fraction": float(result.mask.data.mean(dtype=float)),
     }
 
