@@ -9,7 +9,7 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc, star
-from halfmap.jobs import diagnostics, events, results
+from halfmap.jobs import diagnostics, events, record, results
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
@@ -134,3 +134,11 @@ def test_the_range_of_the_guinier_fit_is_the_one_asked_for(tmp_path):
         # the first shell inside either end: shells are 1 / length apart
         assert 0 <= length * x[0] ** 0.5 - length / low < 1 + 1e-6
         assert 0 <= length / finest - length * x[-1] ** 0.5 < 1 + 1e-6
+
+
+def test_a_job_that_is_replaced_leaves_none_of_its_files(tmp_path):
+    settings = {"auto_tighten_fsc_mask": True, "write_cs": True}
+    _, _ = written(tmp_path, rejected=((3, "image holds NaN"),), **settings)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"mask_fsc_auto.mrc", "rejected.star", "particles.cs"} <= names
+    assert names <= {*record.FILES, *record.FOLDERS}
