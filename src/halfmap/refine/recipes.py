@@ -71,7 +71,7 @@ def _subsets(params: Homogeneous):
 def _scale(params: Homogeneous):
     if params.per_particle_scale:
         return scales.Fitted(params.scale_start_iteration, params.scale_reset)
-    return scales.Unit()
+    return scales.Unit() if params.scale_reset else scales.AsGiven()
 
 
 def reference_mask(params: Homogeneous, given: Map | None) -> masking.MaskPart:
