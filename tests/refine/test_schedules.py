@@ -1,5 +1,7 @@
 """Bands, searches and the end of a refinement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,8 @@ FRAME = Frame(64, 2.0, 90.0)  # 128 A long: shell 32 is Nyquist
 NYQUIST = 32
 
 
-def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20) -> schedules.Marching:
-    return schedules.Marching(lowpass_A, max_align_A, extra, most)
+def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20, **more) -> schedules.Marching:
+    return schedules.Marching(lowpass_A, max_align_A, extra, most, **more)
 
 
 def grown(*areas) -> tuple[dict, ...]:
@@ -167,3 +169,135 @@ def test_one_pass_lays_every_image_in_where_it_is_said_to_be():
     assert plan.final and not plan.searched.any()
     assert plan.reach == NYQUIST and plan.box == FRAME.box
     assert all(rounds == 0 for _, rounds in plan.stages)
+
+
+# ---- shells that do not align
+
+
+def plans(schedule):
+    """The first plan, one with a second search, one without a search."""
+    doubt = np.tile([0.5, 0.5], (6, 1))
+    calm = schedule.next(state(shell=20, band=22, iteration=5), FRAME)
+    return schedule.first(FRAME, 6, 15.0), schedule.next(state(shell=20, weights=doubt), FRAME), calm
+
+
+def test_all_shells_align_unless_the_user_says_otherwise():
+    assert [plan.lowest for plan in plans(marching(lowpass_A=12.8))] == [0, 0, 0]
+
+
+def test_shells_coarser_than_the_limit_do_not_align():
+    # 128 A / 42.7 A = shell 3; the first search goes to shell 10
+    assert [plan.lowest for plan in plans(marching(lowpass_A=12.8, min_align_A=42.7))] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("limit_A", [1.0, 5.0, 9.0, 16.0, 30.0, 60.0, 500.0])
+def test_some_shells_align_in_every_step_whatever_the_limit(limit_A):
+    for lowpass_A in (12.8, 20.0, 40.0):
+        for plan in plans(marching(lowpass_A=lowpass_A, min_align_A=limit_A)):
+            finest = [radius for radius, _ in plan.stages] + ([plan.search_radius] if plan.searched.any() else [])
+            assert plan.lowest == max(min(FRAME.shell(limit_A), min(finest) - schedules.LEAST_BAND), 0)
+
+
+def test_the_limit_is_kept_once_nothing_is_searched_any_more():
+    # 128 A / 9.14 A = shell 14, beyond the band of a second search (20 A, shell 6)
+    *_, calm = plans(marching(lowpass_A=12.8, min_align_A=9.14))
+    assert not calm.searched.any() and calm.band == 22 and calm.lowest == 14
+
+
+def test_a_limit_changes_nothing_else_of_a_plan():
+    for plain, limited in zip(plans(marching()), plans(marching(min_align_A=40.0)), strict=True):
+        for name in ("band", "reach", "box", "stages", "search_radius", "offset_A", "final", "stock_every"):
+            assert getattr(plain, name) == getattr(limited, name)
+        np.testing.assert_array_equal(plain.searched, limited.searched)
+        np.testing.assert_array_equal(plain.used, limited.used)
+
+
+# ---- early subsets
+
+SUBSETS = schedules.Subsets(1000, 3.0)
+
+
+@pytest.mark.parametrize("iteration", range(4))
+def test_a_subset_has_the_size_that_was_asked_for(iteration):
+    # the sequence of golden sections fills an interval with a discrepancy of less than 3 ln(n) / n
+    wanted = 1000 * 3**iteration
+    assert abs(SUBSETS.used(200_000, iteration).sum() - wanted) < 3 * np.log(200_000)
+
+
+def test_a_subset_is_spread_evenly_over_the_table():
+    used = SUBSETS.used(60_000, 0)
+    parts = used.reshape(20, -1).sum(1)  # twenty stretches of 3000 with 50 each; discrepancy as above
+    assert abs(parts - 50).max() < 3 * np.log(3000)
+
+
+def test_a_particle_that_takes_part_goes_on_doing_so():
+    used = [SUBSETS.used(50_000, i) for i in range(6)]
+    assert all((later | ~earlier).all() for earlier, later in zip(used, used[1:], strict=False))
+
+
+@pytest.mark.parametrize("n, iteration", [(1, 0), (1999, 0), (5999, 1), (10**5, 4)])
+def test_more_than_half_of_all_are_all(n, iteration):
+    assert SUBSETS.used(n, iteration).all()
+
+
+def test_half_of_all_are_not_yet_all():
+    assert not SUBSETS.used(2000, 0).all()
+
+
+def test_a_faster_growth_is_done_sooner():
+    done = [next(i for i in range(50) if schedules.Subsets(100, growth).used(10**5, i).all()) for growth in (1.5, 3, 9)]
+    # 100 growth^i > 50,000
+    assert done == [int(np.log(500) / np.log(growth)) + 1 for growth in (1.5, 3, 9)]
+
+
+@pytest.mark.parametrize("n, iteration", [(7, 0), (10**6, 0), (10**6, 9)])
+def test_without_subsets_everyone_takes_part(n, iteration):
+    assert schedules.Everyone().used(n, iteration).all() and len(schedules.Everyone().used(n, iteration)) == n
+
+
+def half_seen(n=6, **changes):
+    """A state of which the second half of the particles was never looked for."""
+    before = state(n)
+    likelihood = before.candidates.log_likelihood.copy()
+    likelihood[n // 2 :] = -np.inf
+    weights = before.weights.copy()
+    weights[n // 2 :] = 0
+    unseen = replace(before, candidates=replace(before.candidates, log_likelihood=likelihood), weights=weights)
+    return replace(unseen, **changes)
+
+
+def test_particles_that_join_late_are_searched_over_all_shifts():
+    plan = marching().next(half_seen(iteration=9), FRAME, 15.0)
+    np.testing.assert_array_equal(plan.searched, np.arange(6) >= 3)
+    assert plan.offset_A == 15.0
+    # what was found at low resolution climbs to the band from there
+    assert plan.stages[0][0] <= 2 * plan.search_radius
+
+
+def test_only_those_that_take_part_are_searched():
+    few = marching(subsets=schedules.Subsets(10, 2.0))
+    first, later = few.first(FRAME, 1000, 15.0), few.next(half_seen(1000, iteration=1), FRAME, 15.0)
+    np.testing.assert_array_equal(first.searched, first.used)
+    assert abs(first.used.sum() - 10) <= 3 and abs(later.used.sum() - 20) <= 3
+    np.testing.assert_array_equal(later.searched, later.used & (np.arange(1000) >= 500))
+
+
+def test_the_last_iteration_uses_all_and_looks_for_those_never_seen():
+    few = marching(most=1, subsets=schedules.Subsets(10, 2.0))
+    plan = few.next(half_seen(1000), FRAME, 15.0)
+    assert plan.final and plan.used.all()
+    np.testing.assert_array_equal(plan.searched, np.arange(1000) >= 500)
+
+
+def test_a_state_of_a_part_of_the_particles_is_never_done():
+    whole = {"iteration": 4, "reach": NYQUIST}
+    partial = state(history=(*grown(5), {"fsc_area": 5.0, "share": 0.3}), **whole)
+    assert not marching(most=4).done(partial, FRAME) and marching(most=4).next(partial, FRAME).final
+    assert marching(most=4).done(state(history=grown(5, 6), **whole), FRAME)
+
+
+def test_a_part_of_the_particles_is_never_enough_to_settle():
+    partial = tuple({"fsc_area": 5.0, "share": 0.3} for _ in range(9))
+    assert not marching().next(state(history=partial), FRAME).final
+    assert not marching().next(state(history=(*partial, *grown(5))), FRAME).final
+    assert marching().next(state(history=(*partial, *grown(5, 5))), FRAME).final

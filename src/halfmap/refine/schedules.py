@@ -110,14 +110,17 @@ class Marching:
         return self._filtered(_plan(frame, band, stages, searched, radius, offset, final, used), frame)
 
     def done(self, state: State, frame: Frame) -> bool:
-        """Whether ``state`` is already what a last iteration would make: settled, and reconstructed to Nyquist."""
-        return state.reach == frame.box // 2 and self._settled(state)
+        """Whether ``state`` is already what a last iteration would make: settled, of all particles, and to Nyquist."""
+        return state.reach == frame.box // 2 and state.history[-1]["share"] == 1 and self._settled(state)
 
     def _filtered(self, plan: Plan, frame: Frame) -> Plan:
         """The plan with the shells left out that the user wants left out, but never all."""
         if not self.min_align_A:
             return plan
-        return replace(plan, lowest=min(frame.shell(self.min_align_A), plan.search_radius - LEAST_BAND))
+        finest = min(radius for radius, _ in plan.stages)
+        if plan.searched.any():
+            finest = min(finest, plan.search_radius)
+        return replace(plan, lowest=max(min(frame.shell(self.min_align_A), finest - LEAST_BAND), 0))
 
     def _allowed(self, band: int, frame: Frame) -> int:
         limit = frame.shell(self.max_align_A) if self.max_align_A else frame.box // 2
