@@ -59,7 +59,7 @@ class Job(BaseModel):
 class ParticleInput(Job):
     """A job that reads particles."""
 
-    settled_at_start = Job.settled_at_start | {"particles", "images_root", "box_size", "symmetry", "force_resplit"}
+    settled_at_start = Job.settled_at_start | {"particles", "passthrough", "images_root"}
 
     particles: Path = setting(
         help="Particle table: RELION STAR file, version 3.0 or 3.1 to 5, or cryoSPARC .cs file.",
@@ -86,9 +86,14 @@ class ParticleOutput(ParticleInput):
 class ParticleJob(ParticleOutput):
     """A job that reads particles and makes half-maps of them."""
 
+    settled_at_start = ParticleOutput.settled_at_start | {
+        "box_size", "symmetry", "force_resplit",
+        "ignore_tilt", "ignore_trefoil", "ignore_tetrafoil", "ignore_anisotropic_magnification",
+    }  # fmt: skip
+
     box_size: int | None = setting(
         None,
-        help="Box of the maps; larger images are Fourier-cropped to it; none = the images' own box.",
+        help="Box of the maps; larger images are Fourier-cropped to it; none, or a larger one = the images' own box.",
         unit="voxels",
         known_as="cryoSPARC: Refinement box size",
         ge=16,
@@ -99,7 +104,7 @@ class ParticleJob(ParticleOutput):
     )
     particle_diameter_A: float | None = setting(
         None,
-        help="Diameter of the circle that masks the images; none = from the starting map, without one 85 % of the box.",
+        help="Diameter of the circle that masks the images; none = from the starting map, without one 95 % of the box.",
         unit="A",
         known_as="RELION --particle_diameter",
         gt=0,

@@ -15,7 +15,8 @@ class Homogeneous(Refinement, CurveSettings):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
     settled_at_start = Refinement.settled_at_start | {
-        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates"
+        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "scale_reset", "noise_model",
+        "noise_initial_scale", "candidates",
     }  # fmt: skip
 
     volume: Path = setting(
@@ -37,7 +38,7 @@ class Homogeneous(Refinement, CurveSettings):
     )
     min_align_resolution: float | None = setting(
         None,
-        help="Data coarser than this do not align particles; none = all do.",
+        help="Data coarser than this do not align particles, but for the finest four shells in use; none = all do.",
         unit="A",
         known_as="cryoSPARC: Minimum align resolution, Highpass",
         gt=0,
@@ -68,7 +69,7 @@ class Homogeneous(Refinement, CurveSettings):
     )
     scale_reset: bool = setting(
         True,
-        help="Begin at scale 1; off = at the scales of the particle table.",
+        help="Begin at scale 1; off = at the scales of the particle table, which stay without --per-particle-scale.",
         known_as="cryoSPARC: Reset input per-particle scale",
     )
     noise_model: Literal["white", "symmetric", "coloured"] = setting(
@@ -200,7 +201,14 @@ class Homogeneous(Refinement, CurveSettings):
     candidates: int = setting(
         8, help="Poses kept per particle after the global search, until the data tell them apart.", ge=1, le=64
     )
-    max_iterations: int = setting(20, help="Stop here even if not converged.", known_as="RELION --iter", ge=1, le=200)
+    max_iterations: int = setting(
+        20,
+        help="Iterations after which the last one follows, which reconstructs all particles to Nyquist, even if not "
+        "converged.",
+        known_as="RELION --iter",
+        ge=1,
+        le=200,
+    )
 
     @field_validator("mask")
     @classmethod
