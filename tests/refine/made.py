@@ -26,6 +26,7 @@ class Experiment:
     map: Map
     images: np.ndarray
     truth: Particles  # poses and half-sets included
+    contrast: np.ndarray  # (n,) of the images, which no table tells
 
     def told(self) -> Particles:
         """What a user has: no poses, no half-sets."""
@@ -38,7 +39,7 @@ def experiment(folder: Path, n: int = 200, seed: int = 3, **settings) -> Experim
     molecule = simulate.protein_like(BOX, VOXEL_A, GROUP, rng)
     drawn = simulate.simulation(molecule, n, rng, simulate.Settings(**{"snr": 0.5, **settings}))
     images = np.concatenate(list(drawn.images()))
-    return Experiment(molecule, images, stacked(folder / "images.mrcs", images, drawn.particles))
+    return Experiment(molecule, images, stacked(folder / "images.mrcs", images, drawn.particles), drawn.scale)
 
 
 def stacked(path: Path, images: np.ndarray, particles: Particles) -> Particles:

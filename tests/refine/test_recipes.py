@@ -1,0 +1,142 @@
+"""From settings to parts: a setting changes the part it is about and no other."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from halfmap.maps import masks
+from halfmap.params.fsc import Fsc
+from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.reconstruct import Reconstruct
+from halfmap.refine import recipes
+from halfmap.types import Map
+
+GIVEN = Map(masks.sphere(16, 5, 2), 8.0)
+SCALED = {"dynamic_mask_scaling": "resolution"}
+FITTED = {"per_particle_scale": True}
+FILE = {"mask": "mask.mrc"}
+
+# setting -> (other settings it needs, a value that is not the default, the leaves of the recipe it changes)
+COMMON = {
+    "symmetry": ({}, "D3", {"group"}),
+    "box_size": ({}, 24, {"box_size"}),
+    "particle_diameter_A": ({}, 90.0, {"diameter_A"}),
+    "force_resplit": ({}, True, {"force_resplit"}),
+    "minibatch_size": ({}, 7, {"minibatch_size"}),
+    "fsc_mask_scaling": ({}, "resolution", {"curves.spread"}),
+    "fsc_mask_near_factor": ({"fsc_mask_scaling": "resolution"}, 1.0, {"curves.spread.near_factor"}),
+    "fsc_mask_far_factor": ({"fsc_mask_scaling": "resolution"}, 7.0, {"curves.spread.far_factor"}),
+    "auto_tighten_fsc_mask": ({}, False, {"curves.tightening"}),
+    "molecular_weight_kDa": ({}, 465.0, {"curves.molecular_weight_Da"}),
+}
+REFINED = COMMON | {
+    "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A"}),
+    "reestimate_greyscale": ({}, False, {"start.fit_grey"}),
+    "max_align_resolution": ({}, 12.0, {"schedule.max_align_A"}),
+    "min_align_resolution": ({}, 40.0, {"schedule.min_align_A"}),
+    "extra_final_passes": ({}, 2, {"schedule.extra_final_passes"}),
+    "max_iterations": ({}, 3, {"schedule.max_iterations"}),
+    "early_subsets": ({}, False, {"schedule.subsets"}),
+    "subset_size": ({}, 500, {"schedule.subsets.first"}),
+    "subset_growth": ({}, 2.0, {"schedule.subsets.growth"}),
+    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A"}),
+    "non_negative": ({}, True, {"prior"}),
+    "noise_model": ({}, "white", {"noise"}),
+    "noise_prior_weight": ({}, 10.0, {"noise.prior_images"}),
+    "noise_initial_scale": ({}, 3.0, {"noise.initial_scale"}),
+    "per_particle_scale": ({}, True, {"scale"}),
+    "scale_start_iteration": (FITTED, 2, {"scale.start_iteration"}),
+    "scale_reset": (FITTED, False, {"scale.reset"}),
+    "candidates": ({}, 3, {"candidates"}),
+    "offset_range_A": ({}, 9.0, {"offset_range_A"}),
+    "mask": ({}, "none", {"mask.mask"}),
+    "mask_start_resolution": (FILE, 15.0, {"mask.mask"}),
+    "fsc_mask": ({}, "fsc.mrc", {"judge"}),
+    "window_structure": ({}, False, {"mask"}),
+    "dynamic_mask_scaling": ({}, "resolution", {"mask.mask"}),
+    "dynamic_mask_near": ({}, 3.0, {"mask.mask.near_A"}),
+    "dynamic_mask_far": ({}, 20.0, {"mask.mask.far_A"}),
+    "dynamic_mask_near_factor": (SCALED, 1.0, {"mask.mask.near_factor"}),
+    "dynamic_mask_far_factor": (SCALED, 7.0, {"mask.mask.far_factor"}),
+    "dynamic_mask_start_resolution": ({}, 15.0, {"mask.mask.start_A"}),
+    "dynamic_mask_threshold": ({}, 0.3, {"mask.mask.threshold"}),
+    "dynamic_mask_use_abs": ({}, True, {"mask.mask.strength"}),
+}
+ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, what is written
+    "out": Path("other"), "overwrite": True, "resume": True, "seed": 5, "threads": 1, "device": "cpu",
+    "particles": Path("other.star"), "passthrough": Path("rest.cs"), "images_root": Path("root"), "write_cs": True,
+    "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
+    "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
+}  # fmt: skip
+OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False}
+JOBS = {
+    Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
+    Reconstruct: (COMMON, ELSEWHERE | {"mask": Path("mask.mrc")}),
+}
+# What acts at the start alone must not change when a job is resumed: the change would have no effect
+AT_THE_START = {"symmetry", "box_size", "force_resplit", "initial_lowpass", "gsfsc_split_resolution",
+                "reestimate_greyscale", "scale_reset", "noise_model", "noise_initial_scale", "candidates"}  # fmt: skip
+
+
+def recipe(job, **settings):
+    params = job(**{name: "x" for name, field in job.model_fields.items() if field.is_required()} | settings)
+    if job is Reconstruct:
+        return recipes.reconstruction(params)
+    return recipes.homogeneous(params, *(GIVEN if name in settings and settings[name] != "none" else None
+                                         for name in ("mask", "fsc_mask")))  # fmt: skip
+
+
+def changed(a, b, path="") -> set[str]:
+    """Dotted names of the leaves that differ; of a part that is of another kind, its own name alone."""
+    if is_dataclass(a) and type(a) is type(b):
+        parts = (changed(getattr(a, f.name), getattr(b, f.name), f"{path}.{f.name}") for f in fields(a))
+        return set().union(*parts)
+    same = np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+    return set() if same else {path.lstrip(".")}
+
+
+def cases(which):
+    return [(job, name) for job, tables in JOBS.items() for name in tables[which]]
+
+
+@pytest.mark.parametrize("job, name", cases(0), ids=lambda x: getattr(x, "__name__", x))
+def test_a_setting_changes_its_part_of_the_recipe_and_no_other(job, name):
+    needed, value, leaves = JOBS[job][0][name]
+    assert changed(recipe(job, **needed), recipe(job, **needed, **{name: value})) == leaves
+
+
+@pytest.mark.parametrize("job, name", cases(1), ids=lambda x: getattr(x, "__name__", x))
+def test_files_processes_and_results_are_no_affair_of_the_recipe(job, name):
+    assert changed(recipe(job), recipe(job, **{name: JOBS[job][1][name]})) == set()
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_these_are_all_settings(job):
+    own, elsewhere = JOBS[job]
+    assert set(own) | set(elsewhere) == set(job.model_fields)
+    assert not set(own) & set(elsewhere)
+
+
+def test_a_scale_of_the_table_stays_where_none_is_fitted():
+    assert changed(recipe(Homogeneous), recipe(Homogeneous, scale_reset=False)) == {"scale"}
+    assert isinstance(recipe(Homogeneous, scale_reset=False).scale, type(recipe(Reconstruct).scale))
+
+
+def test_a_static_mask_is_the_mask_of_reference_and_fsc():
+    assert changed(recipe(Homogeneous), recipe(Homogeneous, **FILE)) == {"mask.mask", "judge"}
+
+
+def test_what_acts_at_the_start_alone_is_settled_there():
+    files = {"particles", "passthrough", "images_root", "volume", "seed"}
+    lens = {name for name in ELSEWHERE if name.startswith("ignore_")}
+    assert Homogeneous.settled_at_start == AT_THE_START | files | lens
+
+
+@pytest.mark.parametrize("name", [name for name in COMMON if "fsc" in name or "weight" in name])
+def test_the_curves_of_a_pair_of_maps_have_the_same_settings(name):
+    needed, value, leaves = COMMON[name]
+    paths = {"out": "o", "half1": "a", "half2": "b"}
+    before, after = (recipes.curve_settings(Fsc(**paths, **needed, **more)) for more in ({}, {name: value}))
+    assert {f"curves.{leaf}" for leaf in changed(before, after)} == leaves
