@@ -60,8 +60,8 @@ def test_repeats_modulo_symmetry_count_once(name, rng):
     far = rotations.exp_so3(np.array([3 * posterior.SAME_RAD, 0, 0])) @ pose @ group[-1]
     likelihood = np.array([[3.0, 2.0, 1.0]])
     best, p, _ = posterior.ranked(candidates(np.stack([pose, near, far])[None], likelihood), likelihood, group)
-    np.testing.assert_array_equal(np.isfinite(best.log_likelihood), [[True, False, True]])
-    np.testing.assert_allclose(p[0], np.array([1, 0, np.exp(-2)]) / (1 + np.exp(-2)))
+    np.testing.assert_array_equal(np.isfinite(best.log_likelihood), [[True, True, False]])
+    np.testing.assert_allclose(p[0], np.array([1, np.exp(-2), 0]) / (1 + np.exp(-2)))
 
 
 def test_hopeless_candidates_are_dropped_and_the_best_is_kept(rng):
@@ -97,3 +97,24 @@ def test_expected_errors_are_the_roots_of_the_variances(rng):
 def test_without_information_the_expected_errors_are_infinite():
     rotation, shift = posterior.expected_errors(np.zeros((1, 5, 5)))
     assert np.isinf(rotation).all() and np.isinf(shift).all()
+
+
+def test_absent_candidates_come_last_whatever_took_them_out(rng):
+    poses = rotations.random(4, rng)
+    twice = poses[[0, 0, 1, 1, 2, 3]][None]
+    candidates = Candidates(twice, np.arange(12.0).reshape(1, 6, 2), np.array([[9.0, 8, 7, 6, 5, 4]]))
+    kept, probability, order = posterior.ranked(candidates, candidates.log_likelihood, np.eye(3)[None])
+    np.testing.assert_array_equal(kept.log_likelihood, [[9, 7, 5, 4, -np.inf, -np.inf]])
+    np.testing.assert_array_equal(order[0, :4], [0, 2, 4, 5])
+    np.testing.assert_array_equal(kept.shifts_A[0], candidates.shifts_A[0, order[0]])
+    assert (np.diff(probability) <= 0).all() and not probability[0, 4:].any()
+
+
+def test_covariances_are_inverse_informations_whatever_the_units(rng):
+    root = rng.normal(size=(6, 5, 5))
+    information = root @ np.swapaxes(root, -1, -2) + np.eye(5)
+    units = np.array([1e3, 1e3, 1e3, 1e-2, 1e-2])  # radians are sharp, Angstroms are not
+    scaled = information * units[:, None] * units
+    found = posterior.covariance(scaled) * units[:, None] * units
+    # a ridge of 1e-9 on the unit diagonal, times a condition of some 100
+    np.testing.assert_allclose(found, np.linalg.inv(information), rtol=1e-4, atol=1e-6)

@@ -29,7 +29,7 @@ def probabilities(log_weights: np.ndarray) -> np.ndarray:
 
 
 def ranked(candidates: Candidates, log_weights: np.ndarray, group: np.ndarray):
-    """(candidates, probabilities, order): best first, repeats and hopeless ones marked absent.
+    """(candidates, probabilities, order): best first, repeats and hopeless ones marked absent, at the end.
 
     ``order`` (b, c) is the place each candidate came from.
     """
@@ -39,9 +39,12 @@ def ranked(candidates: Candidates, log_weights: np.ndarray, group: np.ndarray):
     keep = np.isfinite(weights) & (weights > weights[:, :1] - MARGIN)
     keep &= ~_repeats(rotations, keep, group)
     keep[:, 0] = True
+    places = np.argsort(~keep, axis=1, kind="stable")  # a search writes over the last places, so no gap before them
+    order, keep, weights = (np.take_along_axis(values, places, 1) for values in (order, keep, weights))
+    pick = np.arange(len(order))[:, None], order
     likelihood = np.where(keep, candidates.log_likelihood[pick], -np.inf)
-    weights = np.where(keep, weights, -np.inf)
-    return Candidates(rotations, candidates.shifts_A[pick], likelihood), probabilities(weights), order
+    kept = Candidates(candidates.rotations[pick], candidates.shifts_A[pick], likelihood)
+    return kept, probabilities(np.where(keep, weights, -np.inf)), order
 
 
 def _repeats(rotations: np.ndarray, keep: np.ndarray, group: np.ndarray) -> np.ndarray:
@@ -56,14 +59,22 @@ def _repeats(rotations: np.ndarray, keep: np.ndarray, group: np.ndarray) -> np.n
     return repeat
 
 
+def covariance(information: np.ndarray) -> np.ndarray:
+    """Inverse of the Fisher information (n, 5, 5); infinite variances, no covariances, where there is none.
+
+    Rotation in rad and shift in A differ by orders of magnitude: inverted on unit diagonal, with a ridge of 1e-9.
+    """
+    scale = np.sqrt(np.maximum(np.einsum("nii->ni", information), 1e-250))
+    unit = scale[:, :, None] * scale[:, None, :]
+    spread = np.linalg.inv(information / unit + 1e-9 * np.eye(information.shape[-1])) / unit
+    spread[scale.min(1) <= 1e-100] = np.diag(np.full(information.shape[-1], np.inf))
+    return spread
+
+
 def expected_errors(information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Root mean square (rotation angle in rad, shift distance in A) the Fisher information (n, 5, 5) allows.
 
     Infinite where a particle carries no information. This is what other programs call the accuracy of the angles.
     """
-    scale = np.sqrt(np.maximum(np.einsum("nii->ni", information), 1e-250))
-    normal = information / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(information.shape[-1])
-    variance = np.einsum("nii->ni", np.linalg.inv(normal)) / scale**2
-    empty = scale.min(1) <= 1e-100
-    rotation, shift = np.sqrt(variance[:, :3].sum(1)), np.sqrt(variance[:, 3:].sum(1))
-    return np.where(empty, np.inf, rotation), np.where(empty, np.inf, shift)
+    variance = np.einsum("nii->ni", covariance(information))
+    return np.sqrt(variance[:, :3].sum(1)), np.sqrt(variance[:, 3:].sum(1))
