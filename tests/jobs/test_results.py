@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +138,10 @@ def test_the_range_of_the_guinier_fit_is_the_one_asked_for(tmp_path):
 
 
 def test_a_job_that_is_replaced_leaves_none_of_its_files(tmp_path):
-    settings = {"auto_tighten_fsc_mask": True, "write_cs": True}
-    _, _ = written(tmp_path, rejected=((3, "image holds NaN"),), **settings)
+    outcome = made.outcome(tmp_path, ((3, "image holds NaN"),))
+    tightened = replace(outcome.fsc, masks={**outcome.fsc.masks, "mask_fsc_auto": outcome.mask_refine})
+    params = Homogeneous(particles=Path("p"), volume=Path("v"), out=tmp_path, write_cs=True)
+    results.write(replace(outcome, fsc=tightened), made.particles(tmp_path), params, tmp_path, events.Watch(tmp_path))
     names = {path.name for path in tmp_path.iterdir()}
     assert {"mask_fsc_auto.mrc", "rejected.star", "particles.cs"} <= names
     assert names <= {*record.FILES, *record.FOLDERS}

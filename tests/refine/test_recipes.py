@@ -70,7 +70,7 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
-OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False}
+OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True}
 JOBS = {
     Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
     Reconstruct: (COMMON, ELSEWHERE | {"mask": Path("mask.mrc")}),

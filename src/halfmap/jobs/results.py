@@ -16,10 +16,10 @@ import numpy as np
 from halfmap.data import cryosparc, relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc, star
-from halfmap.jobs import diagnostics, record
+from halfmap.jobs import candidates, diagnostics, record
 from halfmap.jobs.events import Watch
 from halfmap.maps import filters
-from halfmap.params.common import ParticleOutput
+from halfmap.params.common import ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
@@ -41,7 +41,10 @@ def write(outcome: Outcome, source: Particles, params: Homogeneous | Reconstruct
     if sharpening is None:
         watch("warning", message="the map is too coarse for a Guinier fit: map_sharp.mrc is not sharpened")
     _write_maps(folder, outcome, sharpening or 0.0)
-    write_particles(folder, outcome.particles, outcome.extra, params)
+    errors = candidates.errors(outcome.posterior) if isinstance(params, Refinement) else {}
+    write_particles(folder, outcome.particles, {**outcome.extra, **errors}, params)
+    if isinstance(params, Refinement) and params.write_candidates:
+        candidates.write(folder, outcome.posterior)
     _write_rejected(folder, source, outcome.rejected)
     write_curves(folder, outcome.fsc)
     _write_noise(folder, outcome)

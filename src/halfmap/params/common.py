@@ -154,6 +154,12 @@ class ParticleJob(ParticleOutput):
 class Refinement(ParticleJob):
     """A job that iterates."""
 
+    write_candidates: bool = setting(
+        False,
+        help="Write candidates.npz: all poses of each particle that its image allows, with their probabilities, and "
+        "the covariance of the best one.",
+    )
+
     intermediate_plots: bool = setting(
         True,
         help="Draw the plots of every iteration while the job runs, as far as a little spare time allows; the numbers "

@@ -12,7 +12,7 @@ from halfmap.refine import advice, diagnostics, schedules
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
-from halfmap.refine.state import Outcome, State
+from halfmap.refine.state import Outcome, Posterior, State
 from halfmap.types import Curve, Poses, Sums
 from halfmap.validate import fsc_report
 
@@ -49,6 +49,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
         diagnostics=shown,
+        posterior=_posterior(job, state, used),
     )
 
 
@@ -68,6 +69,13 @@ def _report(job: Run, result: Maximised) -> fsc_report.Report:
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:
     """The best poses, each as its mate in one asymmetric unit: so that viewing directions can be compared."""
     return Poses(symmetry.canonical(state.poses.rotations, job.recipe.group), state.poses.shifts_A)
+
+
+def _posterior(job: Run, state: State, used: np.ndarray) -> Posterior:
+    """All poses of the particles ``used``, the best as ``_in_asymmetric_unit`` has it."""
+    found = state.candidates[used]
+    turned = symmetry.canonical(found.rotations.reshape(-1, 3, 3), job.recipe.group).reshape(found.rotations.shape)
+    return Posterior(replace(found, rotations=turned), state.weights[used], state.information[used])
 
 
 def _seconds(stages: dict[str, float]) -> dict[str, float]:

@@ -83,6 +83,15 @@ class Keeper:
 
 
 @dataclass(frozen=True)
+class Posterior:
+    """What is known of the poses of n particles."""
+
+    candidates: Candidates  # (n, c) best first, each in one asymmetric unit
+    probability: np.ndarray  # (n, c) of each; 0 for absent ones
+    information: np.ndarray  # (n, 5, 5) Fisher information of the best one (rad, A)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a finished refinement hands to the job that writes it down."""
 
@@ -99,6 +108,7 @@ class Outcome:
     seconds: dict[str, float]
     warnings: tuple[str, ...]
     diagnostics: Diagnostics | None = None  # what the final maps show
+    posterior: Posterior | None = None  # of ``particles``, row by row
 
     @property
     def curves(self) -> dict[str, Curve]:
