@@ -1,15 +1,12 @@
-"""The house rules: floors, fast start, foreign names in one room, settings with an effect, nothing of one machine."""
+"""The house rules: floors, fast start, foreign names in one room, nothing of one machine."""
 
 import ast
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-from halfmap.jobs import catalog
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "halfmap"
@@ -77,19 +74,6 @@ def test_nothing_catches_every_exception_but_the_job_runner():
             if isinstance(node, ast.ExceptHandler) and "Exception" in caught(node):
                 catchers.append(str(path.relative_to(SOURCE)))
     assert set(catchers) <= {"jobs/run.py"}
-
-
-def settings():
-    return sorted({(entry.name, name) for entry in catalog.JOBS for name in entry.params.model_fields})
-
-
-@pytest.mark.parametrize("job, name", settings())
-def test_every_setting_reaches_code(job, name):
-    if name == "device":  # its effect is the refusal of cuda, which tests/params checks
-        return
-    users = [path for path in modules() if path.parent.name != "params"]
-    pattern = re.compile(rf"\.{name}\b")
-    assert any(pattern.search(path.read_text()) for path in users), f"{job}: {name} is used nowhere"
 
 
 def texts():

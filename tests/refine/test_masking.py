@@ -1,9 +1,11 @@
 """Masks of the reference."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from halfmap.maps import masks
 from halfmap.params.homogeneous import Homogeneous
@@ -169,3 +171,18 @@ def test_settings_choose_the_masks_of_the_curves():
     chosen = made.homogeneous(fsc_mask_scaling="resolution", fsc_mask_near_factor=1.0, fsc_mask_far_factor=3.0,
                               auto_tighten_fsc_mask=False, molecular_weight_kDa=465.0).curves  # fmt: skip
     assert chosen == fsc_report.Settings(fsc_masks.Scaled(1.0, 3.0), fsc_masks.AsMade(), 465e3)
+
+
+@pytest.mark.parametrize("near_A, far_A", [(6.0, 14.0), (3.0, 14.0), (6.0, 22.0)])
+def test_a_dynamic_mask_is_one_up_to_near_and_nil_from_far(density, near_A, far_A):
+    region = masking.DynamicMask(0.0, 1e-3, 12.0, 0.2).of(density, 10.0, FRAME).data
+    distance_A = scipy.ndimage.distance_transform_edt(region == 0) * density.voxel_size_A
+    mask = masking.DynamicMask(near_A, far_A, 12.0, 0.2).of(density, 10.0, FRAME).data
+    assert (mask[distance_A <= near_A] == 1).all() and not mask[distance_A >= far_A].any()
+    assert ((mask > 0) & (mask < 1))[(distance_A > near_A) & (distance_A < far_A)].all()
+
+
+def test_a_higher_threshold_never_makes_a_larger_mask(density):
+    parts = (masking.DynamicMask(6.0, 14.0, 12.0, level) for level in (0.1, 0.2, 0.5, 0.8))
+    for lower, higher in itertools.pairwise([part.of(density, 10.0, FRAME).data for part in parts]):
+        assert (higher <= lower).all() and higher.sum() < lower.sum()

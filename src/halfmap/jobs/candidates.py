@@ -20,7 +20,7 @@ UNKNOWN = 999.0  # an infinite error in a table: STAR files have no infinity, RE
 ABOUT = {
     "rows": "those of particles.star; poses best first, NaN and probability 0 where a particle has fewer",
     "euler_deg": "(n, c, 3) rot, tilt, psi as in RELION, degrees",
-    "shifts_A": "(n, c, 2) x, y as rlnOriginXAngst, rlnOriginYAngst, Angstrom",
+    "shifts_A": "(n, c, 2) x, y as origins in RELION: moving the image by them centres it; Angstrom",
     "probability": "(n, c) posterior probability of each pose",
     "log_likelihood": "(n, c) at its peak, relative to an image without particle",
     "covariance": "(n, 5, 5) of the best pose: rotation vector w about x, y, z of the image, rad, A(true) = exp[w]x A; "

@@ -1,0 +1,180 @@
+"""Every setting of every job has a test that shows what it does. The table names it; a setting without one fails.
+
+That a setting changes nothing else is shown for all of a refinement at once by
+``test_a_setting_changes_its_part_of_the_recipe_and_no_other``: the parts of a recipe are all a refinement knows.
+"""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from halfmap.jobs import catalog
+from halfmap.params.common import Job, ParticleInput, ParticleJob, ParticleOutput, Refinement
+from halfmap.params.curves import CurveSettings
+
+TESTS = Path(__file__).parents[1]
+
+OF_ALL = {
+    "out": "jobs/test_run::test_a_finished_job_leaves_record_events_log_summary_and_report",
+    "overwrite": "jobs/test_run::test_a_finished_job_is_replaced_only_when_told_to",
+    "resume": "contracts/test_resume::test_a_killed_refinement_resumes_to_the_same_result",
+    "seed": "jobs/test_run::test_the_recorded_seed_gives_the_same_random_numbers_again",
+    "threads": "jobs/test_run::test_threads_reach_kernels_and_matrix_products",
+    "device": "params/test_settings::test_a_gpu_that_is_not_supported_is_refused_in_words",
+}
+OF_PARTICLE_INPUT = OF_ALL | {
+    "particles": "cli/test_end_to_end::test_a_refinement_finds_the_poses_and_says_so",
+    "passthrough": "jobs/test_tables::test_a_passthrough_file_is_an_input_of_a_job",
+    "images_root": "data/test_relion::test_a_given_root_comes_before_the_current_folder",
+}
+OF_PARTICLE_OUTPUT = OF_PARTICLE_INPUT | {
+    "write_cs": "jobs/test_tables::test_a_cs_file_becomes_the_same_star_file",
+}
+OF_PARTICLE_JOB = OF_PARTICLE_OUTPUT | {
+    "box_size": "refine/test_settings::test_a_smaller_box_makes_smaller_maps_of_the_same_particle",
+    "symmetry": "refine/test_settings::test_maps_have_the_symmetry_asked_for_and_no_other",
+    "particle_diameter_A": "refine/test_setup::test_the_circle_leaves_room_for_its_edge",
+    "force_resplit": "refine/test_loop::test_half_sets_are_drawn_anew_when_asked_for",
+    "ignore_tilt": "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
+    "ignore_trefoil": "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
+    "ignore_tetrafoil": "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
+    "ignore_anisotropic_magnification":
+        "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
+    "bfactor": "jobs/test_results::test_a_negative_bfactor_sharpens",
+    "minibatch_size": "refine/test_settings::test_the_size_of_batches_changes_no_map_of_known_poses",
+}  # fmt: skip
+OF_REFINEMENT = OF_PARTICLE_JOB | {
+    "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
+                          "kept_anyway",
+    "write_candidates": "jobs/test_candidates::test_candidates_are_written_only_on_request_and_change_nothing_else",
+}  # fmt: skip
+OF_CURVES = OF_ALL | {
+    "fsc_mask_scaling": "refine/test_masking::test_settings_choose_the_masks_of_the_curves",
+    "fsc_mask_near_factor": "validate/test_fsc_masks::test_words_tell_the_distances_of_the_mask",
+    "fsc_mask_far_factor": "validate/test_fsc_masks::test_words_tell_the_distances_of_the_mask",
+    "auto_tighten_fsc_mask": "validate/test_fsc_report::test_a_search_keeps_the_curve_and_the_mask_from_before",
+    "molecular_weight_kDa": "validate/test_fsc_report::test_a_molecular_weight_sets_the_mask_free_curve",
+    "bfactor_fit_low_A": "jobs/test_results::test_the_range_of_the_guinier_fit_is_the_one_asked_for",
+    "bfactor_fit_high_A": "jobs/test_results::test_the_range_of_the_guinier_fit_is_the_one_asked_for",
+}
+HOMOGENEOUS = {
+    "volume": "refine/test_settings::test_a_starting_map_of_another_box_and_voxel_is_the_same_map",
+    "initial_lowpass": "refine/test_start::test_both_halves_start_from_the_same_low_passed_map",
+    "max_align_resolution": "refine/test_schedules::test_no_alignment_goes_beyond_the_limit_of_the_user",
+    "min_align_resolution": "refine/test_expectation::test_a_pose_does_not_depend_on_shells_that_do_not_align",
+    "gsfsc_split_resolution": "refine/test_maximisation::test_beyond_the_split_a_half_knows_nothing_of_the_other",
+    "reestimate_greyscale": "refine/test_start::test_the_grey_scale_is_left_alone_where_the_user_says_so",
+    "per_particle_scale": "refine/test_settings::test_fitted_scales_are_those_of_the_images",
+    "scale_start_iteration": "refine/test_settings::test_scales_are_not_fitted_before_their_iteration",
+    "scale_reset": "refine/test_settings::test_scales_of_the_table_are_where_a_refinement_begins_if_not_reset",
+    "noise_model": "refine/test_batches::test_noise_that_depends_on_direction_is_white_after_the_coloured_model_only",
+    "noise_prior_weight": "refine/test_noises::test_the_weight_of_the_mean_is_what_the_user_says",
+    "noise_initial_scale": "refine/test_batches::test_the_first_noise_is_scaled_as_asked",
+    "non_negative": "refine/test_maximisation::test_non_negative_references_are_the_usual_ones_without_their_negative_"
+                    "density",
+    "early_subsets": "refine/test_settings::test_subsets_end_where_a_full_run_ends",
+    "subset_size": "refine/test_settings::test_early_iterations_use_a_part_and_the_last_all",
+    "subset_growth": "refine/test_schedules::test_a_faster_growth_is_done_sooner",
+    "extra_final_passes": "refine/test_schedules::test_extra_passes_follow_the_last_progress",
+    "mask": "refine/test_masking::test_settings_choose_the_mask_of_the_reference",
+    "mask_start_resolution": "refine/test_masking::test_a_static_mask_with_a_start_waits_for_its_resolution",
+    "fsc_mask": "refine/test_masking::test_the_fsc_mask_judges_and_leaves_the_reference_alone",
+    "window_structure": "refine/test_masking::test_a_window_takes_the_corners_and_leaves_the_rest",
+    "dynamic_mask_scaling":
+        "refine/test_masking::test_a_scaled_mask_is_the_dynamic_one_with_distances_in_resolutions",
+    "dynamic_mask_near": "refine/test_masking::test_a_dynamic_mask_is_one_up_to_near_and_nil_from_far",
+    "dynamic_mask_far": "refine/test_masking::test_a_dynamic_mask_is_one_up_to_near_and_nil_from_far",
+    "dynamic_mask_near_factor":
+        "refine/test_masking::test_a_scaled_mask_is_the_dynamic_one_with_distances_in_resolutions",
+    "dynamic_mask_far_factor":
+        "refine/test_masking::test_a_scaled_mask_is_the_dynamic_one_with_distances_in_resolutions",
+    "dynamic_mask_start_resolution":
+        "refine/test_masking::test_the_dynamic_mask_is_a_sphere_until_the_map_is_good_enough",
+    "dynamic_mask_threshold": "refine/test_masking::test_a_higher_threshold_never_makes_a_larger_mask",
+    "dynamic_mask_use_abs": "refine/test_masking::test_negative_density_counts_where_its_absolute_value_does",
+    "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
+    "candidates": "refine/test_settings::test_so_many_poses_of_the_search_are_kept",
+    "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
+}  # fmt: skip
+CURVES_OF_TWO_MAPS = {
+    "half1": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
+    "half2": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
+    "mask": "validate/test_fsc_report::test_a_given_mask_takes_the_place_of_loose_and_tight",
+}
+IMPORT = {
+    "pixel_size_A": "jobs/test_tables::test_given_values_replace_those_of_the_table",
+    "voltage_kV": "jobs/test_tables::test_given_values_replace_those_of_the_table",
+    "spherical_aberration_mm": "jobs/test_tables::test_given_values_replace_those_of_the_table",
+    "amplitude_contrast": "jobs/test_tables::test_given_values_replace_those_of_the_table",
+    "contrast": "jobs/test_tables::test_the_contrast_is_the_sign_of_the_ctf_scale",
+    "ignore_poses": "jobs/test_tables::test_poses_and_half_sets_can_be_left_out",
+    "ignore_halves": "jobs/test_tables::test_poses_and_half_sets_can_be_left_out",
+    "ignore_images": "jobs/test_tables::test_a_table_is_converted_without_its_images_when_told_to",
+}
+CHECK = {
+    "quick": "jobs/test_tables::test_quick_reads_no_images",
+    "duplicate_distance_A": "data/test_preflight::test_neighbours_in_a_micrograph_are_counted_by_their_distance",
+}
+SIMULATE = {
+    "map": "jobs/test_simulate::test_a_map_that_is_given_is_what_the_images_show",
+    "n": "cli/test_end_to_end::test_a_simulation_keeps_the_truth_apart",
+    "float16": "simulate/test_writing::test_float16_differs_by_its_rounding_only",
+    **dict.fromkeys(
+        ("box_size", "pixel_size_A", "object_diameter_A", "symmetry"),
+        "jobs/test_simulate::test_an_object_has_the_box_pixel_size_diameter_and_symmetry_asked_for",
+    ),
+    **dict.fromkeys(
+        ("snr", "noise_rise", "voltage_kV", "spherical_aberration_mm", "amplitude_contrast", "phase_shift_deg",
+         "defocus_min_A", "defocus_max_A", "astigmatism_A", "decay_A2", "beam_tilt_x_mrad", "beam_tilt_y_mrad",
+         "odd_zernike", "even_zernike", "magnification_anisotropy", "magnification_axis_deg", "shift_sd_A",
+         "contrast_sd", "junk", "optics_groups", "moving", "hinge_x_A", "hinge_y_A", "hinge_z_A", "hinge_angle_deg"),
+        "jobs/test_simulate::test_a_setting_changes_its_part_of_the_simulation_and_no_other",
+    ),
+}  # fmt: skip
+TABLE = {
+    "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
+    "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
+        "mask": "refine/test_loop::test_the_mask_of_the_user_is_used_as_given_and_judges_the_resolution",
+    },
+    "fsc": OF_CURVES | CURVES_OF_TWO_MAPS,
+    "import particles": OF_PARTICLE_OUTPUT | IMPORT,
+    "check particles": OF_PARTICLE_INPUT | CHECK,
+    "simulate": OF_ALL | SIMULATE,
+    "demo": OF_ALL,
+}  # fmt: skip
+
+
+@cache
+def runnable(file: str) -> set[str]:
+    """Names of the tests in ``tests/FILE.py`` that can run: not those that are skipped whatever happens."""
+    tree = ast.parse((TESTS / f"{file}.py").read_text())
+    found = (node for node in tree.body if isinstance(node, ast.FunctionDef))
+    return {node.name for node in found if not any("mark.skip" == ast.unparse(d)[-9:] for d in node.decorator_list)}
+
+
+def settings():
+    return [(entry.name, name) for entry in catalog.JOBS for name in entry.params.model_fields]
+
+
+@pytest.mark.parametrize("job, name", settings())
+def test_a_setting_has_a_test_that_shows_what_it_does(job, name):
+    where = TABLE.get(job, {}).get(name)
+    assert where, f"{job}: {name} has no test; write one that shows what it does and name it in this table"
+    file, test = where.split("::")
+    assert test in runnable(file), f"{job}: {name}: there is no {test} in tests/{file}.py"
+
+
+def test_the_table_names_no_setting_that_is_gone():
+    known = {entry.name: set(entry.params.model_fields) for entry in catalog.JOBS}
+    assert {job: set(names) - known.get(job, set()) for job, names in TABLE.items() if set(names) - known[job]} == {}
+
+
+@pytest.mark.parametrize(
+    "model, table",
+    [(Job, OF_ALL), (ParticleInput, OF_PARTICLE_INPUT), (ParticleOutput, OF_PARTICLE_OUTPUT),
+     (ParticleJob, OF_PARTICLE_JOB), (Refinement, OF_REFINEMENT), (CurveSettings, OF_CURVES)],
+)  # fmt: skip
+def test_shared_settings_are_listed_where_they_are_declared(model, table):
+    assert set(table) == set(model.model_fields)
