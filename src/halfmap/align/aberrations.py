@@ -65,7 +65,7 @@ class Tilt:
 
 @dataclass(frozen=True)
 class Spherical:
-    """Spherical aberration as a change of Cs."""
+    """Spherical aberration as a change of Cs. Beam tilts are scaled with it: their coma, Cs times tilt, was measured."""
 
     name: str = "spherical"
     parameters: tuple[str, ...] = ("spherical_aberration_A",)
@@ -74,7 +74,10 @@ class Spherical:
         return [-np.pi / 2 * wavelength_A(optics.voltage_kV) ** 3 * (qx**2 + qy**2) ** 2]
 
     def added(self, optics, values):
-        return replace(optics, spherical_aberration_A=optics.spherical_aberration_A + float(values[0]))
+        old, new = optics.spherical_aberration_A, optics.spherical_aberration_A + float(values[0])
+        ratio = old / new if new > NO_CS_A else 1.0
+        tilt = tuple(float(t * ratio) for t in optics.beam_tilt_rad)
+        return replace(optics, spherical_aberration_A=new, beam_tilt_rad=tilt)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,10 @@ class PhaseSums:
     def radius(self) -> int:
         return self.power.shape[-1] - 1
 
+    def without(self, odd_phase: np.ndarray) -> PhaseSums:
+        """The sums as they were if this odd phase (2K+1, K+1) had been taken out of the images."""
+        return replace(self, cross=self.cross * np.exp(-1j * odd_phase))
+
     def __add__(self, other: PhaseSums) -> PhaseSums:
         return PhaseSums(self.cross + other.cross, self.power + other.power, self.length_A, self.images + other.images)
 
@@ -191,6 +198,7 @@ class PhaseFit(Fit):
 
     measured: np.ndarray
     fitted: np.ndarray
+    whole: np.ndarray  # (2K+1, K+1) float64 rad: the fit with what was fitted beside, 0 outside the band
 
 
 def fit_odd(sums: PhaseSums, optics: Optics, terms: tuple[Term, ...], band: tuple[int, int]) -> PhaseFit:
@@ -201,7 +209,11 @@ def fit_odd(sums: PhaseSums, optics: Optics, terms: tuple[Term, ...], band: tupl
 
 
 def fit_even(sums: PhaseSums, optics: Optics, terms: tuple[Term, ...], band: tuple[int, int]) -> PhaseFit:
-    """Even ``terms`` from the shells ``band`` (first, last)."""
+    """Even ``terms`` from the shells ``band`` (first, last).
+
+    An odd phase still in the images makes data and model look less alike than they are: fit it first, and hand in the
+    sums ``without`` it.
+    """
     grid = _Grid.of(sums, optics, band)
     landscape = Even(*(grid.values(plane) for plane in (*sums.cross.real, *sums.power)))
     beside = [grid.qx**2 + grid.qy**2, grid.qx**2 - grid.qy**2, 2 * grid.qx * grid.qy]
@@ -308,6 +320,7 @@ def _fitted(landscape: Odd | Even, grid: _Grid, optics: Optics, terms: tuple[Ter
         dict(zip(names, values.tolist(), strict=True)), dict(zip(names, errors.tolist(), strict=True)), gain, slope,
         significant, _with(optics, terms, values) if significant else optics,
         grid.picture(landscape.measured()), grid.picture(columns[:, :n] @ values),
+        np.nan_to_num(grid.picture(phase)).astype(float),
     )  # fmt: skip
 
 

@@ -104,7 +104,8 @@ def _searched(images: _Rings, search: Search) -> Found:
     change = _polished(images, tried[start], search.range_A / each, search.range_A)
     here, _, information = images.at(change)
     gain = here - images.at(np.zeros(len(change)))[0]
-    moves = gain > WORTH
+    # and likelier with a particle than without: of mere noise any defocus can be read
+    moves = (gain > WORTH) & (here > 0)
     error = 1 / np.sqrt(np.maximum(images.at(np.where(moves, change, 0))[2], 1e-30))
     return Found(np.where(moves, change, 0.0), error, np.where(moves, gain, 0.0), tried, curves)
 
