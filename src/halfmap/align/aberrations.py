@@ -65,7 +65,7 @@ class Tilt:
 
 @dataclass(frozen=True)
 class Spherical:
-    """Spherical aberration as a change of Cs. Beam tilts are scaled with it: their coma, Cs times tilt, was measured."""
+    """Spherical aberration as a change of Cs. Beam tilts are scaled with it: what was measured is Cs times tilt."""
 
     name: str = "spherical"
     parameters: tuple[str, ...] = ("spherical_aberration_A",)
@@ -438,6 +438,32 @@ def fit_distortion(sums: DistortionSums, optics: Optics, band: tuple[int, int]) 
         float(shells[:, 14].sum() / max(shells[:, 13].sum(), 1e-30)), significant,
         replace(optics, magnification=as_tuple(matrix)) if significant else optics, change, covariance,
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Strain:
+    """The part of a distortion that poses cannot take up, of the true frequency: q -> (1 + G) q, G symmetric."""
+
+    values: np.ndarray  # (3,) mean scale, (G00 - G11) / 2, G01
+    covariance: np.ndarray  # (3, 3)
+
+    @classmethod
+    def of(cls, fit: DistortionFit, optics: Optics) -> Strain:
+        """Of a fit on top of ``optics``: G = M D M^-1 without its rotation."""
+        matrix = np.array(optics.magnification)
+        parts = np.array([[0.5, 0, 0, 0.5], [0.5, 0, 0, -0.5], [0, 0.5, 0.5, 0]])
+        parts = parts @ np.kron(matrix, np.linalg.inv(matrix).T)
+        return cls(parts @ fit.change.ravel(), parts @ fit.covariance @ parts.T)
+
+    def gains(self) -> tuple[float, float]:
+        """Log likelihood that the scale is worth, and that the other two are."""
+        return _worth(self.values[:1], self.covariance[:1, :1]), _worth(self.values[1:], self.covariance[1:, 1:])
+
+    def added(self, optics: Optics) -> Optics:
+        """(1 + G) M."""
+        scale, plus, cross = self.values
+        strain = np.array([[1 + scale + plus, cross], [cross, 1 + scale - plus]])
+        return replace(optics, magnification=as_tuple(strain @ np.array(optics.magnification)))
 
 
 def as_tuple(matrix: np.ndarray) -> tuple[tuple[float, float], tuple[float, float]]:
