@@ -16,7 +16,7 @@ from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import diagnostics
 from halfmap.refine.expectation import Expected, Matcher, Posed, expect
-from halfmap.refine.maximisation import Maximised, maximise
+from halfmap.refine.maximisation import Maximised, maximise, references
 from halfmap.refine.outcome import outcome
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
@@ -64,9 +64,10 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     progress(0, "solve")
     then = time.perf_counter()
     result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
+    maps = (state.reference(0), state.reference(1)) if plan.final else references(sums, result, job.recipe, job.frame)
     job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
-    state = new_state(job, state, plan, posed, result, shells)
+    state = new_state(job, state, plan, posed, result, maps, shells)
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums

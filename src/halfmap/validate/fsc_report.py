@@ -157,7 +157,7 @@ def _mask_free(made: Standard, weight_Da: float | None, voxel_size_A: float) -> 
         return None, ""
     # noise power is that of the squared mask; the signal lies where it is one
     ratio = float(np.square(made.sphere.data, dtype=np.float64).sum()) * voxel_size_A**3 / volume
-    source = (f"the map above {fsc_masks.VOLUME_CONTOUR:.2f} max, no molecular weight given" if weight_Da is None
+    source = (f"the map above {fsc_masks.VOLUME_CONTOUR:.2f} max" if weight_Da is None
               else f"{weight_Da / 1000:.4g} kDa at {fsc.PROTEIN_DENSITY} Da/A^3")
-    words = f"mask-free: spherical less its solvent, particle of {volume / 1000:.3g} nm^3 ({source})"
+    words = f"mask-free: spherical less its solvent, particle {volume / 1000:.3g} nm^3 ({source})"
     return max(ratio, 1.0), words
