@@ -46,10 +46,10 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
     mask = recipe.mask.made(smooth, resolution, frame)
     judge = mask if recipe.judge is None else recipe.judge.made(smooth, resolution, frame)
     curves = fsc.corrected(pair, judge.data)
-    ratio = fsc_report.noise_ratio(sphere.data, judge.data)
-    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, ratio)  # what the sphere adds is next to nothing
+    both = sphere.data, judge.data
+    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, *both)  # what the sphere adds is next to nothing
     within = fsc.corrected(pair, sphere.data) if doubt else curves
-    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, ratio) is not None
+    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, *both) is not None
     if gave_way:
         judge, curves = sphere, within
     _, shell = trusted_curve(curves["corrected"])
