@@ -9,7 +9,8 @@ For each set (see make_data.py): refinement from the true map, low-passed to 30 
    particles of the predicted root-mean-square angle; for equal normal errors the median angle is 0.89 of that.
 3. FSC with the true map predicted from the half-maps, C = sqrt(2 F / (1 + F)) with F the corrected curve (Rosenthal &
    Henderson 2003, J Mol Biol 333:721), against the real one of the unfiltered mean of the halves in the same
-   mask_fsc.mrc. Of shells within the resolution, the largest difference.
+   mask, mask_fsc_auto.mrc where there is one, else mask_fsc.mrc. Of shells within the resolution, the largest
+   difference.
 The maps are compared where they lie. A start from the true map fixes the frame: exactly where symmetry leaves no
 freedom, up to a small drift (frame_deg) about the axis of a Cn and in every direction in C1. Such a drift lowers the
 real FSC in rows 1 and 3, and is not fitted out.
@@ -67,7 +68,9 @@ def compare_curves(ledger: Ledger, name: str, job: Job, truth: Path) -> None:
     curves = json.loads((job.folder / "fsc.json").read_text())
     halves = [mrc.read(job.folder / f"half{i}.mrc") for i in (1, 2)]
     mean = Map((halves[0].data + halves[1].data) / 2, halves[0].voxel_size_A)
-    actual = fsc.curve(mean, mrc.read(truth), mrc.read(job.folder / "mask_fsc.mrc").data).values
+    in_force = [job.folder / f"{name}.mrc" for name in ("mask_fsc_auto", "mask_fsc")]
+    mask = next(path for path in in_force if path.is_file())
+    actual = fsc.curve(mean, mrc.read(truth), mrc.read(mask).data).values
     corrected = np.clip(curves["corrected"], 0, 1)
     predicted = np.sqrt(2 * corrected / (1 + corrected))
     inside = 1 + int(mean.box * mean.voxel_size_A / job.summary["resolution_A"])

@@ -98,8 +98,9 @@ def test_fsc_of_the_half_maps_is_that_of_the_refinement(refined):
     out = folder.parent / "fsc"
     done = halfmap("fsc", "--half1", folder / "half1.mrc", "--half2", folder / "half2.mrc", "--out", out, "--json")
     assert done.returncode == 0, done.stderr
-    # no random number enters the unmasked curve
-    assert json.loads(done.stdout)["resolution_unmasked_A"] == pytest.approx(summary["resolution_unmasked_A"], rel=1e-6)
+    # no random number enters any curve
+    for key in ("resolution_A", "resolution_unmasked_A", "resolution_05_A"):
+        assert json.loads(done.stdout)[key] == pytest.approx(summary[key], rel=1e-6)
 
 
 def test_missing_files_are_all_named_and_exit_3(tmp_path):

@@ -43,7 +43,7 @@ def commands():
 
 
 def entry_of(words):
-    for entry in catalog.JOBS:
+    for entry in (*catalog.JOBS, *catalog.TOOLS):
         name = entry.name.split()
         if words[: len(name)] == name:
             return entry
@@ -55,7 +55,8 @@ def test_a_command_and_its_flags_exist(document, command):
     words = shlex.split(command)
     entry = entry_of(words)
     assert entry is not None, f"{document} names `halfmap {command}`"
-    flags = {flag(name) for name in entry.params.model_fields} | {"--json", "--help"}
+    settings = entry.params.model_fields if isinstance(entry, catalog.Entry) else ()
+    flags = {flag(name) for name in settings} | {"--json", "--help"}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
 
 

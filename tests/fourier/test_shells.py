@@ -117,3 +117,13 @@ def test_amplitude_and_planes_agree_with_the_index_of_the_whole(box, rng):
     expected = shells.shell_sums(np.abs(f), index, n) / shells.shell_counts(index, n)
     np.testing.assert_allclose(shells.amplitude(f), expected, rtol=1e-12)
     np.testing.assert_array_equal(shells.shell_of_plane(box, 3), index[3])
+
+
+@pytest.mark.parametrize("box", [16, 17])
+def test_real_sums_are_those_of_the_whole_transform(box):
+    data = np.random.default_rng(1).standard_normal((box,) * 3)
+    k = np.fft.fftfreq(box, 1 / box)
+    shell = np.rint(np.sqrt(k[:, None, None] ** 2 + k[:, None] ** 2 + k**2)).astype(int).ravel()
+    expected = np.bincount(shell, weights=np.fft.fftn(data).real.ravel())[: box // 2 + 1]
+    # sums of up to 1000 terms of size 60 in float64
+    np.testing.assert_allclose(shells.real_sums(np.fft.rfftn(data)), expected, atol=1e-8)

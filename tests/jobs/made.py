@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from halfmap.data.particles import Particles
-from halfmap.geometry import rotations
+from halfmap.geometry import rotations, sampling
+from halfmap.refine import diagnostics
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Defocus, Map, Optics, Poses
-from halfmap.validate import fsc
+from halfmap.validate import conical, fsc, fsc_report
 
 BOX, VOXEL_A, N = 32, 3.0, 12
 
@@ -36,9 +38,44 @@ def halves() -> tuple[Map, Map]:
     return tuple(Map((blob + 0.02 * rng.standard_normal(blob.shape)).astype(np.float32), VOXEL_A) for _ in range(2))
 
 
+def iteration(number: int = 1) -> Diagnostics:
+    """What an iteration of such a refinement would show, every array of docs/JOB_FOLDER.md included."""
+    rng = np.random.default_rng(number)
+    both = halves()
+    curves = fsc.masked_and_corrected(*both, np.ones_like(both[0].data))
+    mean = Map((both[0].data + both[1].data) / 2, VOXEL_A)
+    moved, edges = diagnostics.histogram(rng.exponential(1, N))
+    changes = {f"{kind}_change_{since}{end}": value for kind in ("rotation", "shift") for since in ("last", "input")
+               for end, value in (("", moved), ("_edges", edges), ("_median", np.float64(0.7)))}  # fmt: skip
+    axes = sampling.healpix_directions(1)
+    arrays = {
+        **diagnostics.slices("map", mean),
+        **diagnostics.slices("mask", Map(np.ones_like(mean.data), VOXEL_A)),
+        **diagnostics.fourier_slices(both),
+        **{f"fsc_{name}": curve.values for name, curve in curves.items()},
+        **diagnostics.guinier_of(both, curves["corrected"]),
+        "noise_sd": np.ones((1, BOX // 2 + 1)),
+        "noise_sd_before": np.full((1, BOX // 2 + 1), 1.5),
+        **diagnostics.directions(rotations.random(N, rng), np.eye(3)[None]),
+        "precision_directions": axes,
+        "precision": np.ones(len(axes)),
+        **changes,
+        **diagnostics.scales(rng.normal(1, 0.1, N)),
+        **diagnostics.cone_arrays(conical.conical(*both)),
+    }
+    facts = {
+        "iteration": number, "images": N, "images_per_half": [6, 6], "box": BOX, "voxel_size_A": VOXEL_A, "band": 8,
+        "resolution_A": 9.0, "randomised_from": 5, "radii": {name: fsc.crossing(c) for name, c in curves.items()},
+        "mask": "0.20 max at 9 A, 1 to 6 A, 0 from 14 A", "fsc_mask": "sphere",
+        "groups": ["opticsGroup1"], "precision_ratio": 1.0, "cfar": 0.9,
+        "directions_differ": False,
+    }  # fmt: skip
+    return Diagnostics(f"iteration_{number:03d}", arrays, facts)
+
+
 def outcome(folder: Path, rejected: tuple = ()) -> Outcome:
     half1, half2 = halves()
-    curves = fsc.report(half1, half2, np.random.default_rng(3))
+    curves = fsc_report.report(half1, half2, fsc_report.Settings())
     table = particles(folder)
     kept = np.setdiff1d(np.arange(N), [row for row, _ in rejected])
     row = {"iteration": 1, "resolution_A": 9.0, "accuracy_rotation_deg": 1.5, "accuracy_shift_A": 0.5, "seconds": 1.0}
@@ -56,4 +93,14 @@ def outcome(folder: Path, rejected: tuple = ()) -> Outcome:
         rejected,
         {"reading": 0.1, "search": 0.2, "poses": 0.3, "reconstruct": 0.4},
         ("few particles",),
+        diagnostics=final(half1, half2),
     )
+
+
+def final(half1: Map, half2: Map) -> Diagnostics:
+    """What the final maps show."""
+    cones = conical.conical(half1, half2)
+    facts = {"iteration": 1, "box": BOX, "voxel_size_A": VOXEL_A, "band": 8, "mask": "tight, 0.5 max, 6-12 A",
+             "precision_ratio": 1.5, **diagnostics.cone_facts(cones)}  # fmt: skip
+    arrays = {**diagnostics.fourier_slices((half1, half2)), **diagnostics.cone_arrays(cones)}
+    return Diagnostics("final", arrays, facts)

@@ -42,6 +42,13 @@ def test_listeners_get_what_the_file_gets(tmp_path):
     assert heard == lines(tmp_path)
 
 
+def test_a_kind_that_is_handed_over_goes_to_its_taker_and_to_no_file(tmp_path):
+    watch, taken = events.Watch(tmp_path), []
+    watch.hand_over("diagnostics", lambda made: taken.append(made))
+    watch("diagnostics", made=np.zeros(3))
+    assert len(taken) == 1 and lines(tmp_path) == []
+
+
 def test_a_stop_request_ends_the_next_call(tmp_path):
     watch = events.Watch(tmp_path)
     watch.request_stop()

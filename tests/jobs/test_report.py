@@ -2,28 +2,30 @@
 
 import json
 import re
-import subprocess
-import sys
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import markupsafe
 import pytest
 
-from halfmap.jobs import catalog, events, painter, plots, record, report, results
+from halfmap.cli import main as cli
+from halfmap.jobs import catalog, diagnostics, events, painter, plots, record, report, results
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
-NAMES = ["fsc", "slices", "directions", "guinier", "noise"]
+NAMES = "slices fourier masks fsc guinier noise directions precision changes scales cfsc".split()
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A finished job folder without report."""
+    """A finished job folder of one iteration without report."""
     folder = tmp_path_factory.mktemp("job")
     params = Homogeneous(particles=Path("p"), volume=Path("v"), out=folder, seed=1)
     record.write(folder, catalog.find("refine homogeneous"), params, ["halfmap", "refine"], None)
     watch = events.Watch(folder)
     watch("iteration", iteration=1, resolution_A=9.0, seconds=1.5)
+    diagnostics.write(folder, made.iteration(1))
     found = results.write(made.outcome(folder), made.particles(folder), params, folder, watch)
     warnings = ["too <few> particles"]
     record.write_json(folder / "summary.json", {"job": "refine homogeneous", **found, "warnings": warnings})
@@ -32,45 +34,85 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    plots.draw_all(folder)
+    plots.draw_all(folder, plots.views(folder))
     return report.write(folder).read_text()
 
 
+@pytest.mark.parametrize("view", ["", "iteration_001"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_plot_is_a_png_and_an_svg(folder, page, name):
-    assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    assert ElementTree.parse(folder / "plots" / f"{name}.svg").getroot().tag.endswith("svg")
+def test_a_plot_is_a_png_and_an_svg(folder, page, view, name):
+    assert (folder / "plots" / view / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert ElementTree.parse(folder / "plots" / view / f"{name}.svg").getroot().tag.endswith("svg")
 
 
-def test_the_fsc_plot_names_every_curve_and_its_resolution(folder, page):
+def test_nothing_unfinished_is_left(folder, page):
+    assert [path for path in (folder / "plots").rglob(".*")] == []
+
+
+def test_the_fsc_plot_names_every_curve_its_mask_and_its_resolution(folder, page):
     text = (folder / "plots" / "fsc.svg").read_text()
     crossing = json.loads((folder / "fsc.json").read_text())["crossings_A"]["corrected"]["0.143"]
-    assert f"corrected ({crossing:.2f} A)" in text
-    for name in ("no mask", "spherical", "loose", "tight", "0.143"):
-        assert name in text
+    told = json.loads((folder / "fsc.json").read_text())["descriptions"]
+    assert f"{told['corrected']}: {crossing:.2f} A" in text
+    assert {"no_mask", "spherical", "loose", "tight", "randomised"} <= told.keys()
+    for name, words in told.items():
+        assert words in text or name.startswith("corrected_")
+    assert "phases randomised from" in text and "aligned up to" in text
+
+
+def test_the_fsc_plot_of_an_iteration_names_the_mask_of_the_reference(folder, page):
+    text = (folder / "plots" / "iteration_001" / "fsc.svg").read_text()
+    assert f"masked: {made.iteration().facts['fsc_mask']}" in text
 
 
 def test_every_plot_has_its_sentence_under_it(page):
-    for plot in plots.PLOTS[:5]:
-        assert plot.title in page and plot.sentence in page and "Good:" in plot.sentence
+    for plot in plots.PLOTS[: len(NAMES)]:
+        assert plot.title in page and str(markupsafe.escape(plot.sentence)) in page and "Good:" in plot.sentence
+
+
+def test_sections_stand_in_the_order_of_the_list(page):
+    assert re.findall(r'<h2 id="(\w+)">', page) == [*NAMES, "facts"]
 
 
 def test_the_page_needs_no_other_file(page):
     sources = re.findall(r'(?:src|href)="([^"]{0,30})', page)
-    assert len(sources) == len(NAMES)
+    assert len(sources) == 2 * len(NAMES)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert "<script" not in page and "@import" not in page
+    assert "<script" not in page and "@import" not in page and "url(" not in page
+
+
+def test_the_page_shows_one_view_at_a_time_the_result_first(page):
+    assert re.findall(r'id="show-(\w+)"( checked)?', page) == [("final", " checked"), ("iteration_001", "")]
+    assert len(re.findall(r"<label for=", page)) == 2
 
 
 def test_the_page_tells_result_warnings_and_iterations(page):
     assert "too &lt;few&gt; particles" in page
     assert "Resolution (corrected FSC at 0.143)" in page and "Estimated accuracy of rotations" in page
-    assert "<td>9.00</td>" in page
+    assert "<td>9.00</td>" in page and "cFAR" in page and "6 + 6" in page
+
+
+def test_a_plot_there_was_no_time_for_is_said_to_be_missing_and_how_to_get_it(folder, page):
+    path = folder / "plots" / "iteration_001" / "guinier.png"
+    picture = path.read_bytes()
+    path.unlink()
+    try:
+        assert f"halfmap report {folder}" in report.write(folder).read_text()
+    finally:
+        path.write_bytes(picture)
+
+
+def test_a_page_that_would_grow_too_large_leaves_out_the_oldest_plots(folder, page, monkeypatch):
+    final = sum(path.stat().st_size for path in (folder / "plots").glob("*.png"))
+    monkeypatch.setattr(report, "MOST_BYTES", 4 * final // 3 + 40_000)
+    text = report.write(folder).read_text()
+    assert "it is plots/iteration_001/" in text and len(text) < report.MOST_BYTES + 40_000
+    assert len(re.findall("data:image", text)) >= len(NAMES)
 
 
 def test_a_job_without_maps_gets_only_the_plots_it_has_files_for(tmp_path, folder):
     (tmp_path / "fsc.json").write_text((folder / "fsc.json").read_text())
-    assert [plot.name for plot in plots.drawable(tmp_path)] == ["fsc"]
+    assert [plot.name for plot in plots.drawable(plots.View(tmp_path))] == ["fsc"]
 
 
 def test_the_drawing_process_draws_when_told_to(tmp_path, folder):
@@ -92,7 +134,14 @@ def test_the_drawing_process_ends_with_the_job(tmp_path):
     assert process._process.returncode is not None
 
 
-def test_the_report_can_be_made_again_from_the_folder(folder, page):
+def test_the_report_can_be_made_again_from_the_folder(folder, page, capsys):
     (folder / "report.html").unlink()
-    subprocess.run([sys.executable, "-m", "halfmap.jobs.report", str(folder)], check=True)
+    shutil.rmtree(folder / "plots")
+    assert cli.main(["report", str(folder)]) == 0
     assert (folder / "report.html").read_text() == page
+    assert capsys.readouterr().out.strip() == str(folder / "report.html")
+
+
+def test_a_folder_without_a_job_has_no_report(tmp_path, capsys):
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "holds no job.json" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc, star
-from halfmap.jobs import events, results
+from halfmap.jobs import diagnostics, events, results
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
@@ -17,6 +17,7 @@ from tests.jobs import made
 KEYS = set(
     "resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles n_rejected "
     "iterations "
+    "cfar precision_ratio "
     "seconds_reading seconds_search seconds_poses seconds_reconstruct accuracy_rotation_deg accuracy_shift_A "
     "warnings".split()
 )
@@ -87,3 +88,49 @@ def test_the_curves_are_the_same_in_all_three_files(tmp_path):
     np.testing.assert_allclose([float(point.find("y").text) for point in points], values, atol=1e-6)
     frequency = np.arange(len(values)) / (made.BOX * made.VOXEL_A)
     np.testing.assert_allclose([float(point.find("x").text) for point in points], frequency, atol=1e-6)
+
+
+def test_what_an_iteration_shows_survives_its_file(tmp_path):
+    shown = made.iteration()
+    diagnostics.write(tmp_path, shown)
+    arrays, facts = diagnostics.read(tmp_path, shown.name)
+    assert arrays.keys() == shown.arrays.keys() and facts == shown.facts
+    for name, values in shown.arrays.items():
+        np.testing.assert_array_equal(arrays[name], values)
+    assert diagnostics.iterations(tmp_path) == ["iteration_001"]
+
+
+def test_an_iteration_that_left_nothing_reads_as_empty(tmp_path):
+    assert diagnostics.read(tmp_path, "iteration_001") == ({}, {}) and diagnostics.iterations(tmp_path) == []
+
+
+def test_every_curve_is_described_and_the_start_of_random_phases_told(tmp_path):
+    outcome, _ = written(tmp_path)
+    content = json.loads((tmp_path / "fsc.json").read_text())
+    assert set(content["descriptions"]) == set(outcome.curves)
+    assert content["descriptions"]["tight"] == outcome.fsc.descriptions["tight"]
+    shell = content["randomised_from_shell"]
+    assert shell == outcome.fsc.randomised_from
+    assert content["randomised_from_A"] == pytest.approx(made.BOX * made.VOXEL_A / shell)
+
+
+def test_masks_are_written_under_the_names_of_the_report(tmp_path):
+    outcome, _ = written(tmp_path)
+    for name in ("mask_fsc", "mask_fsc_auto"):
+        path = tmp_path / f"{name}.mrc"
+        assert path.is_file() == (name in outcome.fsc.masks)
+        if path.is_file():
+            np.testing.assert_array_equal(mrc.read(path).data, outcome.fsc.masks[name].data)
+
+
+def test_the_range_of_the_guinier_fit_is_the_one_asked_for(tmp_path):
+    for low, high in ((30.0, None), (40.0, 12.0)):
+        folder = tmp_path / f"{low:g}"
+        folder.mkdir()
+        outcome, _ = written(folder, bfactor_fit_low_A=low, bfactor_fit_high_A=high)
+        x = json.loads((folder / "guinier.json").read_text())["fit"]["x"]
+        finest = high or results.describe_curves(outcome.curves)["resolution_A"]
+        length = made.BOX * made.VOXEL_A
+        # the first shell inside either end: shells are 1 / length apart
+        assert 0 <= length * x[0] ** 0.5 - length / low < 1 + 1e-6
+        assert 0 <= length / finest - length * x[-1] ** 0.5 < 1 + 1e-6

@@ -134,3 +134,19 @@ def test_noise_gives_a_mask_or_a_refusal_but_never_an_empty_one(seed):
     noise = Map(np.random.default_rng(seed).standard_normal((32,) * 3).astype(np.float32), 4.0)
     mask = masks.dynamic(noise, 20.0, 0.5).data
     assert mask.max() == 1 and 0 < mask.mean() < 1
+
+
+def test_one_field_of_distances_makes_every_soft_mask_within_its_reach():
+    region = _blob().data > 0
+    square = masks.squared_distances(region, 9.0)
+    for near, far in ((0.0, 4.0), (2.0, 9.0), (3.5, 3.5)):
+        np.testing.assert_array_equal(masks.faded(square, near, far), masks.soft(region, near, far))
+
+
+def test_absolute_density_finds_what_is_negative():
+    blob = _blob()
+    inverted = Map(-blob.data, blob.voxel_size_A)
+    expected = masks.region(blob, 12.0, 0.3)
+    np.testing.assert_array_equal(masks.region(inverted, 12.0, 0.3, masks.absolute), expected)
+    with pytest.raises(InputError):
+        masks.region(Map(-1 - blob.data, blob.voxel_size_A), 12.0, 0.3)

@@ -73,3 +73,17 @@ def test_settings_cannot_be_changed_afterwards():
 def test_a_simulation_refuses_settings_without_effect(change):
     with pytest.raises(pydantic.ValidationError):
         Simulate(out="o", **change)
+
+
+@pytest.mark.parametrize(
+    "wrong, flag",
+    [
+        ({"dynamic_mask_near_factor": 5.0}, "--dynamic-mask-far-factor"),
+        ({"fsc_mask_far_factor": 2.0}, "--fsc-mask-far-factor"),
+        ({"bfactor_fit_high_A": 10.0}, "--bfactor-fit-high"),
+    ],
+)
+def test_ranges_the_wrong_way_round_are_refused_by_the_name_of_their_flag(wrong, flag):
+    paths = {name: "not-read" for name in ("out", "particles", "volume")}
+    with pytest.raises(ValueError, match=f"{flag} must be"):
+        Homogeneous(**paths, **wrong)

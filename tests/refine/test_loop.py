@@ -71,7 +71,7 @@ def test_the_image_with_a_nan_is_reported_and_left_out(usual, data):
     assert len(result.particles) == len(data.truth) - 1
     assert SPOILED not in result.particles.index
     assert all(len(column) == len(result.particles) for column in result.extra.values())
-    assert any("1 images could not be used" in text for text in result.warnings)
+    assert any("1 image could not be used" in text for text in result.warnings)
     assert [data["message"] for data in heard.of("warning")] == list(result.warnings)
 
 

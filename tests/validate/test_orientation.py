@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from halfmap.geometry import rotations, symmetry
+from halfmap.reconstruct import sums
+from halfmap.types import Images
 from halfmap.validate import orientation
 
 
@@ -37,31 +39,50 @@ def test_weights_are_added_up(rng):
     assert orientation.direction_histogram(poses, weights=weights).counts.sum() == pytest.approx(weights.sum())
 
 
-def test_even_views_cover_fourier_space_evenly(rng):
-    coverage = orientation.fourier_coverage(rotations.random(20000, rng), symmetry.group("C1"))
-    assert coverage.density.mean() == pytest.approx(1)
-    # a direction meets 9 % of 20000 views (2 % sampling error); the grid adds a few per cent
-    assert 0.8 < coverage.density.min() and coverage.density.max() < 1.2
+PADDING, RADIUS = 2, 12
 
 
-def test_views_from_one_side_leave_that_side_of_fourier_space_empty():
-    poses = rotations.euler_to_matrix(0.0, np.zeros(100), np.linspace(0, 360, 100))
-    coverage = orientation.fourier_coverage(poses, symmetry.group("C1"))
-    height = np.abs(coverage.directions[:, 2])
-    assert np.all(coverage.density[height > np.sin(np.deg2rad(10))] == 0)
-    assert coverage.density[height < np.sin(np.deg2rad(2))].min() > 1
+def weight_of(poses, group="C1", ctf2=None):
+    """The weights that images of constant CTF, laid in at these poses, leave in the sums."""
+    n, size = len(poses), 2 * RADIUS + 1
+    plane = np.ones((n, size, RADIUS + 1), np.float32)
+    root = plane if ctf2 is None else plane * np.sqrt(ctf2, dtype=np.float32)[:, None, None]
+    images = Images(np.arange(n), plane + 0j, (plane + 0j).astype(np.complex64), root, np.ones(RADIUS + 1), 32, 2.0)
+    growing = sums.Accumulator(RADIUS, 32, 2.0, PADDING)
+    growing.add(images, np.arange(n), poses, np.zeros((n, 2)))
+    return growing.sums(symmetry.group(group)).weight
+
+
+def precision(poses, **how):
+    return orientation.precision(weight_of(poses, **how), PADDING, RADIUS // 2, RADIUS)
+
+
+def test_even_views_measure_all_directions_alike(rng):
+    found = precision(rotations.random(3000, rng))
+    assert found.density.mean() == pytest.approx(1)
+    # a direction of 7 degrees meets a fraction of about 0.11 of 3000 views: 5 % sampling error, 768 directions
+    assert 0.75 < found.density.min() and found.density.max() < 1.25
+    assert found.ratio < 1.6
+
+
+def test_views_from_one_side_leave_that_side_unmeasured():
+    found = precision(rotations.euler_to_matrix(0.0, np.zeros(50), np.linspace(0, 360, 50)))
+    height = np.abs(found.directions[:, 2])
+    # a slice is two grid steps thick at 6 shells of two steps: 5 degrees, and a direction is 7 degrees wide
+    assert np.all(found.density[height > np.sin(np.deg2rad(20))] == 0)
+    assert found.density[height < np.sin(np.deg2rad(2))].min() > 1
+    assert found.ratio == np.inf
 
 
 def test_symmetry_fills_what_views_from_one_side_leave_empty():
     poses = rotations.euler_to_matrix(0.0, np.zeros(10), 0.0)
-    alone = orientation.fourier_coverage(poses, symmetry.group("C1")).density
-    mates = orientation.fourier_coverage(poses, symmetry.group("O")).density
-    assert (mates > 0).sum() > 2.5 * (alone > 0).sum()
+    alone, mates = (precision(poses, group=name).density for name in ("C1", "O"))
+    assert (mates > 0).sum() > 2 * (alone > 0).sum()
 
 
-def test_weights_shift_the_balance_between_views():
-    poses = rotations.euler_to_matrix(0.0, np.array([0.0, 90.0]), 0.0)
-    coverage = orientation.fourier_coverage(poses, symmetry.group("C1"), weights=np.array([3.0, 1.0]))
-    near_first = np.abs(coverage.directions[:, 2]) < 0.02
-    near_second = (np.abs(coverage.directions[:, 0]) < 0.02) & (np.abs(coverage.directions[:, 2]) > 0.3)
-    assert coverage.density[near_first].mean() > 2 * coverage.density[near_second].mean()
+def test_images_that_transfer_more_count_more():
+    found = precision(rotations.euler_to_matrix(0.0, np.array([0.0, 90.0]), 0.0), ctf2=np.array([3.0, 1.0]))
+    near_first = np.abs(found.directions[:, 2]) < 0.02
+    near_second = (np.abs(found.directions[:, 0]) < 0.02) & (np.abs(found.directions[:, 2]) > 0.5)
+    # the two circles are 3 to 1; both lie alike on the grid
+    assert found.density[near_first].mean() == pytest.approx(3 * found.density[near_second].mean(), rel=0.4)

@@ -28,6 +28,7 @@ ROUNDS = 30  # Newton steps of a stage at most
 ENOUGH = 1e-3  # gain in log likelihood below which a stage is done
 SHOWN = (0.1, 4.0)  # least slope of data on model, and its least size in standard deviations: else nothing was seen
 WORTH = 2.0  # gain in log likelihood per term that makes a change: two standard deviations
+FAINTEST_FSC = 0.143  # of a shell: what the echo of a fainter one is, its FSC is too uncertain to tell
 NO_CS_A = 1e4  # 1 um: below, the microscope is corrected and a beam tilt no measure of its coma
 
 
@@ -130,6 +131,18 @@ def coma_of(optics: Optics) -> Term:
 # ---- sums over images
 
 
+def echo_of(fsc: np.ndarray) -> np.ndarray:
+    """How many times the model an image holds of it only because the reference was made with this image, per shell.
+
+    With W the sum of c^2 over a half-set at a voxel, an image adds c n / W of its noise n to the map V, and finds c^2
+    |n|^2 / W of it again: against the signal c^2 |V|^2 that is 1 / (W |V|^2) = (1 - F) / F, F the FSC of the halves. The
+    echo has the phase, defocus and place that the image was laid in with, so it speaks against every change: at F = 0.5
+    half of a change would be missed. In a mask, signal, noise and F change alike.
+    """
+    known = np.clip(fsc, FAINTEST_FSC, 1.0)
+    return (1 - known) / known
+
+
 @dataclass(frozen=True)
 class PhaseSums:
     """Sums of kernels.aberrations.phase_sums over images; additive."""
@@ -155,6 +168,13 @@ class PhaseSums:
         """The sums as they were if this odd phase (2K+1, K+1) had been taken out of the images."""
         return replace(self, cross=self.cross * np.exp(-1j * odd_phase))
 
+    def without_echo(self, echo: np.ndarray) -> PhaseSums:
+        """The sums as against a reference that holds nothing of these images; ``echo`` (K+1,) as in `echo_of`."""
+        k = self.radius
+        ky, kx = np.mgrid[-k : k + 1, 0 : k + 1]
+        own = echo[np.minimum(np.rint(np.hypot(kx, ky)).astype(int), k)]
+        return replace(self, cross=self.cross - own * self.power[:2])
+
     def __add__(self, other: PhaseSums) -> PhaseSums:
         return PhaseSums(self.cross + other.cross, self.power + other.power, self.length_A, self.images + other.images)
 
@@ -172,6 +192,16 @@ class DistortionSums:
         shells = distortion_sums(projector.half, x.unmasked, x.ctf, views.matrices, views.phases,
                                  views.reach(projector, radius), projector.padding)
         return cls(shells, len(views))
+
+    @property
+    def radius(self) -> int:
+        return len(self.shells) - 1
+
+    def without_echo(self, echo: np.ndarray) -> DistortionSums:
+        """The sums as against a reference that holds nothing of these images; ``echo`` (K+1,) as in `echo_of`."""
+        shells = self.shells.copy()
+        shells[:, 14] -= echo * shells[:, 13]
+        return replace(self, shells=shells)
 
     def __add__(self, other: DistortionSums) -> DistortionSums:
         return DistortionSums(self.shells + other.shells, self.images + other.images)

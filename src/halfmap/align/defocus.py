@@ -70,14 +70,34 @@ class _Rings:
         return value - 0.5 * prior * change_A**2, slope - prior * change_A, information + prior
 
 
-def refine(search: Search, projector: Projector, views: Views, optics: Optics, band: tuple[int, int]) -> Found:
-    """Changes of defocus of a batch, from the shells ``band`` (first, last)."""
+def refine(search: Search, projector: Projector, views: Views, optics: Optics, band: tuple[int, int],
+           echo: np.ndarray | None = None) -> Found:
+    """Changes of defocus of a batch, from the shells ``band`` (first, last).
+
+    ``echo`` (K+1,): what images hold of the model because it was made with them, see `aberrations.echo_of`; None where
+    it was not.
+    """
     radius = views.reach(projector, band[1])
     ring, turn = rings(optics, radius, band[0], views.length_A, search.range_A)
     x = views.images
     sums = ring_sums(projector.half, x.unmasked, x.ctf, views.quadrature, views.matrices, views.phases, ring,
                      len(turn), projector.padding)
+    if echo is not None:
+        sums = _without_echo(sums, np.interp(_shell(turn, optics, views.length_A), np.arange(len(echo)), echo))
     return _searched(_Rings(sums, turn, 0.0 if search.prior_sd_A is None else search.prior_sd_A**-2), search)
+
+
+def _without_echo(sums: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The sums of images less ``own`` (rings,) times their model: |A|^2 c^2 and |A|^2 c c' are among the sums."""
+    new = sums.copy()
+    new[:, 0] -= own * (sums[:, 2] - sums[:, 3]) / 2
+    new[:, 1] -= own * sums[:, 4] / 2
+    return new
+
+
+def _shell(turn: np.ndarray, optics: Optics, length_A: float) -> np.ndarray:
+    """Shell of each ring."""
+    return np.sqrt(turn / (np.pi * wavelength_A(optics.voltage_kV))) * length_A
 
 
 def rings(optics: Optics, radius: int, lowest: int, length_A: float, range_A: float) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,8 @@ GROUPS = {
     "import": "Bring data of other programs into one form.",
     "check": "Look at data before hours are spent on them.",
 }
-UNIT = re.compile("_(A|A2|kV|mm|deg|mrad)$")
+UNIT = re.compile("_(A|A2|kV|kDa|mm|deg|mrad)$")
+FOLDER_HELP = "Folder of a job that has ended."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 
 
@@ -57,6 +58,8 @@ def build(command_line: Sequence[str] = ()) -> App:
         *group, name = entry.name.split()
         parent = groups[group[0]] if group else app
         parent.command(_command(entry, command_line), name=name, help=entry.summary)
+    for tool in catalog.TOOLS:
+        app.command(_tool_command(tool), name=tool.name, help=tool.summary)
     return app
 
 
@@ -92,6 +95,16 @@ def _resume(command_line: Sequence[str]):
         return show(lambda runner, listener: runner.resume(folder, command_line, [listener]), json)
 
     return resume
+
+
+def _tool_command(tool: catalog.Tool):
+    """The function behind a command that works on a job folder."""
+
+    def command(folder: Annotated[Path, Parameter(help=FOLDER_HELP)], /) -> int:
+        print(tool.load()(folder))
+        return 0
+
+    return command
 
 
 def run(name: str, params: Job, json: bool, command_line: Sequence[str]) -> int:

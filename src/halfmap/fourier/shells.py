@@ -88,6 +88,11 @@ def cross_sums(fa: np.ndarray, fb: np.ndarray) -> np.ndarray:
     return _plane_sums(fa.shape[0], terms)
 
 
+def real_sums(transform: np.ndarray) -> np.ndarray:
+    """Sum of Re F over each shell of an rfftn transform, Friedel mates counted: (box//2+1,) float64."""
+    return _plane_sums(transform.shape[0], lambda z: (transform[z].real.astype(np.float64),))[0]
+
+
 def shell_of_plane(box: int, z: int) -> np.ndarray:
     """Shells of the plane ``z`` of an rfftn transform, (box, box//2+1): ``shell_of_rfft(box)[z]`` without the rest."""
     k, kx = _squares(box)

@@ -43,7 +43,7 @@ JOBS = (
         "refine homogeneous",
         "Refine one structure from particles and a starting map, with independent half-sets.",
         Homogeneous,
-        ("particles", "passthrough", "volume", "mask"),
+        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
     ),
     Entry(
@@ -55,7 +55,7 @@ JOBS = (
     ),
     Entry(
         "fsc",
-        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected.",
+        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected, mask-free.",
         Fsc,
         ("half1", "half2", "mask"),
         "halfmap.jobs.fsc:run",
@@ -87,6 +87,32 @@ JOBS = (
         Demo,
         (),
         "halfmap.jobs.demo:run",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command for the folder of a job that has ended: ``halfmap NAME FOLDER``.
+
+    ``runner`` is "module:function", called as ``function(folder)``; it returns the file to look at.
+    """
+
+    name: str
+    summary: str
+    runner: str
+
+    def load(self) -> Callable:
+        """The runner; imports what it needs."""
+        module, function = self.runner.split(":")
+        return getattr(importlib.import_module(module), function)
+
+
+TOOLS = (
+    Tool(
+        "report",
+        "Draw every plot of a job folder anew, of all iterations too, and write its report.html.",
+        "halfmap.jobs.report:remake",
     ),
 )
 

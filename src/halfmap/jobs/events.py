@@ -39,8 +39,8 @@ def plain(value: Any) -> Any:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress iteration warning note finished failed. Raises Interrupted from the call that follows
-    ``request_stop``; ``warnings`` collects the messages of all warnings.
+    Kinds: started progress iteration checkpoint diagnostics warning note finished failed. Raises Interrupted from the
+    call that follows ``request_stop``; ``warnings`` collects the messages of all warnings.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
@@ -48,6 +48,7 @@ class Watch:
         self._listeners = listeners
         self._events = open(folder / "events.jsonl", "a", encoding="utf-8")
         self._log = open(folder / "log.txt", "a", encoding="utf-8")
+        self._takers: dict[str, Callable[..., None]] = {}
         self._stop = False
         self._last_progress = (-math.inf, "")
 
@@ -58,6 +59,9 @@ class Watch:
 
     def tell(self, kind: str, **data: Any) -> None:
         """Record an event even after a stop request."""
+        if kind in self._takers:
+            self._takers[kind](**data)
+            return
         if kind == "warning":
             self.warnings.append(str(data["message"]))
         if kind == "progress" and not self._due(data):
@@ -69,6 +73,10 @@ class Watch:
             self.note(sentence(event))
         for listener in self._listeners:
             listener(event)
+
+    def hand_over(self, kind: str, taker: Callable[..., None]) -> None:
+        """From now on events of this kind go to ``taker(**data)`` alone: data too large for a line of JSON."""
+        self._takers[kind] = taker
 
     def note(self, text: str) -> None:
         """Write text to log.txt, with the time."""

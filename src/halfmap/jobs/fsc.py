@@ -9,22 +9,26 @@ import numpy as np
 from halfmap.io import mrc
 from halfmap.jobs import inputs, results
 from halfmap.jobs.events import Watch
+from halfmap.maps.masks import Made
 from halfmap.params.fsc import Fsc
-from halfmap.types import Map
-from halfmap.validate import fsc
+from halfmap.refine import advice, recipes
+from halfmap.validate import fsc_report
 
 
 def run(params: Fsc, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
-    """Compute and write fsc.*, guinier.json and the mask; returns the summary of the result files."""
+    """Compute and write fsc.*, guinier.json and the masks; returns the summary of the result files."""
     half1, half2, mask = inputs.read_all(
         lambda: mrc.read(params.half1),
         lambda: mrc.read(params.half2),
         lambda: mrc.read(params.mask) if params.mask else None,
     )
-    curves = fsc.report(half1, half2, rng, None if mask is None else mask.data)
-    if mask is None:
-        mask = Map(fsc.standard_masks(half1, half2, curves["no_mask"])[1], half1.voxel_size_A)
-    results.write_curves(folder, curves)
-    bfactor = results.write_guinier(folder, half1, half2, curves["corrected"], None)
-    mrc.write(folder / "mask_fsc.mrc", mask)
-    return {**results.describe_curves(curves), "bfactor_A2": bfactor}
+    given = None if mask is None else Made(mask.data, f"given mask {params.mask.name}")
+    report = fsc_report.report(half1, half2, recipes.curve_settings(params), given)
+    own = (half1.box, half1.voxel_size_A)
+    for sentence in advice.advise(advice.Evidence(report.curves, np.inf, *own, *own, mask_faults=report.warnings)):
+        watch("warning", message=sentence)
+    results.write_curves(folder, report)
+    bfactor = results.write_guinier(folder, half1, half2, report.curves["corrected"], None, results.range_A(params))
+    for name, map in report.masks.items():
+        mrc.write(folder / f"{name}.mrc", map)
+    return {**results.describe_curves(report.curves), "bfactor_A2": bfactor}

@@ -20,15 +20,17 @@ from halfmap.refine import loop, recipes
 def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
     static = None if params.mask in ("dynamic", "none") else params.mask
-    particles, reference, mask = inputs.read_all(
+    particles, reference, mask, fsc_mask = inputs.read_all(
         lambda: read_particles(params, watch),
         lambda: mrc.read(params.volume),
         lambda: mrc.read(static) if static else None,
+        lambda: mrc.read(params.fsc_mask) if params.fsc_mask else None,
     )
-    if mask is not None:
-        inputs.check_mask(static, mask, particles)
-    keeper = checkpoint.Checkpoints(folder, watch)
-    outcome = loop.run(recipes.homogeneous(params), particles, reference, mask, rng, watch, keeper)
+    for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
+        if given is not None:
+            inputs.check_mask(path, given, particles)
+    recipe, keeper = recipes.homogeneous(params, mask, fsc_mask), checkpoint.Checkpoints(folder, watch)
+    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 
 

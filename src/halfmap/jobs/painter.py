@@ -1,7 +1,7 @@
 """The process that draws the plots while the job's own process computes.
 
-Importing matplotlib takes half a second of one core. A second process does it while this one imports the numerics and
-reads the input, and then waits; so a short job pays for drawing only.
+Importing matplotlib takes half a second of one core. A second process (`painting`) does it while this one imports the
+numerics and reads the input; so a short job pays for drawing only.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 class Painter:
-    """Context of the drawing process for one job folder; ``draw`` makes it draw, leaving without draw ends it."""
+    """Context of the drawing process of a job folder; ``draw`` makes it draw, leaving without draw ends it."""
 
     def __init__(self, folder: Path):
-        self._command = [sys.executable, "-m", "halfmap.jobs.plots", str(folder), "--wait"]
+        self._command = [sys.executable, "-m", "halfmap.jobs.painting", str(folder)]
 
     def __enter__(self) -> Painter:
         self._process = subprocess.Popen(
@@ -27,6 +27,14 @@ class Painter:
             start_new_session=True,  # Ctrl-C in the terminal is for the job, which then ends this process
         )
         return self
+
+    def iteration(self, name: str) -> None:
+        """Ask for the plots of an iteration; they are drawn as far as there is time to spare."""
+        try:
+            self._process.stdin.write(f"{name}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the process has ended; ``draw`` tells why
 
     def draw(self) -> str:
         """Draw all plots the result files allow; returns what went wrong, empty if nothing."""

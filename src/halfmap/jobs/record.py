@@ -29,7 +29,7 @@ FILES = (
     "mask_fsc.mrc particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star "
     "fsc.json fsc.star fsc.xml guinier.json noise.json"
 ).split()
-FOLDERS = ("plots", "simulated", "checkpoints")
+FOLDERS = ("plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data

@@ -1,6 +1,6 @@
 """Makes report.html of a job folder from its result files: one page that needs no other file.
 
-Owns the page. Pictures and their sentences come from `plots`; ``python -m halfmap.jobs.report FOLDER`` makes both anew.
+Owns the page. Pictures and their sentences come from `plots`; ``halfmap report FOLDER`` makes both anew.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
+from halfmap.errors import UsageError
 from halfmap.jobs import plots, record
 
 HEADLINES = {
@@ -20,6 +23,8 @@ HEADLINES = {
     "resolution_05_A": ("Resolution at FSC 0.5", "{:.2f} A"),
     "nyquist_A": ("Nyquist limit", "{:.2f} A"),
     "bfactor_A2": ("B-factor", "{:.0f} A\u00b2"),
+    "cfar": ("cFAR: evenness of the resolution over directions", "{:.2f}"),
+    "precision_ratio": ("Precision, best over worst Fourier direction", "{:.1f}"),
     "symmetry": ("Symmetry", "{}"),
     "n_particles": ("Particles", "{}"),
     "n_rejected": ("Particles left out", "{}"),
@@ -43,10 +48,63 @@ COLUMNS = {
 }
 
 
+FACTS = {
+    "images": ("Images", "{}"),
+    "images_per_half": ("Images per half", "{0[0]} + {0[1]}"),
+    "box": ("Box of the maps (voxels)", "{}"),
+    "voxel_size_A": ("Voxel (A)", "{:.3f}"),
+    "resolution_A": ("Resolution, corrected (A)", "{:.2f}"),
+    "radii": ("FSC radii (shells)", None),
+    "band": ("Aligned with shells up to", "{}"),
+    "band_A": ("... which is (A)", "{:.2f}"),
+    "searched": ("Images searched globally", "{}"),
+    "search_step_deg": ("Largest angular step of the search (deg)", "{:.2f}"),
+    "undecided": ("Images between several poses", "{:.1%}"),
+    "slope": ("Slope of data on map, median", "{:.3f}"),
+    "mask": ("Mask of the reference", "{}"),
+    "mask_volume_A3": ("Volume of the mask (A\u00b3)", "{:.3g}"),
+    "mask_fraction": ("Fraction of the box in the mask", "{:.3f}"),
+    "bfactor_A2": ("B-factor (A\u00b2)", "{:.0f}"),
+    "precision_ratio": ("Precision, best over worst direction", "{:.1f}"),
+    "cfar": ("cFAR", "{:.2f}"),
+    "seconds": ("Time (s)", "{:.2f}"),
+    "seconds_reading": ("... reading", "{:.2f}"),
+    "seconds_search": ("... search", "{:.2f}"),
+    "seconds_poses": ("... poses", "{:.2f}"),
+    "seconds_insert": ("... back-projection", "{:.2f}"),
+    "seconds_solve": ("... maps", "{:.2f}"),
+    "seconds_diagnostics": ("Diagnostics (s)", "{:.2f}"),
+}
+MOST_BYTES = 4_500_000  # of the page: it is sent by mail
+REDRAW = "not drawn in the time to spare; draw it with: halfmap report {folder}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of one view: its address in the page, or why there is none."""
+
+    view: str
+    address: str
+    excuse: str
+
+
+def remake(folder: Path) -> Path:
+    """Draw every plot of a job folder anew, of the result and of all iterations, and write the page.
+
+    Raises UsageError for a folder that holds no finished job.
+    """
+    for name in ("job.json", "summary.json", "events.jsonl"):
+        if not (folder / name).is_file():
+            raise UsageError(f"{folder}: holds no {name}; name the folder of a job that has ended")
+    plots.draw_all(folder, plots.views(folder))
+    return write(folder)
+
+
 def write(folder: Path) -> Path:
     """Write report.html; returns its path."""
     job = json.loads((folder / "job.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
+    views = _shown(folder)
     page = _template().render(
         job=job,
         summary=summary,
@@ -55,12 +113,49 @@ def write(folder: Path) -> Path:
         ],
         columns=[label for label, _ in COLUMNS.values()],
         iterations=[_cells(row) for row in _iterations(folder)],
-        plots=[(plot, _embedded(folder, plot)) for plot in plots.drawable(folder)],
+        views=[view.name for view in views],
+        sections=_sections(folder, views),
+        facts=_facts(views),
         files=sorted(path.name for path in folder.iterdir() if path.is_file()),
     )
     path = folder / "report.html"
     record.write_text(path, page)
     return path
+
+
+def _shown(folder: Path) -> list[plots.View]:
+    """The result, and the iterations if a plot of any is there."""
+    final, *iterations = plots.views(folder)
+    return [final, *iterations] if any((folder / "plots" / view.name).is_dir() for view in iterations) else [final]
+
+
+def _sections(folder: Path, views: Sequence[plots.View]) -> list[tuple[plots.Plot, list[Picture]]]:
+    """Every plot with its pictures; the result's first, then the newest iterations, until the page is full."""
+    final, *iterations = views
+    room = MOST_BYTES
+    found: dict[str, list[Picture]] = {}
+    for view in (final, *reversed(iterations)):
+        for plot in plots.drawable(view):
+            address, excuse = _embedded(view, plot, room)
+            room -= len(address)
+            found.setdefault(plot.name, []).append(Picture(view.name, address, excuse))
+    return [(plot, found[plot.name]) for plot in plots.PLOTS if plot.name in found]
+
+
+def _facts(views: Sequence[plots.View]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What each view says of itself in numbers."""
+    return [(view.name, _told(view.facts)) for view in views if view.facts]
+
+
+def _told(facts: dict) -> list[tuple[str, str]]:
+    lines = []
+    for key, (label, text) in FACTS.items():
+        if not _has(facts, key):
+            continue
+        value = facts[key]
+        radii = text is None
+        lines.append((label, ", ".join(f"{n} {v:.1f}" for n, v in value.items()) if radii else text.format(value)))
+    return lines
 
 
 def _template():
@@ -82,14 +177,15 @@ def _iterations(folder: Path) -> list[dict]:
     return [event for event in events if event["kind"] == "iteration"]
 
 
-def _embedded(folder: Path, plot: plots.Plot) -> str:
-    """The picture as a data address, empty where it was not drawn."""
-    path = folder / "plots" / f"{plot.name}.png"
+def _embedded(view: plots.View, plot: plots.Plot, room: int) -> tuple[str, str]:
+    """(the picture as a data address, empty where there is none; why there is none)."""
+    path = view.picture(plot.name, ".png")
     if not path.is_file():
-        return ""
-    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
+        return "", "could not be drawn; log.txt says why" if view.final else REDRAW.format(folder=view.folder)
+    if not view.final and 4 * path.stat().st_size / 3 > room:
+        return "", f"left out to keep this page small; it is {path.relative_to(view.folder)}"
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode("ascii"), ""
 
 
 if __name__ == "__main__":
-    plots.draw_all(Path(sys.argv[1]))
-    write(Path(sys.argv[1]))
+    remake(Path(sys.argv[1]))

@@ -16,31 +16,38 @@ import numpy as np
 from halfmap.data import cryosparc, relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc, star
-from halfmap.jobs import record
+from halfmap.jobs import diagnostics, record
 from halfmap.jobs.events import Watch
 from halfmap.maps import filters
-from halfmap.params.common import ParticleJob, ParticleOutput
+from halfmap.params.common import ParticleOutput
+from halfmap.params.curves import CurveSettings
+from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, guinier
+from halfmap.validate.fsc_report import Report
 
 REASON = "halfmapRejectReason"  # a column of our own: RELION has none for it, and leaves unknown ones alone
-GUINIER_FROM_A = 10.0  # coarser shells follow the shape of the molecule, not the B-factor: Rosenthal & Henderson 2003
 
 
-def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path, watch: Watch) -> dict:
+def write(outcome: Outcome, source: Particles, params: Homogeneous | Reconstruct, folder: Path, watch: Watch) -> dict:
     """Write all files of a refinement or reconstruction; ``source`` is the particle table as it was read.
 
     Returns what summary.json says about them.
     """
-    sharpening = write_guinier(folder, outcome.half1, outcome.half2, outcome.curves["corrected"], params.bfactor)
+    sharpening = write_guinier(folder, outcome.half1, outcome.half2, outcome.curves["corrected"], params.bfactor,
+                               range_A(params))
     if sharpening is None:
         watch("warning", message="the map is too coarse for a Guinier fit: map_sharp.mrc is not sharpened")
     _write_maps(folder, outcome, sharpening or 0.0)
     write_particles(folder, outcome.particles, outcome.extra, params)
     _write_rejected(folder, source, outcome.rejected)
-    write_curves(folder, outcome.curves)
+    write_curves(folder, outcome.fsc)
     _write_noise(folder, outcome)
+    if outcome.diagnostics is not None:
+        diagnostics.write(folder, outcome.diagnostics)
+    shown = {} if outcome.diagnostics is None else outcome.diagnostics.facts
     last = outcome.history[-1] if outcome.history else {}
     return {
         **describe_curves(outcome.curves),
@@ -52,6 +59,8 @@ def write(outcome: Outcome, source: Particles, params: ParticleJob, folder: Path
         **{f"seconds_{part}": outcome.seconds.get(part, 0.0) for part in ("reading", "search", "poses", "reconstruct")},
         "accuracy_rotation_deg": last.get("accuracy_rotation_deg"),
         "accuracy_shift_A": last.get("accuracy_shift_A"),
+        "cfar": shown.get("cfar"),
+        "precision_ratio": shown.get("precision_ratio"),
         "warnings": list(outcome.warnings),
     }
 
@@ -74,15 +83,28 @@ def describe_curves(curves: dict[str, Curve]) -> dict:
     }
 
 
-def write_curves(folder: Path, curves: dict[str, Curve]) -> None:
-    """fsc.json and fsc.star with every curve, fsc.xml with the corrected one as EMDB takes it."""
+def write_curves(folder: Path, report: Report) -> None:
+    """fsc.json and fsc.star with every curve, fsc.xml with the corrected one as EMDB takes it.
+
+    fsc.json also says what each curve is ("descriptions") and from where phases are random.
+    """
+    curves = report.curves
     rows = fsc.as_rows(curves.values())
     crossings = {
         name: {f"{level:g}": fsc.resolution_A(curve, level) for level in (0.5, fsc.THRESHOLD)}
         for name, curve in curves.items()
     }
     first = curves["corrected"]
-    head = {"box": first.box, "voxel_size_A": first.voxel_size_A, "threshold": fsc.THRESHOLD, "crossings_A": crossings}
+    start = report.randomised_from
+    head = {
+        "box": first.box,
+        "voxel_size_A": first.voxel_size_A,
+        "threshold": fsc.THRESHOLD,
+        "crossings_A": crossings,
+        "descriptions": report.descriptions,
+        "randomised_from_shell": start,
+        "randomised_from_A": None if start is None else first.resolution_A(start),
+    }
     record.write_json(folder / "fsc.json", {**head, **rows})
     finite = {name: np.where(np.isfinite(column), column, 999.0) for name, column in rows.items()}  # as RELION writes
     finite["shell"] = rows["shell"]
@@ -102,14 +124,21 @@ def emdb_xml(curve: Curve) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<fsc title={title} {labels}>\n{points}</fsc>\n'
 
 
-def write_guinier(folder: Path, half1: Map, half2: Map, corrected: Curve, wanted: float | None) -> float | None:
+def range_A(params: CurveSettings) -> tuple[float, float | None]:
+    """Coarsest and finest resolution of the Guinier fit; None for that of the map."""
+    return params.bfactor_fit_low_A, params.bfactor_fit_high_A
+
+
+def write_guinier(folder: Path, half1: Map, half2: Map, corrected: Curve, wanted: float | None,
+                  range_A: tuple[float, float | None]) -> float | None:
     """guinier.json, for the plot; returns the B-factor in A^2 to sharpen with: the wanted one, else the fitted one.
 
     None where neither exists.
     """
     mean = Map((half1.data + half2.data) / 2, half1.voxel_size_A)
     profile = guinier.profile(mean)
-    fit = guinier.fit(mean, GUINIER_FROM_A, fsc.resolution_A(corrected), corrected)
+    low, high = range_A
+    fit = guinier.fit(mean, low, high or fsc.resolution_A(corrected), corrected)
     fitted = None if fit is None else fit.bfactor_A2
     used = fitted if wanted is None else wanted
     frequency = np.arange(len(profile.values)) / (profile.box * profile.voxel_size_A)
@@ -131,19 +160,11 @@ def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:
         "half1": outcome.half1,
         "half2": outcome.half2,
         "mask_refine": outcome.mask_refine,
-        "mask_fsc": fsc_mask(outcome),
+        **outcome.fsc.masks,
     }
     for name, map in maps.items():
         if map is not None:
             mrc.write(folder / f"{name}.mrc", map)
-
-
-def fsc_mask(outcome: Outcome) -> Map | None:
-    """The mask of the corrected curve: the given one where the curves say so, else the tight one of `validate.fsc`."""
-    if "tight" not in outcome.curves:
-        return outcome.mask_refine
-    tight = fsc.standard_masks(outcome.half1, outcome.half2, outcome.curves["no_mask"])[1]
-    return Map(tight, outcome.half1.voxel_size_A)
 
 
 def _write_rejected(folder: Path, source: Particles, rejected: Sequence[tuple[int, str]]) -> None:

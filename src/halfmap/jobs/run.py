@@ -18,7 +18,7 @@ from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
 from halfmap.jobs import catalog, events, painter, record
-from halfmap.params.common import Job
+from halfmap.params.common import Job, Refinement
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
@@ -78,6 +78,7 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
     """The job proper; returns the summary it wrote."""
     with painter.Painter(folder) as plots:
         runner = entry.load()
+        watch.hand_over("diagnostics", lambda made: _keep(folder, made, params, plots))
         import numpy as np  # not needed by a job that is refused for its settings
 
         if params.threads:
@@ -101,6 +102,15 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
     report.write(folder)
     watch.tell("finished", folder=str(folder), seconds=summary["seconds_total"])
     return events.plain(summary)
+
+
+def _keep(folder: Path, made, params: Job, plots: painter.Painter) -> None:
+    """Write what an iteration shows and, where wanted, ask for its plots."""
+    from halfmap.jobs import diagnostics  # needs numpy, which a refused job does not
+
+    diagnostics.write(folder, made)
+    if isinstance(params, Refinement) and params.intermediate_plots:
+        plots.iteration(made.name)
 
 
 def _use_threads(n: int) -> None:

@@ -146,6 +146,17 @@ class ParticleJob(ParticleOutput):
     )
 
 
+class Refinement(ParticleJob):
+    """A job that iterates."""
+
+    intermediate_plots: bool = setting(
+        True,
+        help="Draw the plots of every iteration while the job runs, as far as a little spare time allows; the numbers "
+        "are always kept.",
+        known_as="cryoSPARC: Make intermediate plots",
+    )
+
+
 def mask_text(value: str) -> str:
     """Refuse the word that cryoSPARC uses where halfmap wants the file."""
     if value == "static":

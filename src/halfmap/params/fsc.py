@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfmap.params.common import Job, setting
+from halfmap.params.common import setting
+from halfmap.params.curves import CurveSettings
 
 
-class Fsc(Job):
+class Fsc(CurveSettings):
     """Fourier shell correlation of two half-maps, with and without masks."""
 
     half1: Path = setting(help="First half-map, unfiltered, MRC.", known_as="relion_postprocess --i")
     half2: Path = setting(help="Second half-map, same box and pixel size.", known_as="relion_postprocess --i2")
     mask: Path | None = setting(
-        None, help="Soft mask, MRC; none = masks made from the map.", known_as="relion_postprocess --mask"
+        None, help="Soft mask of the FSC, MRC; none = masks made from the map.", known_as="relion_postprocess --mask"
     )

@@ -7,13 +7,14 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from halfmap.params.common import ParticleJob, mask_text, setting
+from halfmap.params.common import Refinement, mask_text, setting
+from halfmap.params.curves import CurveSettings
 
 
-class Homogeneous(ParticleJob):
+class Homogeneous(Refinement, CurveSettings):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
-    settled_at_start = ParticleJob.settled_at_start | {
+    settled_at_start = Refinement.settled_at_start | {
         "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates"
     }  # fmt: skip
 
@@ -126,6 +127,29 @@ class Homogeneous(ParticleJob):
         help="Mask of the reference: dynamic (made from the map each iteration), none, or a file (static).",
         known_as="RELION --solvent_mask; cryoSPARC: Mask",
     )
+    mask_start_resolution: float | None = setting(
+        None,
+        help="A mask given as a file is used once the map has this resolution; before that a soft sphere; none = from "
+        "the start.",
+        unit="A",
+        gt=0,
+    )
+    fsc_mask: Path | None = setting(
+        None,
+        help="Mask that judges the resolution, MRC, apart from that of the reference; none = --mask if it is a file, "
+        "else masks made from the map.",
+        known_as="relion_postprocess --mask",
+    )
+    window_structure: bool = setting(
+        True,
+        help="Keep the reference within the soft sphere that touches the box, whatever its mask.",
+        known_as="cryoSPARC: Window structure in real space",
+    )
+    dynamic_mask_scaling: Literal["fixed", "resolution"] = setting(
+        "fixed",
+        help="Distances of the dynamic mask: fixed (near, far), or in units of the resolution (near and far factor).",
+        known_as="cryoSPARC before version 5: fixed; from 5: resolution",
+    )
     dynamic_mask_near: float = setting(
         6.0,
         help="The dynamic mask is 1 up to this distance from the density.",
@@ -139,6 +163,12 @@ class Homogeneous(ParticleJob):
         unit="A",
         known_as="cryoSPARC: Dynamic mask far",
         gt=0,
+    )
+    dynamic_mask_near_factor: float = setting(
+        2.0, help="The scaled dynamic mask is 1 up to this many resolutions from the density.", ge=0
+    )
+    dynamic_mask_far_factor: float = setting(
+        5.0, help="The scaled dynamic mask falls to 0 at this many resolutions from the density.", gt=0
     )
     dynamic_mask_start_resolution: float = setting(
         12.0,
@@ -154,6 +184,11 @@ class Homogeneous(ParticleJob):
         known_as="cryoSPARC: Dynamic mask threshold",
         gt=0,
         lt=1,
+    )
+    dynamic_mask_use_abs: bool = setting(
+        False,
+        help="Strongly negative density counts as molecule, too.",
+        known_as="cryoSPARC: Dynamic mask use absolute value",
     )
     refine_defocus: bool = setting(
         False,
@@ -239,4 +274,6 @@ class Homogeneous(ParticleJob):
     def mask_has_an_edge(self) -> Homogeneous:
         if self.dynamic_mask_far <= self.dynamic_mask_near:
             raise ValueError("--dynamic-mask-far must be larger than --dynamic-mask-near")
+        if self.dynamic_mask_far_factor <= self.dynamic_mask_near_factor:
+            raise ValueError("--dynamic-mask-far-factor must be larger than --dynamic-mask-near-factor")
         return self

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfmap.params.common import ParticleJob, setting
+from halfmap.params.curves import CurveSettings
 
 
-class Reconstruct(ParticleJob):
+class Reconstruct(ParticleJob, CurveSettings):
     """Half-maps from the poses in the particle table; nothing is aligned."""
 
     mask: Path | None = setting(

@@ -14,8 +14,9 @@ from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
+from halfmap.refine import diagnostics
 from halfmap.refine.expectation import Expected, Matcher, Posed, expect
-from halfmap.refine.maximisation import Maximised, maximise
+from halfmap.refine.maximisation import Maximised, maximise, references
 from halfmap.refine.outcome import outcome
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
@@ -38,7 +39,9 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
     else:
         state, plan = job.restored(snapshot), next_plan(job, snapshot.state)
     while True:
-        state, result, sums = iterate(job, state, plan)
+        old = state
+        state, result, sums = iterate(job, old, plan)
+        job.watch("diagnostics", made=diagnostics.of_iteration(job, old, state, plan, result, sums))
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))
@@ -60,10 +63,11 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     sums = tuple(total for _, total in halves)
     progress(0, "solve")
     then = time.perf_counter()
-    result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame, job.rng)
+    result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
+    maps = (state.reference(0), state.reference(1)) if plan.final else references(sums, result, job.recipe, job.frame)
     job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
-    state = new_state(job, state, plan, posed, result, shells)
+    state = new_state(job, state, plan, posed, result, maps, shells)
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums

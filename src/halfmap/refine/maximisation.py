@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from halfmap.maps import filters
+from halfmap.maps.masks import Made
 from halfmap.reconstruct import priors, solve, sums
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import SphereMask
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Curve, Map, Sums
-from halfmap.validate import fsc
+from halfmap.validate import fsc, fsc_report
 
 MASK_LEAK = 2  # shells over which a mask spreads what the halves share: sharing ends that much before the split
 KEPT_BEYOND = (1.15, 2)  # the filter ends at 1.15 x the crossing + 2 shells: room for the band to grow
@@ -20,29 +21,47 @@ KEPT_BEYOND = (1.15, 2)  # the filter ends at 1.15 x the crossing + 2 shells: ro
 
 @dataclass(frozen=True)
 class Maximised:
-    """Half-maps, their curves, and the references they make."""
+    """Half-maps, the mask of the references they can make, and their curves."""
 
     halves: tuple[Map, Map]  # unfiltered
-    references: tuple[Map, Map]  # filtered and masked
+    smooth: Map  # mean of both halves, low-passed where they agree inside a sphere; not masked
     mask: Map
     curves: dict[str, Curve]
     shell: float  # where the corrected curve crosses the threshold
+    mask_words: str  # what the mask of the references is
+    mask_gave_way: bool  # it is a sphere, for no density stood out for the mask wanted
+    judge: Made  # the mask of the curves
+    gave_way: bool  # the sphere is that mask, for the one that was to judge is too tight
 
 
-def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int, frame: Frame,
-             rng: np.random.Generator) -> Maximised:
+def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int, frame: Frame) -> Maximised:
     """Solve both halves in a box of ``box`` voxels; ``last_A``: resolution so far, which decides on the mask."""
     plain = tuple(solve.unfiltered(s, box, frame.box) for s in halves)
     mean = Map((plain[0].data + plain[1].data) / 2, plain[0].voxel_size_A)
-    inside = fsc.curve(*plain, SphereMask().of(mean, last_A, frame).data)
+    pair = fsc.Pair(*plain)
+    sphere = SphereMask().made(mean, last_A, frame)
+    inside = pair.masked(sphere.data, "spherical")
     resolution = fsc.resolution_A(inside)
     smooth = filters.lowpass(mean, max(resolution, mean.nyquist_A))
-    mask = recipe.mask.of(smooth, resolution, frame)
-    curves = fsc.masked_and_corrected(*plain, mask.data, rng)
-    trusted, shell = trusted_curve(curves["corrected"])
-    references = recipe.prior.filtered(halves, trusted, box, frame)
-    masked = tuple(Map(r.data * mask.data, r.voxel_size_A) for r in references)
-    return Maximised(plain, masked, mask, curves, shell)
+    mask = recipe.mask.made(smooth, resolution, frame)
+    judge = mask if recipe.judge is None else recipe.judge.made(smooth, resolution, frame)
+    curves = fsc.corrected(pair, judge.data)
+    both = sphere.data, judge.data
+    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, *both)  # what the sphere adds is next to nothing
+    within = fsc.corrected(pair, sphere.data) if doubt else curves
+    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, *both) is not None
+    if gave_way:
+        judge, curves = sphere, within
+    _, shell = trusted_curve(curves["corrected"])
+    return Maximised(plain, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
+                     shell, mask.words, mask.gave_way, judge, gave_way)
+
+
+def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:
+    """The references of the next iteration: both halves filtered by what is trusted of their FSC, and masked."""
+    trusted, _ = trusted_curve(result.curves["corrected"])
+    filtered = recipe.prior.filtered(halves, trusted, result.mask.box, frame)
+    return tuple(Map(r.data * result.mask.data, r.voxel_size_A) for r in filtered)
 
 
 def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:

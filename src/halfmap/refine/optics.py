@@ -94,11 +94,12 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
     parts.check(job.source.particles)
     given, state = state, resampled(state, plan.box)
     radius = int(min(np.ceil(state.shell), plan.reach))
-    found = _gathered(parts, job, state, radius)
+    echo = aberrations.echo_of(state.curves["corrected"].values[: radius + 1])
+    found = _gathered(parts, job, state, radius, echo)
     band = _band(job, parts.group_min_fit_A, radius)
-    fits = {g: _phase_fits(parts, state.optics[g], sums, band) for g, sums in sorted(found.phase.items())}
+    fits = {g: _phase_fits(parts, state.optics[g], _clear(sums, echo), band) for g, sums in sorted(found.phase.items())}
     optics = [_latest(fits.get(g, {}), o) for g, o in enumerate(state.optics)]
-    strains = {g: aberrations.fit_distortion(sums, state.optics[g], _within(band, sums))
+    strains = {g: aberrations.fit_distortion(_clear(sums, echo), state.optics[g], _within(band, sums))
                for g, sums in sorted(found.distortion.items())}  # fmt: skip
     bent = _bent(strains, found.distortion, tuple(optics))
     new = replace(state, optics=bent)
@@ -119,10 +120,16 @@ def _band(job: Run, min_fit_A: float, radius: int) -> tuple[int, int]:
 
 
 def _within(band: tuple[int, int], sums: DistortionSums) -> tuple[int, int]:
-    return band[0], min(band[1], len(sums.shells) - 1)
+    return band[0], min(band[1], sums.radius)
 
 
-def _gathered(parts: CtfRefinement, job: Run, state: State, radius: int) -> _Found:
+def _clear(sums, echo: np.ndarray):
+    """The sums without the echo of their own images, cut or continued to their shells."""
+    shells = sums.radius + 1
+    return sums.without_echo(np.pad(echo[:shells], (0, max(shells - len(echo), 0)), mode="edge"))
+
+
+def _gathered(parts: CtfRefinement, job: Run, state: State, radius: int, echo: np.ndarray) -> _Found:
     """Sums of all images, halves one after the other."""
     found, done = _Found(), 0
     heard = state.seen & ~state.silent
@@ -132,7 +139,7 @@ def _gathered(parts: CtfRefinement, job: Run, state: State, radius: int) -> _Fou
         projector = Projector.of(state.reference(half), radius, job.frame.box)
         for views, optics in _views(job, state, rows[half], radius):
             then = time.perf_counter()
-            _gather(parts, job, found, projector, views, optics, radius)
+            _gather(parts, job, found, projector, views, optics, radius, echo)
             job.source.clock.add("lens", then)
             done += len(views)
             job.watch("progress", stage="lens", done=done, total=len(rows[0]) + len(rows[1]))
@@ -149,7 +156,7 @@ def _views(job: Run, state: State, rows: np.ndarray, radius: int):
 
 
 def _gather(parts: CtfRefinement, job: Run, found: _Found, projector: Projector, views: Views, optics: Optics,
-            radius: int) -> None:  # fmt: skip
+            radius: int, echo: np.ndarray) -> None:  # fmt: skip
     group = int(job.source.particles.group[views.images.rows[0]])
     if parts.odd or parts.even:
         _add(found.phase, group, PhaseSums.of(projector, views, radius))
@@ -157,7 +164,7 @@ def _gather(parts: CtfRefinement, job: Run, found: _Found, projector: Projector,
         _add(found.distortion, group, DistortionSums.of(projector, views, radius))
     if parts.defocus is not None:
         band = _band(job, parts.defocus_min_fit_A, radius)
-        each = defoci.refine(parts.defocus, projector, views, optics, band)
+        each = defoci.refine(parts.defocus, projector, views, optics, band, echo)
         kept = CURVES if not found.defocus else 0
         found.rows.append(views.images.rows)
         found.defocus.append(replace(each, curves=each.curves[:kept]))

@@ -1,4 +1,4 @@
-"""Final products: curves, the combined map, the particles with their poses, and warnings about all of it."""
+"""Final products: curves, the combined map, the particles with their poses, and advice about all of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
+from halfmap.refine import advice, diagnostics, schedules
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome, State
 from halfmap.types import Curve, Poses, Sums
-from halfmap.validate import fsc
+from halfmap.validate import fsc_report
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
 SILENT = "no signal: its scale is zero or negative"
@@ -20,10 +22,13 @@ SILENT = "no signal: its scale is zero or negative"
 
 def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) -> Outcome:
     """What the job writes down."""
-    curves = fsc.report(*result.halves, job.rng, result.mask.data if job.recipe.judges else None)
-    _warn(job, curves)
+    report = _report(job, result)
+    curves = report.curves
     trusted = np.clip(curves["corrected"].values, 0, 1)
     job.reject(np.flatnonzero(state.silent), SILENT)
+    shown = diagnostics.of_result(state, report, result.halves, sums)
+    for sentence in advice.advise(evidence(job, state, result, report, shown)):
+        job.warn(sentence)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     extra = {
         "log_likelihood": state.candidates.log_likelihood[used, 0],
@@ -38,11 +43,12 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         extra=extra,
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
-        curves=curves,
+        fsc=report,
         history=state.history,
         rejected=tuple(sorted(job.rejected.items())),
         seconds=_seconds(job.source.clock.seconds),
         warnings=tuple(job.warnings),
+        diagnostics=shown,
     )
 
 
@@ -50,6 +56,13 @@ def _known(job: Run, state: State) -> Particles:
     """The particle table with what the refinement found."""
     return replace(job.source.particles, poses=_in_asymmetric_unit(job, state), scale=state.scale, optics=state.optics,
                    defocus=state.defocus)
+
+
+def _report(job: Run, result: Maximised) -> fsc_report.Report:
+    """All curves, judged by the user's FSC mask where there is one."""
+    recipe, (half1, half2) = job.recipe, result.halves
+    given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
+    return fsc_report.report(half1, half2, recipe.curves, given)
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:
@@ -69,14 +82,27 @@ def _noise_curves(job: Run, state: State) -> tuple[Curve, ...]:
                  for name, m in zip(names, state.models, strict=True))
 
 
-def _warn(job: Run, curves: dict[str, Curve]) -> None:
-    """Say so where the halves agree no further than they share data, and where the box ends the resolution."""
-    corrected, split = curves["corrected"], job.recipe.prior.split_A
-    reached = fsc.resolution_A(corrected)
-    if reached > job.frame.length_A / (job.frame.length_A / split + 1):
-        job.warn(f"the half-maps agree only to {reached:.1f} A, no finer than the {split:g} A below which they share "
-                 "data: this is no evidence of a particle; check the images, the starting map and the CTF")
-    if fsc.crossing(corrected) >= len(corrected.values) - 1:
-        job.warn("the resolution has reached the Nyquist limit of the box: refine with less binned particles")
-    if job.rejected:
-        job.warn(f"{len(job.rejected)} images could not be used and were left out; rejected.star lists them")
+def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Report, shown: Diagnostics
+             ) -> advice.Evidence:
+    """What the advisor judges by."""
+    used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
+    half, optics = result.halves[0], job.source.particles.optics
+    pixel = min(o.pixel_size_A for o in optics)
+    return advice.Evidence(
+        curves=report.curves, mask_faults=report.warnings,
+        split_A=job.recipe.prior.split_A, box=half.box, voxel_size_A=half.voxel_size_A,
+        particle_box=round(job.frame.length_A / pixel), pixel_size_A=pixel,
+        cfar=shown.facts["cfar"], directions_differ=shown.facts["directions_differ"],
+        precision_ratio=shown.facts["precision_ratio"], scales=state.scale[used],
+        **_fit(state, used),
+        halves=(len(job.rows(1)), len(job.rows(2))),
+        halves_given=(int((job.half == 1).sum()), int((job.half == 2).sum())),
+        mask_gave_way=result.mask_gave_way, iterations=state.iteration,
+        max_iterations=getattr(job.recipe.schedule, "max_iterations", None),
+        still_growing=schedules.growing(state), rejected=len(job.rejected),
+    )
+
+
+def _fit(state: State, used: np.ndarray) -> dict[str, np.ndarray]:
+    """cross and power of the particles used, where poses were fitted at all."""
+    return {"cross": state.cross[used], "power": state.power[used]} if state.power[used].any() else {}

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from halfmap.refine.batches import Frame
-from halfmap.refine.masking import StaticMask
+from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.types import Map
+from halfmap.validate import fsc_report
 
 LEAST_OFFSET_A = 15.0  # search radius for shifts of small particles; picking is off by as much whatever their size
-
-
-class MaskPart(Protocol):
-    """Makes the mask of the reference: see ``masking``."""
-
-    def of(self, mean: Map, resolution_A: float, frame: Frame) -> Map: ...
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,12 @@ class Recipe:
     box_size: int | None
     minibatch_size: int | None
     force_resplit: bool
-    judges: bool = False  # the mask is the user's own: it also judges the resolution
+    judge: MaskPart | None = None  # the user's FSC mask; None = that of the reference, and standard ones at the end
+    curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
 
     def with_mask(self, mask: Map | None) -> Recipe:
-        """The same with the user's own mask, where there is one."""
-        return self if mask is None else replace(self, mask=StaticMask(mask), judges=True)
+        """The same with the user's own mask, where there is one: it also judges the resolution."""
+        return self if mask is None else replace(self, mask=StaticMask(mask), judge=StaticMask(mask))
 
     def offset_range(self, frame: Frame) -> float:
         """Search radius for shifts, A."""

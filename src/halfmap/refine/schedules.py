@@ -150,6 +150,12 @@ def _stages(old: int, band: int) -> tuple[tuple[int, int], ...]:
     return tuple((round(old * ratio ** (i / steps)), STEPS) for i in range(1, steps + 1))
 
 
+def growing(state: State) -> bool:
+    """Whether the last iteration still made progress."""
+    areas = [row["fsc_area"] for row in state.history]
+    return len(areas) > 1 and areas[-1] >= GAIN * max(areas[:-1])
+
+
 def doubtful(state: State) -> np.ndarray:
     """(n,) particles that may be posed wrongly: candidates disagree, or the slope of data on model is too low.
 

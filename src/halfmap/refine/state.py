@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.physics.noise import GroupModel
 from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses
+from halfmap.validate.fsc_report import Report
+
+if TYPE_CHECKING:
+    from halfmap.refine.diagnostics import Diagnostics
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,14 @@ class Outcome:
     extra: dict[str, np.ndarray]  # further columns, by neutral name
     mask_refine: Map | None
     noise: tuple[Curve, ...]  # noise standard deviation per shell, one curve per optics group
-    curves: dict[str, Curve]  # validate.fsc.report
+    fsc: Report  # all curves of the halves, their masks and legends
     history: tuple[dict, ...]
     rejected: tuple[tuple[int, str], ...]
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    diagnostics: Diagnostics | None = None  # what the final maps show
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The FSC curves."""
+        return self.fsc.curves

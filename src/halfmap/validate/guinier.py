@@ -41,13 +41,20 @@ def fit(map: Map, from_A: float = 10.0, to_A: float | None = None, fsc: Curve | 
     line. Shells where FSC <= 0 or the amplitude is 0 are left out. None where fewer than FEWEST_SHELLS shells remain:
     the map is too coarse for a B-factor. Source: Rosenthal & Henderson 2003, J Mol Biol 333:721; RELION 5, postprocess.
     """
-    amplitude = profile(map).values
+    return fit_profile(profile(map), from_A, to_A, fsc)
+
+
+def fit_profile(
+    profile: Curve, from_A: float = 10.0, to_A: float | None = None, fsc: Curve | None = None
+) -> Guinier | None:
+    """``fit`` of a map whose ``profile`` is known."""
+    amplitude = profile.values
     if fsc is not None:
         positive = np.clip(fsc.values, 0, 1)
         amplitude = amplitude * np.sqrt(2 * positive / (1 + positive))
-    frequency = np.arange(len(amplitude)) / (map.box * map.voxel_size_A)
+    frequency = np.arange(len(amplitude)) / (profile.box * profile.voxel_size_A)
     # 1e-9: a shell exactly at a limit belongs to the range whatever its rounding
-    lowest, highest = (1 - 1e-9) / from_A, (1 + 1e-9) / (to_A or map.nyquist_A)
+    lowest, highest = (1 - 1e-9) / from_A, (1 + 1e-9) / (to_A or 2 * profile.voxel_size_A)
     used = (frequency > lowest) & (frequency < highest) & (amplitude > 0)
     if used.sum() < FEWEST_SHELLS:
         return None

@@ -1,7 +1,7 @@
 """From which sides the particles were seen.
 
-Owns the statistics behind the viewing-direction and Fourier-coverage plots. A viewing direction is the third row of a
-pose matrix (``types.Poses``).
+Owns the statistics behind the plots of viewing directions and of precision by Fourier direction. A viewing direction is
+the third row of a pose matrix (``types.Poses``).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from halfmap.geometry import sampling
 
-COVERAGE_ORDER = 3  # 768 directions, 7.3 degrees apart
-COVERAGE_HALF_WIDTH = np.deg2rad(5.0)  # wider than half the spacing, so a single view reaches its whole great circle
+PRECISION_ORDER = 3  # 768 directions, 7.3 degrees apart
+FINER = 2  # orders: every direction is the mean over 16 rays, 1.8 degrees apart
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,17 @@ class DirectionHistogram:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """How well each direction of Fourier space is sampled: 1 = as even views would, on the same particles."""
+class Precision:
+    """How well each direction of Fourier space is measured, relative to the mean of all: the inverse variance."""
 
-    directions: np.ndarray  # (n, 3) unit vectors
+    directions: np.ndarray  # (n, 3) unit vectors, HEALPix in NEST order
     density: np.ndarray  # (n,) float64, mean 1
+
+    @property
+    def ratio(self) -> float:
+        """Largest over smallest density; infinite where a direction was never measured."""
+        least = float(self.density.min())
+        return float(self.density.max()) / least if least > 0 else float("inf")
 
 
 def direction_histogram(
@@ -43,28 +49,22 @@ def direction_histogram(
     return DirectionHistogram(counts, edges[1], np.arcsin(edges[0]))
 
 
-def fourier_coverage(
-    rotations: np.ndarray, ops: np.ndarray, weights: np.ndarray | None = None, order: int = COVERAGE_ORDER
-) -> Coverage:
-    """Density of slices through each direction of Fourier space, over the symmetry mates R_g of all poses.
+def precision(weight: np.ndarray, padding: int, first: int, last: int, order: int = PRECISION_ORDER) -> Precision:
+    """Precision of the map by Fourier direction, between the shells ``first`` and ``last``, from back-projection sums.
 
-    A view fills the great circle perpendicular to it: it counts for every direction within COVERAGE_HALF_WIDTH of that
-    circle. Views are first counted on a grid four times finer, so the work does not grow with particles x directions.
+    ``weight``: half space (2R+1, 2R+1, R+1) of sum CTF^2 / noise variance (``types.Sums``), ``padding`` times as fine
+    as the shells. Each particle has laid its own on the great circle perpendicular to its view, and the symmetry mates
+    are in. Every shell counts alike: its weight is divided by its mean over all directions first.
     """
-    fine = sampling.healpix_directions(order + 2)
-    views = np.concatenate([rotations[:, 2] @ op for op in ops])
-    counts = _count_nearest(views, fine, None if weights is None else np.tile(weights, len(ops)))
-    seen = counts > 0
-    directions = sampling.healpix_directions(order)
-    near = np.abs(directions @ fine[seen].T) < np.sin(COVERAGE_HALF_WIDTH)
-    # each view is shared out over the directions it reaches, so all count alike
-    density = near @ (counts[seen] / near.sum(axis=0))
-    return Coverage(directions, density / density.mean())
-
-
-def _count_nearest(views: np.ndarray, grid: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Weight of all views at the nearest grid direction each."""
-    from scipy.spatial import cKDTree
-
-    _, nearest = cKDTree(grid).query(views)
-    return np.bincount(nearest, weights=weights, minlength=len(grid)).astype(np.float64)
+    fine = sampling.healpix_directions(order + FINER)
+    fine = fine * np.where(fine[:, :1] < 0, -1, 1)  # kx >= 0: Friedel mates weigh the same
+    radius = weight.shape[-1] - 1
+    total, count = np.zeros(len(fine)), 0
+    for step in range(max(1, first * padding), min(last * padding, radius) + 1):
+        x, y, z = np.rint(step * fine).astype(int).T
+        ray = weight[z + radius, y + radius, x].astype(np.float64)
+        if ray.any():
+            total, count = total + ray / ray.mean(), count + 1
+    # NEST order: the children of a direction follow each other
+    density = (total / max(count, 1)).reshape(-1, 4**FINER).mean(axis=1)
+    return Precision(sampling.healpix_directions(order), density)

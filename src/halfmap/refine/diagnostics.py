@@ -1,0 +1,246 @@
+"""What an iteration shows of itself: slices, curves, histograms, facts. Numbers only; who draws them is above.
+
+Owns the choice and the names of the arrays (docs/JOB_FOLDER.md lists them). Pure: nothing here changes a refinement.
+All of it together costs a few per cent of an iteration.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from halfmap.align import polar
+from halfmap.geometry import symmetry
+from halfmap.refine.maximisation import Maximised
+from halfmap.refine.schedules import Plan
+from halfmap.refine.setup import Run
+from halfmap.refine.state import State
+from halfmap.types import Curve, Map, Poses, Sums
+from halfmap.validate import conical, fsc, guinier, orientation
+from halfmap.validate.fsc_report import Report
+
+BINS = 50
+USUAL = 98.0  # per cent of the values that the axis of a histogram of changes holds; the last bin takes the rest
+SCALES = np.linspace(0, 3, 61)  # edges; cryoSPARC shows the same range
+CHEAP_SHELLS = 70  # up to here the conical FSC takes 0.3 s; its work grows with the third power
+GUINIER_FROM_A = 10.0  # coarser shells follow the shape of the molecule: Rosenthal & Henderson 2003
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """One iteration, or the final result.
+
+    ``arrays``: by the names of docs/JOB_FOLDER.md; what does not apply is not there. ``facts``: numbers and words.
+    """
+
+    name: str  # of the file: "iteration_003", "final"
+    arrays: dict[str, np.ndarray]
+    facts: dict
+
+    @property
+    def iteration(self) -> int:
+        return self.facts["iteration"]
+
+
+def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised, sums: tuple[Sums, Sums]
+                 ) -> Diagnostics:
+    """Everything an iteration shows. The last one, and those of many shells, leave the conical FSC to ``of_result``."""
+    began = time.perf_counter()
+    rows = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
+    coverage = precision(sums, plan.band)
+    arrays = {
+        **slices("map", result.smooth),
+        **fourier_slices(result.halves),
+        **slices("mask", result.mask),
+        **{f"fsc_{name}": curve.values for name, curve in result.curves.items()},
+        **guinier_of(result.halves, result.curves["corrected"]),
+        **noise(old, new),
+        **directions(new.poses.rotations[rows], job.recipe.group),
+        "precision_directions": coverage.directions,
+        "precision": coverage.density,
+        **changes(job, old, new, plan, rows),
+        **scales(new.scale[rows]),
+    }
+    facts = {**facts_of(job, new, plan, result, rows), "precision_ratio": coverage.ratio}
+    if "guinier_fit" in arrays:
+        facts["bfactor_A2"] = 4 * float(arrays["guinier_fit"][0])
+    if not plan.final and result.shell <= CHEAP_SHELLS:
+        cones = conical.conical(*result.halves, result.judge.data, result.curves["masked"])
+        arrays, facts = {**arrays, **cone_arrays(cones)}, {**facts, **cone_facts(cones)}
+    facts["seconds_diagnostics"] = job.source.clock.add("diagnostics", began) - began
+    return Diagnostics(f"iteration_{new.iteration:03d}", arrays, facts)
+
+
+def of_result(state: State, report: Report, halves: tuple[Map, Map], sums: tuple[Sums, Sums]) -> Diagnostics:
+    """What the final maps show, seen through the mask that judges them. The rest is in the last iteration."""
+    cones = conical.conical(*halves, report.mask.data, report.curves[report.judge])
+    coverage = precision(sums, state.band)
+    arrays = {**fourier_slices(halves), **cone_arrays(cones)}
+    return Diagnostics("final", arrays, {
+        "iteration": state.iteration, "box": halves[0].box, "voxel_size_A": halves[0].voxel_size_A,
+        "band": state.band, "randomised_from": report.randomised_from, "mask": report.descriptions[report.judge],
+        "precision_ratio": coverage.ratio, **cone_facts(cones),
+    })
+
+
+def slices(name: str, map: Map) -> dict[str, np.ndarray]:
+    """``name``_slices: central slices along x, y, z, (3, N, N) float16, divided by ``name``_unit, their largest value.
+
+    The slice along x is (z, y), along y (z, x), along z (y, x).
+    """
+    middle = map.box // 2
+    cut = np.stack([np.take(map.data, middle, axis=axis) for axis in (2, 1, 0)])
+    unit = max(float(np.abs(cut).max()), np.finfo(np.float32).tiny)
+    return {f"{name}_slices": (cut / unit).astype(np.float16), f"{name}_unit": np.float64(unit)}
+
+
+def fourier_slices(halves: tuple[Map, Map]) -> dict[str, np.ndarray]:
+    """fourier_slices: log10 |F| of the mean of both halves in the central planes across x, y, z: (3, N, N) float16.
+
+    Zero frequency in the middle; relative to the largest. They are the transforms of projections.
+    """
+    planes = []
+    for axis in (2, 1, 0):
+        projection = sum(half.data.sum(axis=axis, dtype=np.float64) for half in halves)
+        planes.append(np.abs(np.fft.fftshift(np.fft.fft2(projection))))
+    amplitude = np.stack(planes)
+    top = max(float(amplitude.max()), np.finfo(float).tiny)
+    return {"fourier_slices": np.log10(np.maximum(amplitude / top, 1e-6)).astype(np.float16)}  # six decades: float32
+
+
+def guinier_of(halves: tuple[Map, Map], corrected: Curve) -> dict[str, np.ndarray]:
+    """guinier_amplitude (shells,); guinier_fit: slope (A^2), intercept, first and last 1/d^2, where there is a fit."""
+    mean = Map((halves[0].data + halves[1].data) / 2, halves[0].voxel_size_A)
+    profile = guinier.profile(mean)
+    fit = guinier.fit_profile(profile, GUINIER_FROM_A, fsc.resolution_A(corrected), corrected)
+    found = {"guinier_amplitude": profile.values}
+    if fit is not None:
+        found["guinier_fit"] = np.array([fit.slope, fit.intercept, fit.x[0], fit.x[-1]])
+    return found
+
+
+def noise(old: State, new: State) -> dict[str, np.ndarray]:
+    """noise_sd and noise_sd_before: (optics groups, shells) float32; grey (optics groups,): grey scale of each.
+
+    Groups of smaller images have fewer shells; what they do not have is NaN.
+    """
+    before, after = (_table([m.noise_sd for m in state.models]) for state in (old, new))
+    return {"noise_sd": after, "noise_sd_before": before, "grey": np.array([m.grey for m in new.models])}
+
+
+def _table(rows: list[np.ndarray]) -> np.ndarray:
+    table = np.full((len(rows), max(map(len, rows))), np.nan, np.float32)
+    for line, row in zip(table, rows, strict=True):
+        line[: len(row)] = row
+    return table
+
+
+def directions(rotations: np.ndarray, group: np.ndarray) -> dict[str, np.ndarray]:
+    """directions: particles per bin, (36 elevation, 72 azimuth) int32, each counted in one asymmetric unit.
+
+    Edges: azimuth -pi..pi, sine of the elevation -1..1, both even.
+    """
+    counts = orientation.direction_histogram(symmetry.canonical(rotations, group)).counts
+    return {"directions": counts.astype(np.int32)}
+
+
+def precision(sums: tuple[Sums, Sums], band: int) -> orientation.Precision:
+    """Of both halves together, over the outer half of the alignment band."""
+    a, b = sums
+    found = [orientation.precision(s.weight, s.padding, max(1, band // 2), band) for s in (a, b)]
+    images = np.array([max(s.images, 1) for s in (a, b)], float)
+    density = np.average([f.density for f in found], axis=0, weights=images)
+    return orientation.Precision(found[0].directions, density)
+
+
+def changes(job: Run, old: State, new: State, plan: Plan, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Histograms of how far poses moved since the last iteration and since the input, where there were poses.
+
+    rotation_change_*, shift_change_* (BINS,) int and their edges in degrees and A; * is "last" or "input".
+    """
+    if not any(rounds for _, rounds in plan.stages):
+        return {}  # poses were not refined
+    earlier = {}
+    if np.isfinite(old.candidates.log_likelihood[rows, 0]).all():
+        earlier["last"] = old.poses
+    if job.source.particles.poses is not None:
+        earlier["input"] = job.source.particles.poses
+    found = {}
+    for name, poses in earlier.items():
+        found.update(_moves(name, new.poses[rows], poses[rows], job.recipe.group))
+    return found
+
+
+def _moves(name: str, new: Poses, old: Poses, group: np.ndarray) -> dict[str, np.ndarray]:
+    turned = np.rad2deg(symmetry.distance(new.rotations, old.rotations, group))
+    moved = np.linalg.norm(new.shifts_A - old.shifts_A, axis=1)
+    found = {}
+    for kind, values in (("rotation", turned), ("shift", moved)):
+        counts, edges = histogram(values)
+        median = np.float64(np.median(values)) if len(values) else np.float64(0)
+        found |= {f"{kind}_change_{name}": counts, f"{kind}_change_{name}_edges": edges,
+                  f"{kind}_change_{name}_median": median}
+    return found
+
+
+def histogram(values: np.ndarray, edges: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """(counts, edges); the end bins take what lies beyond them, so that the counts add up to the number of values.
+
+    Without ``edges``, BINS from 0 to a round number above USUAL per cent of the values.
+    """
+    if edges is None:
+        edges = np.linspace(0, _round_up(np.percentile(values, USUAL) if len(values) else 1.0), BINS + 1)
+    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
+    return counts.astype(np.int32), edges
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 5, 10 .. times a power of ten."""
+    power = 10 ** np.floor(np.log10(max(value, 1e-3)))
+    return float(next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9)))
+
+
+def scales(scale: np.ndarray) -> dict[str, np.ndarray]:
+    """scales: histogram of the scale (n,) of single particles, and its edges."""
+    counts, edges = histogram(np.asarray(scale, float), SCALES)
+    return {"scales": counts, "scales_edges": edges, "scales_mean": np.float64(np.mean(scale))}
+
+
+def cone_arrays(cones: conical.Conical) -> dict[str, np.ndarray]:
+    """Of the conical FSC: cfsc_mean, _min, _max, _sd (shells,), and of each axis its resolution (A) and area."""
+    c = cones.curves
+    return {"cfsc_mean": c.mean(0), "cfsc_min": c.min(0), "cfsc_max": c.max(0), "cfsc_sd": c.std(0),
+            "cfsc_axes": cones.axes, "cfsc_resolutions_A": cones.resolutions_A(), "cfsc_area": cones.area}
+
+
+def cone_facts(cones: conical.Conical) -> dict:
+    """cfar, and whether the directions differ by more than noise makes them."""
+    return {"cfar": cones.cfar, "directions_differ": cones.beyond_chance}
+
+
+def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.ndarray) -> dict:
+    """The line of history and what else can be said in a number."""
+    half, searched = result.halves[0], bool(plan.searched[rows].any())
+    return {
+        **state.history[-1],
+        "images": len(rows),
+        "images_per_half": [len(job.rows(1)), len(job.rows(2))],
+        "box": half.box,
+        "voxel_size_A": half.voxel_size_A,
+        "band": plan.band,
+        "reach": plan.reach,
+        "search_step_deg": _search_step_deg(job, plan) if searched else None,
+        "randomised_from": fsc.randomised_from(result.curves["no_mask"]),
+        "radii": {name: fsc.crossing(curve) for name, curve in result.curves.items()},
+        "mask": result.mask_words,
+        "fsc_mask": result.judge.words,
+        "mask_volume_A3": float(result.mask.data.sum(dtype=float)) * half.voxel_size_A**3,
+        "groups": [o.name for o in job.source.particles.optics],
+    }
+
+
+def _search_step_deg(job: Run, plan: Plan) -> float:
+    """The largest step between neighbouring directions that the search allowed itself."""
+    return float(np.rad2deg(polar.SPACING * job.frame.resolution_A(plan.search_radius) / job.frame.diameter_A))
