@@ -8,6 +8,7 @@ import pytest
 from halfmap.align import defocus
 from halfmap.align.defocus import Search
 from halfmap.align.views import Views
+from halfmap.physics import ctf
 from tests import blobs
 from tests.align import microscope
 from tests.align.microscope import LENGTH_A, OPTICS, RADIUS
@@ -72,8 +73,6 @@ def test_the_curve_is_the_log_likelihood_of_every_defocus_tried(projector, rng):
 
 def log_likelihood(projector, views: Views, told, change_A: float) -> np.ndarray:
     """Of whole images, the CTF computed anew."""
-    from halfmap.physics import ctf
-
     ky, kx = np.mgrid[-RADIUS : RADIUS + 1, 0 : RADIUS + 1]
     shell = np.rint(np.hypot(kx, ky))
     inside = (shell >= BAND[0]) & (shell <= BAND[1]) & ((kx > 0) | (ky > 0))

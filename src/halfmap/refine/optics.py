@@ -27,6 +27,7 @@ from halfmap.refine.state import State
 from halfmap.refine.update import resampled
 from halfmap.types import Defocus, Images, Optics
 
+RELIABLE = 0.5  # FSC of the shells that tell a distortion: noise of the reference has a gradient that signal has not
 CURVES = 3  # particles whose likelihood curves are kept for plots; cryoSPARC's crl_num_plots
 LEAST_SHELLS = 4  # of a band worth fitting
 JUDGES = 200  # images of each half and group that tell whether the defocus was that of the distorted image
@@ -99,7 +100,8 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
     band = _band(job, parts.group_min_fit_A, radius)
     fits = {g: _phase_fits(parts, state.optics[g], _clear(sums, echo), band) for g, sums in sorted(found.phase.items())}
     optics = [_latest(fits.get(g, {}), o) for g, o in enumerate(state.optics)]
-    strains = {g: aberrations.fit_distortion(_clear(sums, echo), state.optics[g], _within(band, sums))
+    clear = (band[0], _reliable(state, band))
+    strains = {g: aberrations.fit_distortion(_clear(sums, echo), state.optics[g], _within(clear, sums))
                for g, sums in sorted(found.distortion.items())}  # fmt: skip
     bent = _bent(strains, found.distortion, tuple(optics))
     new = replace(state, optics=bent)
@@ -117,6 +119,13 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
 def _band(job: Run, min_fit_A: float, radius: int) -> tuple[int, int]:
     """First and last shell; at least LEAST_SHELLS where the map is too coarse for more."""
     return min(job.frame.shell(min_fit_A), max(radius - LEAST_SHELLS, 1)), radius
+
+
+def _reliable(state: State, band: tuple[int, int]) -> int:
+    """Last shell of the band before the FSC falls below RELIABLE, but a band of LEAST_SHELLS at least."""
+    poor = np.flatnonzero(state.curves["corrected"].values[: band[1] + 1] < RELIABLE)
+    poor = poor[poor > band[0]]
+    return max(int(poor[0]) - 1 if len(poor) else band[1], min(band[0] + LEAST_SHELLS, band[1]))
 
 
 def _within(band: tuple[int, int], sums: DistortionSums) -> tuple[int, int]:
@@ -210,7 +219,7 @@ def _bent(fits: dict, sums: dict[int, DistortionSums], optics: tuple[Optics, ...
         strain = replace(strain, values=strain.values - [common, 0, 0])
         worth = np.array(strain.gains()) > (WORTH, 2 * WORTH)
         kept = replace(strain, values=strain.values * [worth[0] and len(strains) > 1, worth[1], worth[1]])
-        if kept.values.any() and fits[g].significant:
+        if kept.values.any():
             new[g] = kept.added(optics[g])
     return tuple(new)
 
