@@ -39,7 +39,8 @@ def particles_of(molecule, folder, seed=6, **lens):
 
 def posed(particles, told=None):
     """(job, state, plan) with references from the true poses and the CTF as it is ``told``."""
-    job = made.prepared(made.reconstruction(symmetry="D2", particle_diameter_A=54.0), particles if told is None else told)
+    recipe = made.reconstruction(symmetry="D2", particle_diameter_A=54.0)
+    job = made.prepared(recipe, particles if told is None else told)
     state, plan = job.recipe.start.begin(job, None)
     state, _, _ = loop.iterate(job, state, replace(plan, final=False))
     state, _, _ = loop.iterate(job, state, replace(plan, final=False))  # noise and grey scale of a map that exists
