@@ -1,5 +1,7 @@
 """Bands, searches and the end of a refinement."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20) -> schedules.Ma
 
 
 def grown(*areas) -> tuple[dict, ...]:
-    return tuple({"fsc_area": area, "share": 1.0} for area in areas)
+    return tuple({"fsc_area": area, "share": 1.0, "refit": False} for area in areas)
 
 
 def holds(plan) -> bool:
@@ -167,3 +169,33 @@ def test_one_pass_lays_every_image_in_where_it_is_said_to_be():
     assert plan.final and not plan.searched.any()
     assert plan.reach == NYQUIST and plan.box == FRAME.box
     assert all(rounds == 0 for _, rounds in plan.stages)
+
+
+def refitted(*areas, before=(5.0, 5.0)) -> tuple[dict, ...]:
+    """History of a refinement that settled at ``before`` and then began to refine CTF values."""
+    return grown(*before) + tuple({**row, "refit": True} for row in grown(*areas))
+
+
+def test_ctf_values_are_refined_once_the_rest_has_settled():
+    schedule = replace(marching(), refits=4)
+    assert not schedule.next(state(history=grown(4, 5)), FRAME).refit
+    plan = schedule.next(state(history=grown(5, 5)), FRAME)
+    assert plan.refit and not plan.final
+    assert not schedule.done(state(reach=NYQUIST, history=grown(5, 5)), FRAME)
+
+
+def test_ctf_values_are_refined_on_while_that_helps_and_the_end_follows():
+    schedule = replace(marching(), refits=4)
+    growing, calm = (schedule.next(state(history=refitted(*areas)), FRAME) for areas in ((6.0,), (6.0, 6.0)))
+    assert growing.refit and not growing.final
+    assert calm.final and not calm.refit
+
+
+def test_ctf_values_are_refined_no_more_often_than_asked_for():
+    schedule = replace(marching(), refits=2)
+    plan = schedule.next(state(history=refitted(6.0, 7.0)), FRAME)
+    assert plan.final and not plan.refit
+
+
+def test_without_ctf_refinement_nothing_is_refitted():
+    assert not any(marching().next(state(history=h), FRAME).refit for h in (grown(4, 5), grown(5, 5)))

@@ -77,6 +77,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "resolution_unmasked_A": fsc.resolution_A(new.curves["no_mask"]),
         "particles": len(rows),
         "share": float(plan.used.mean()),
+        "refit": plan.refit,
         "band_A": frame.resolution_A(plan.band),
         "accuracy_rotation_deg": _finite(np.rad2deg(np.median(rotation))),
         "accuracy_shift_A": _finite(np.median(shift)),
