@@ -3,8 +3,8 @@
     ctf_refinement.py --out DIR [--bench DIR] [--set 6cvm_128:D2] [--map MAP.mrc] [--symmetry D2] [--n 3000]
                       [--ledger FILE]
 
-Defocus (needs ``--bench``, see make_data.py): the set refined with its true defocus, with errors of 500 A (normal, u and
-v together), and with those errors and --refine-defocus. Rows:
+Defocus (needs ``--bench``, see make_data.py): the set refined with its true defocus, with errors of 500 A (normal, u
+and v together), and with those errors and --refine-defocus. Rows:
 1. Resolution with true values: the set must be one on which defocus matters.
 2. Root mean square error of the defocus after refinement. The error before, the resolutions of all three and the
    median error are printed beside.

@@ -134,10 +134,10 @@ def coma_of(optics: Optics) -> Term:
 def echo_of(fsc: np.ndarray) -> np.ndarray:
     """How many times the model an image holds of it only because the reference was made with this image, per shell.
 
-    With W the sum of c^2 over a half-set at a voxel, an image adds c n / W of its noise n to the map V, and finds c^2
-    |n|^2 / W of it again: against the signal c^2 |V|^2 that is 1 / (W |V|^2) = (1 - F) / F, F the FSC of the halves. The
-    echo has the phase, defocus and place that the image was laid in with, so it speaks against every change: at F = 0.5
-    half of a change would be missed. In a mask, signal, noise and F change alike.
+    With W the sum of c^2 over a half-set at a voxel, an image adds c n / W of its noise n to the map V, and finds
+    c^2 |n|^2 / W of it again: against the signal c^2 |V|^2 that is 1 / (W |V|^2) = (1 - F) / F, F the FSC of the
+    halves. The echo has the phase, defocus and place that the image was laid in with, so it speaks against every
+    change: at F = 0.5 half of a change would be missed. In a mask, signal, noise and F change alike.
     """
     known = np.clip(fsc, FAINTEST_FSC, 1.0)
     return (1 - known) / known
