@@ -8,6 +8,7 @@ import pytest
 from halfmap.align import aberrations
 from halfmap.align.aberrations import COMA, SPHERICAL, TETRAFOIL, TILT, TREFOIL, DistortionSums, PhaseSums
 from halfmap.physics import aberrations as lens
+from halfmap.types import Map
 from tests import blobs
 from tests.align import microscope
 from tests.align.microscope import OPTICS, RADIUS
@@ -192,3 +193,44 @@ def test_sums_of_batches_are_those_of_the_whole(projector, rng):
         both = one + other
         for name in set(kind.__dataclass_fields__) - {"length_A", "images"}:
             np.testing.assert_allclose(getattr(both, name), getattr(whole, name), rtol=1e-9, atol=1e-7)
+
+
+def noisy_halves(width_of_noise: float, rng) -> tuple[Map, Map]:
+    """Two maps of one ball of density with noise of their own inside a Gaussian of so many times its width."""
+    axis = np.arange(32) - 16
+    square = axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2
+    signal = rng.standard_normal(square.shape) * np.exp(-square / (2 * 4.0**2))
+    around = np.exp(-square / (2 * (4.0 * width_of_noise) ** 2))
+    return tuple(Map((signal + 0.4 * rng.standard_normal(square.shape) * around).astype(np.float32), 2.0)
+                 for _ in range(2))  # fmt: skip
+
+
+def test_noise_as_far_out_as_the_signal_leaves_gradients_as_trusty_as_values(rng):
+    assert aberrations.gradient_of(*noisy_halves(1.0, rng))[3:16].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_noise_beyond_the_molecule_spoils_gradients_more_than_values(rng):
+    # noise to signal 0.16 x 2^3 of the values (its volume), 2^2 times that of the gradients: 1 / 6.1 against 1 / 2.3
+    assert aberrations.gradient_of(*noisy_halves(2.0, rng))[3:16].mean() == pytest.approx(2.28 / 6.12, abs=0.06)
+
+
+def test_without_the_echo_sums_are_those_of_a_foreign_reference(projector, rng):
+    true = replace(OPTICS, beam_tilt_rad=(1e-3, 0.0))
+    views, _ = microscope.views(projector, 80, 300.0, rng, true=true)
+    echo = np.linspace(0, 2, RADIUS + 1)
+    plain = PhaseSums.of(projector, views, RADIUS)
+    ky, kx = np.mgrid[-RADIUS : RADIUS + 1, 0 : RADIUS + 1]
+    own = echo[np.minimum(np.rint(np.hypot(kx, ky)).astype(int), RADIUS)]
+    model = projector.slices(views.rotations, RADIUS) * views.images.ctf
+    turns = (kx * views.shifts_A[:, 0, None, None] + ky * views.shifts_A[:, 1, None, None]) / microscope.LENGTH_A
+    echoing = (views.images.unmasked + own * model * np.exp(2j * np.pi * turns)).astype(np.complex64)
+    loud = replace(views, images=replace(views.images, unmasked=echoing))
+    clear = PhaseSums.of(projector, loud, RADIUS).without_echo(echo)
+    np.testing.assert_allclose(clear.cross, plain.cross, atol=1e-4 * abs(plain.cross).max())  # float32 planes
+    shells = DistortionSums.of(projector, loud, RADIUS).without_echo(echo).shells
+    np.testing.assert_allclose(shells, DistortionSums.of(projector, views, RADIUS).shells, rtol=1e-3, atol=0.5)
+
+
+def test_the_echo_of_a_shell_without_noise_is_nothing_and_as_loud_as_the_signal_at_a_half():
+    np.testing.assert_allclose(aberrations.echo_of(np.array([1.0, 0.5, 0.2])), [0, 1, 4])
+    assert np.isfinite(aberrations.echo_of(np.array([0.0, -0.1]))).all()

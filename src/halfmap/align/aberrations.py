@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import scipy.fft
 
+from halfmap import device
 from halfmap.align.views import Views
+from halfmap.fourier import shells
 from halfmap.kernels.aberrations import distortion_sums, phase_sums
 from halfmap.kernels.project.reference import in_band
 from halfmap.physics.aberrations import even_degree, odd_degree, true_frequencies, zernike
 from halfmap.physics.electrons import wavelength_A
 from halfmap.physics.projection import Projector
-from halfmap.types import Optics
+from halfmap.types import Map, Optics
 
 GROWTH = 1.15  # of the band from one stage of a fit to the next: a phase of k^3 then grows by half
 CAUTION_RAD = 3.0  # standard deviation of each term's phase at the edge of a stage that is not the last
@@ -143,6 +146,25 @@ def echo_of(fsc: np.ndarray) -> np.ndarray:
     return (1 - known) / known
 
 
+def gradient_of(one: Map, other: Map) -> np.ndarray:
+    """How much of the gradient of a half-map's transform is signal, per shell, over how much of the transform is.
+
+    A distortion is told by gradients, and the gradient at k is the transform of the map times its coordinates: noise
+    far from the centre counts more than the molecule, which makes a distortion look smaller than it is. Both parts are
+    FSCs of the two references; the ratio is at most 1, and 1 where noise fills the same space as signal.
+    """
+    axis = np.arange(one.box) - one.box // 2
+    arms = (axis[:, None, None], axis[:, None], axis)
+    plain = shells.cross_sums(*(_transform(m.data) for m in (one, other)))
+    moments = sum(shells.cross_sums(*(_transform(m.data * arm) for m in (one, other))) for arm in arms)
+    signal, gradient = (c / np.maximum(np.sqrt(a * b), 1e-30) for c, a, b in (plain, moments))
+    return np.clip(gradient / np.maximum(signal, FAINTEST_FSC), FAINTEST_FSC, 1.0)
+
+
+def _transform(data: np.ndarray) -> np.ndarray:
+    return scipy.fft.rfftn(data.astype(np.float32), workers=device.threads())
+
+
 @dataclass(frozen=True)
 class PhaseSums:
     """Sums of kernels.aberrations.phase_sums over images; additive."""
@@ -189,9 +211,9 @@ class DistortionSums:
     @classmethod
     def of(cls, projector: Projector, views: Views, radius: int) -> DistortionSums:
         x = views.images
-        shells = distortion_sums(projector.half, x.unmasked, x.ctf, views.matrices, views.phases,
-                                 views.reach(projector, radius), projector.padding)
-        return cls(shells, len(views))
+        sums = distortion_sums(projector.half, x.unmasked, x.ctf, views.matrices, views.phases,
+                               views.reach(projector, radius), projector.padding)
+        return cls(sums, len(views))
 
     @property
     def radius(self) -> int:
@@ -199,9 +221,9 @@ class DistortionSums:
 
     def without_echo(self, echo: np.ndarray) -> DistortionSums:
         """The sums as against a reference that holds nothing of these images; ``echo`` (K+1,) as in `echo_of`."""
-        shells = self.shells.copy()
-        shells[:, 14] -= echo * shells[:, 13]
-        return replace(self, shells=shells)
+        clear = self.shells.copy()
+        clear[:, 14] -= echo * clear[:, 13]
+        return replace(self, shells=clear)
 
     def __add__(self, other: DistortionSums) -> DistortionSums:
         return DistortionSums(self.shells + other.shells, self.images + other.images)
@@ -444,18 +466,20 @@ class DistortionFit(Fit):
     covariance: np.ndarray  # (4, 4) of D row by row
 
 
-def fit_distortion(sums: DistortionSums, optics: Optics, band: tuple[int, int]) -> DistortionFit:
+def fit_distortion(sums: DistortionSums, optics: Optics, band: tuple[int, int],
+                   gradient: np.ndarray | float = 1.0) -> DistortionFit:
     """Linear least squares for D, each shell weighted by how well its data are along the model.
 
     A phase error that spreads with variance v makes both the sine, which tells D, and the cosine, the slope, smaller by
-    exp(-v / 2): over the slope of its shell the sine is right again.
+    exp(-v / 2): over the slope of its shell the sine is right again. ``gradient`` (K+1,) is that of `gradient_of`.
     """
-    shells = sums.shells[band[0] : band[1] + 1]
-    slope = shells[:, 14] / np.maximum(shells[:, 13], 1e-30)
-    heard = slope > SHOWN[0] + SHOWN[1] / np.sqrt(2 * np.maximum(shells[:, 13], 1e-30))
-    weight = np.where(heard, slope, 0)
-    right = weight @ shells[:, :4]
-    covariance = _solve(2 * _normal(weight**2 @ shells[:, 4:13]), np.eye(4))
+    used = slice(band[0], band[1] + 1)
+    rows = sums.shells[used]
+    slope = rows[:, 14] / np.maximum(rows[:, 13], 1e-30)
+    heard = slope > SHOWN[0] + SHOWN[1] / np.sqrt(2 * np.maximum(rows[:, 13], 1e-30))
+    weight = np.where(heard, slope, 0) * np.broadcast_to(gradient, len(sums.shells))[used]
+    right = weight @ rows[:, :4]
+    covariance = _solve(2 * _normal(weight**2 @ rows[:, 4:13]), np.eye(4))
     values = 2 * covariance @ right
     names = [f"magnification_{place}" for place in ("00", "01", "10", "11")]
     gain = _worth(values, covariance)
@@ -465,7 +489,7 @@ def fit_distortion(sums: DistortionSums, optics: Optics, band: tuple[int, int]) 
     return DistortionFit(
         dict(zip(names, values.tolist(), strict=True)),
         dict(zip(names, np.sqrt(np.diag(covariance)).tolist(), strict=True)), gain,
-        float(shells[:, 14].sum() / max(shells[:, 13].sum(), 1e-30)), significant,
+        float(rows[:, 14].sum() / max(rows[:, 13].sum(), 1e-30)), significant,
         replace(optics, magnification=as_tuple(matrix)) if significant else optics, change, covariance,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.physics import ctf
+from halfmap.physics.aberrations import is_distorted
 from halfmap.physics.projection import Projector
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
@@ -28,6 +29,8 @@ from halfmap.refine.update import resampled
 from halfmap.types import Defocus, Images, Optics
 
 RELIABLE = 0.5  # FSC of the shells that tell a distortion: noise of the reference has a gradient that signal has not
+KNOWN = 0.25  # of the usual gain that changes a magnification matrix which is not the identity
+SLIGHT = 0.002  # change of a magnification matrix that moves 15,000 A of defocus by no more than 60 A
 CURVES = 3  # particles whose likelihood curves are kept for plots; cryoSPARC's crl_num_plots
 LEAST_SHELLS = 4  # of a band worth fitting
 JUDGES = 200  # images of each half and group that tell whether the defocus was that of the distorted image
@@ -90,7 +93,8 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
     """The state with new optics and defocus, and a report (see ``_report``); reads all images once.
 
     Where the magnification of a group changes, a sample of its images is read again, to tell whether its defocus was
-    measured on the distorted images (and must follow) or not, and the defocus of its particles waits for the next look.
+    measured on the distorted images (and must follow) or not. If the change is more than SLIGHT, what was found for the
+    defocus of its particles was found under a wrong CTF and is dropped until the next look.
     """
     parts.check(job.source.particles)
     given, state = state, resampled(state, plan.box)
@@ -101,7 +105,9 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
     fits = {g: _phase_fits(parts, state.optics[g], _clear(sums, echo), band) for g, sums in sorted(found.phase.items())}
     optics = [_latest(fits.get(g, {}), o) for g, o in enumerate(state.optics)]
     clear = (band[0], _reliable(state, band))
-    strains = {g: aberrations.fit_distortion(_clear(sums, echo), state.optics[g], _within(clear, sums))
+    gradient = aberrations.gradient_of(state.reference(0), state.reference(1)) if found.distortion else np.ones(1)
+    strains = {g: aberrations.fit_distortion(_clear(sums, echo), state.optics[g], _within(clear, sums),
+                                             _reaching(gradient, sums))
                for g, sums in sorted(found.distortion.items())}  # fmt: skip
     bent = _bent(strains, found.distortion, tuple(optics))
     new = replace(state, optics=bent)
@@ -110,7 +116,7 @@ def refined(parts: CtfRefinement, job: Run, state: State, plan: Plan) -> tuple[S
     for g, fit in strains.items():
         fits.setdefault(g, {})["magnification"] = fit
     change, error = _changes(found, len(state.scale))
-    waits = np.isin(job.source.particles.group, changed)
+    waits = np.isin(job.source.particles.group, [g for g in changed if _moved(optics[g], bent[g]) > SLIGHT])
     new = replace(new, defocus=_shifted(new.defocus, np.where(waits, 0, change)))
     report = _report(job, new, fits, found, np.where(waits, 0, change), error, band)
     return replace(given, optics=new.optics, defocus=new.defocus), report
@@ -133,9 +139,14 @@ def _within(band: tuple[int, int], sums: DistortionSums) -> tuple[int, int]:
 
 
 def _clear(sums, echo: np.ndarray):
-    """The sums without the echo of their own images, cut or continued to their shells."""
+    """The sums without the echo of their own images."""
+    return sums.without_echo(_reaching(echo, sums))
+
+
+def _reaching(curve: np.ndarray, sums) -> np.ndarray:
+    """A curve cut or continued to the shells of the sums."""
     shells = sums.radius + 1
-    return sums.without_echo(np.pad(echo[:shells], (0, max(shells - len(echo), 0)), mode="edge"))
+    return np.pad(curve[:shells], (0, max(shells - len(curve), 0)), mode="edge")
 
 
 def _gathered(parts: CtfRefinement, job: Run, state: State, radius: int, echo: np.ndarray) -> _Found:
@@ -217,11 +228,18 @@ def _bent(fits: dict, sums: dict[int, DistortionSums], optics: tuple[Optics, ...
     new = list(optics)
     for g, strain in strains.items():
         strain = replace(strain, values=strain.values - [common, 0, 0])
-        worth = np.array(strain.gains()) > (WORTH, 2 * WORTH)
+        # where there is a distortion, protecting its absence is no reason to leave it a little too small
+        bar = KNOWN if is_distorted(optics[g]) else 1.0
+        worth = np.array(strain.gains()) > (bar * WORTH, bar * 2 * WORTH)
         kept = replace(strain, values=strain.values * [worth[0] and len(strains) > 1, worth[1], worth[1]])
         if kept.values.any():
             new[g] = kept.added(optics[g])
     return tuple(new)
+
+
+def _moved(old: Optics, new: Optics) -> float:
+    """Largest change of an entry of the magnification matrix."""
+    return float(abs(np.subtract(old.magnification, new.magnification)).max())
 
 
 # ---- defocus
