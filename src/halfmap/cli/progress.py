@@ -15,6 +15,7 @@ STAGES = {
     "search": "global search",
     "poses": "refining poses",
     "solve": "solving maps",
+    "lens": "refining the CTF",
     "simulate": "making images",
     "check": "reading images",
 }
