@@ -36,6 +36,7 @@ from halfmap.data import relion
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
+from halfmap.maps import resample
 from halfmap.types import Map
 
 SNR = 0.05
@@ -105,23 +106,22 @@ def make_scales(sources: Sources, out: Path) -> None:
 def make_two_groups(sources: Sources, out: Path) -> None:
     fine, coarse = out.parent / "6cvm_128", out / "coarse"
     coarse.mkdir(exist_ok=True)
+    # resampled, not made anew: samples of a model every 1.8 A are aliased beyond 4 A and show another molecule
+    mrc.write(coarse / "map.mrc", resample.to_grid(mrc.read(fine / "map.mrc"), 108, 1.8))
     # noise of one variance per pixel is (1.8 / 1.5)^2 times stronger per frequency in the larger pixels
-    beta_galactosidase(sources, coarse, 108, 1.8, 1500, 9, snr=SNR * (1.8 / 1.5) ** 2)
+    simulate_images(sources, coarse, 1500, seed=9, snr=SNR * (1.8 / 1.5) ** 2)
     mrc.write(out / "map.mrc", mrc.read(fine / "map.mrc"))
     for table in ("particles.star", "truth.star"):
         relion.write(out / table, joined(relion.read(fine / table)[np.arange(1500)], relion.read(coarse / table)))
 
 
 def joined(a: Particles, b: Particles) -> Particles:
-    """One table of two that have the same columns; poses where both have them."""
+    """One table of two, foreign columns left out: both number their optics groups from 1."""
     both = {name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("index", "half", "scale")}
     parts = {kind: None if getattr(a, kind) is None else _record(getattr(a, kind), getattr(b, kind))
              for kind in ("poses", "defocus")}
-    columns, optics = ({name: np.concatenate([getattr(a, kind)[name], getattr(b, kind)[name]])
-                        for name in getattr(a, kind)} for kind in ("columns", "optics_columns"))
     return Particles(a.files + b.files, np.concatenate([a.file, b.file + len(a.files)]), optics=a.optics + b.optics,
-                     group=np.concatenate([a.group, b.group + len(a.optics)]), columns=columns, optics_columns=optics,
-                     **both, **parts)
+                     group=np.concatenate([a.group, b.group + len(a.optics)]), **both, **parts)
 
 
 def _record(a, b):

@@ -13,6 +13,9 @@ from pathlib import Path
 
 from ledger import Ledger, check, parser, refine
 
+from halfmap.io import mrc
+from halfmap.maps import resample
+
 MOST_SHELLS = 1.0
 
 
@@ -25,8 +28,10 @@ def main() -> None:
     shells, resolutions = {}, {}
     for name in ("6cvm_128", "two_groups"):
         job = refine(chosen.bench / name / "particles.star", truth, "D2", chosen.out / name, "--seed", 1)
-        length_A = 128 * 1.5
-        shells[name] = length_A / check(chosen.checks, "fsc", job.folder / "map.mrc", truth)["resolution_05_A"]
+        wanted, found = mrc.read(truth), mrc.read(job.folder / "map.mrc")  # the longer box sets that of the map
+        mrc.write(job.folder / "cropped.mrc", resample.crop_pad(found, wanted.box))
+        length_A = wanted.box * wanted.voxel_size_A
+        shells[name] = length_A / check(chosen.checks, "fsc", job.folder / "cropped.mrc", truth)["resolution_05_A"]
         resolutions[name] = round(job.summary["resolution_A"], 3)
     lost = shells["6cvm_128"] - shells["two_groups"]
     ledger.row("two optics groups (1.5 A, 128 px and 1.8 A, 108 px) against one: shells of the FSC with truth at 0.5",
