@@ -14,7 +14,8 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | hinge | the same with a hinge: 30 % of its mass turns, 8 degrees per axis; truth_moving.star | 96 px, 3.5 A | 3,000 |
 | octa | protein-like object made by halfmap, O; images by the independent simulator | 128 px, 1.6 A | 3,000 |
 | scales | 6CVM with SNR 0.1 and a standard deviation of 0.3 of the particles' contrast | 128 px, 1.5 A | 2,000 |
-| two_groups | 1,500 of 6cvm_128 and 1,500 of 1.8 A, 108 px, with as much noise per frequency | two | 3,000 |
+| one_group | 6CVM | 144 px, 1.5 A | 3,000 |
+| two_groups | 1,500 of one_group and 1,500 of 1.8 A, 120 px, with as much noise per frequency | two | 3,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
@@ -103,11 +104,17 @@ def make_scales(sources: Sources, out: Path) -> None:
     beta_galactosidase(sources, out, 128, 1.5, 2000, 8, snr=0.1, extra=("--scale_sigma", 0.3, "--groups", 1))
 
 
+def make_one_group(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 144, 1.5, 3000, 10)
+
+
 def make_two_groups(sources: Sources, out: Path) -> None:
-    fine, coarse = out.parent / "6cvm_128", out / "coarse"
+    """After one_group. Both boxes are 216 A long: the simulator's images are periodic, what the CTF carries over one
+    edge comes in at the other, and padding or cropping them would put it in the wrong place."""
+    fine, coarse = out.parent / "one_group", out / "coarse"
     coarse.mkdir(exist_ok=True)
     # resampled, not made anew: samples of a model every 1.8 A are aliased beyond 4 A and show another molecule
-    mrc.write(coarse / "map.mrc", resample.to_grid(mrc.read(fine / "map.mrc"), 108, 1.8))
+    mrc.write(coarse / "map.mrc", resample.to_grid(mrc.read(fine / "map.mrc"), 120, 1.8))
     # noise of one variance per pixel is (1.8 / 1.5)^2 times stronger per frequency in the larger pixels
     simulate_images(sources, coarse, 1500, seed=9, snr=SNR * (1.8 / 1.5) ** 2)
     mrc.write(out / "map.mrc", mrc.read(fine / "map.mrc"))

@@ -14,7 +14,8 @@ from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
-from halfmap.refine import diagnostics
+from halfmap.refine import diagnostics, optics
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import Expected, Matcher, Posed, expect
 from halfmap.refine.maximisation import Maximised, maximise, references
 from halfmap.refine.outcome import outcome
@@ -56,7 +57,7 @@ def next_plan(job: Run, state: State) -> Plan:
 def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple[Sums, Sums]]:
     """One iteration: the new state, its maps, and the sums they were solved from."""
     started, before = time.perf_counter(), dict(job.source.clock.seconds)
-    state = resampled(state, plan.box)
+    state = resampled(refitted(job, state, plan), plan.box)
     progress = _progress(job, plan)
     halves = [_half(job, state, plan, half, progress) for half in (0, 1)]
     posed = Posed.joined([found.posed for found, _ in halves])
@@ -71,6 +72,17 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums
+
+
+def refitted(job: Run, state: State, plan: Plan) -> State:
+    """The state with CTF values refined against its references, where the plan wants that."""
+    if not plan.refit:
+        return state
+    state, found = optics.refined(job.recipe.lens, job, state, plan)
+    facts = {"iteration": state.iteration + 1, **{name: found[name] for name in ("groups", "defocus") if name in found}}
+    job.watch("optics", **facts)
+    job.watch("diagnostics", made=Diagnostics(f"optics_{facts['iteration']:03d}", found["arrays"], facts))
+    return state
 
 
 def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expected, Sums]:
