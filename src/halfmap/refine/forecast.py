@@ -27,13 +27,14 @@ EVALUATIONS_SEARCHED = 32.0  # of a particle whose poses come from a search of 8
 EVALUATIONS_LATER = 8.0  # at every further stage of the iteration
 EVALUATIONS_KNOWN = 2.0  # of a particle whose pose is known, per stage
 
-INTERPRETER_GB = 0.2  # Python, numpy, scipy, numba and the kernels
+INTERPRETER_GB, KERNELS_GB = 0.14, 0.08  # Python, numpy, scipy, numba; what the compiled kernels add, once used
 MAP_BYTES = 4
 GRID_BYTES, POINTS_GRID_BYTES = 8, 12  # of a point of a half space: complex64; with its weight in float32
 PARTICLE_BYTES = 4000  # of a particle: candidates, information and columns, old and new
-SEARCH_BYTES = 1.5e8  # of shifted rings and their spectra: blocks of 2^22 values in several forms
+SEARCH_BYTES = 1e8  # of shifted rings and their spectra: blocks of 2^22 values in several forms
 POINT_BYTES, BUFFER_BYTES, LISTED_TWICE = 24, 4e8, 1.1  # of kernels.insert: pixels at the border of a brick count twice
 AHEAD = 3  # batches read ahead, one in use
+SAMPLE_BYTES = 8  # of a pixel of a batch: slices and copies for the estimate of noise
 CHECKPOINT_VALUES = 9 + 2 + 1 + 1  # per candidate: rotation, shift, likelihood, weight
 CHECKPOINT_BYTES = 8 * (25 + 12)  # of a particle besides: information, cross, power, scale, defocus
 CHECKPOINTS = 3  # two are kept while a third is written
@@ -78,7 +79,7 @@ def load_of(recipe: Recipe, particles: int, image_box: int, frame: Frame, refere
 
 def memory_GB(load: Load, base_GB: float = INTERPRETER_GB) -> float:
     """Peak of the resident memory in 10^9 bytes; ``base_GB``: what the process holds once its inputs are read."""
-    return base_GB + max(memory_phases(load).values()) / 1e9
+    return base_GB + KERNELS_GB + max(memory_phases(load).values()) / 1e9
 
 
 def memory_phases(load: Load) -> dict[str, float]:
@@ -113,7 +114,7 @@ def _inverse_bytes(box: int, reach: int) -> float:
 
 
 def _batch_bytes(load: Load) -> float:
-    return load.batch * load.image_box**2 * (setup.BYTES_PER_PIXEL + AHEAD * MAP_BYTES)
+    return load.batch * load.image_box**2 * (setup.BYTES_PER_PIXEL + AHEAD * MAP_BYTES + SAMPLE_BYTES)
 
 
 def _buffer_bytes(load: Load) -> float:
