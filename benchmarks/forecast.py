@@ -43,14 +43,17 @@ def folder_GB(folder: Path) -> float:
 
 
 def stages_of(summary: dict, folder: Path) -> dict[str, float]:
-    """Seconds by stage of what happened, by the events of the iterations."""
+    """Seconds by stage of what happened, by the events. "begin" holds the inputs' reading, too, which is told
+    as part of "start"."""
     events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    total: dict[str, float] = {}
-    for event in events:
-        if event["kind"] == "iteration":
-            for key, value in event.items():
-                if key.startswith("seconds_"):
-                    total[key.removeprefix("seconds_")] = round(total.get(key.removeprefix("seconds_"), 0) + value, 2)
+    iterations = [event for event in events if event["kind"] == "iteration"]
+    times = {event["kind"]: event["time"] for event in events}
+    total = {"begin": round(iterations[0]["time"] - iterations[0]["seconds"] - events[0]["time"], 2),
+             "end": round(times["finished"] - times["iteration"], 2)}
+    for event in iterations:
+        for key, value in event.items():
+            if key.startswith("seconds_"):
+                total[key.removeprefix("seconds_")] = round(total.get(key.removeprefix("seconds_"), 0) + value, 2)
     return total
 
 

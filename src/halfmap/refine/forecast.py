@@ -21,7 +21,8 @@ from halfmap.refine.start import GREY_IMAGES, PILOT_IMAGES, SPARE_CANDIDATES
 # line of Rosenthal & Henderson 2003 for good images of a rigid molecule: 4 A from 2,700 units, 3 A from 36,000
 GOOD_UNITS, GOOD_B_A2 = 100.0, 106.0
 AT_NYQUIST = 2  # iterations for which the FSC still rises once it has reached Nyquist: 2,374 real particles at 64 px
-DOUBTFUL = (0.4, 0.2)  # share of particles searched again in the second and third iteration: means of three data sets
+DOUBTFUL = (0.6, 0.3)  # share of particles searched again in the second and third iteration. 0.9 and 0.5 of real ones
+# at 64 px, 0.3 and 0 (128 px), 0.1 and 0 (256 px) of simulated ones
 # Evaluations of a pose per particle, as counted on those sets (D2, 64 to 256 px), largest at the first stages
 EVALUATIONS_SEARCHED = 32.0  # of a particle whose poses come from a search of 8 candidates: at the first stage
 EVALUATIONS_LATER = 8.0  # at every further stage of the iteration
@@ -57,6 +58,7 @@ class Load:
     batch: int
     width: int  # candidates kept of a particle
     shared: bool  # the halves share data at low resolution
+    searches: bool  # poses are looked for
     reference_box: int  # of the starting map as it was read; 0 without one
     row_bytes: float = ROW_BYTES  # of the particle table written
 
@@ -70,8 +72,9 @@ def load_of(recipe: Recipe, particles: int, image_box: int, frame: Frame, refere
     """The size of ``recipe`` on so many particles."""
     size = recipe.minibatch_size or setup.batch_size(setup.BYTES_PER_PIXEL * image_box**2)
     shared = recipe.prior.shared_below(frame) >= 1
+    searches = not isinstance(recipe.schedule, schedules.OnePass)
     return Load(particles, frame, image_box, len(recipe.group), min(size, particles),
-                recipe.candidates + SPARE_CANDIDATES, shared, reference_box, row_bytes)
+                recipe.candidates + SPARE_CANDIDATES, shared, searches, reference_box, row_bytes)
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ def memory_phases(load: Load) -> dict[str, float]:
     inverse = _inverse_bytes(load.frame.box, load.last_reach)
     always = PARTICLE_BYTES * load.particles + MAP_BYTES * load.reference_box**3 + 2 * volume  # with both references
     return {
-        "search": always + _batch_bytes(load) + SEARCH_BYTES,
+        "search": always + _batch_bytes(load) + SEARCH_BYTES * load.searches,
         # sums of the first half, those of the second under construction, the projector, sorted pixels
         "expectation": always + 2 * one + GRID_BYTES * points + _buffer_bytes(load) + _batch_bytes(load),
         "symmetry": always + (3 if load.order > 1 else 2) * one,
