@@ -128,7 +128,7 @@ def test_disk_holds_checkpoints_of_a_refinement_but_not_of_a_reconstruction():
 
 
 def test_a_power_goes_through_its_points_and_never_turns_round():
-    power = Power(((10, 1.0), (20, 4.0)), 1.5)
+    power = Power(((10, 1.0), (20, 4.0)), 1.5)  # exactly the second power
     assert power.at(20) == 4.0 and power.at(10) == pytest.approx(1.0) and power.at(40) == pytest.approx(16.0)
     assert Power(((10, 1.0), (20, 0.5)), 1.5).at(40) == pytest.approx(0.5 * 2**1.5)
 

@@ -21,7 +21,7 @@ from halfmap.refine.start import GREY_IMAGES, PILOT_IMAGES, SPARE_CANDIDATES
 # line of Rosenthal & Henderson 2003 for good images of a rigid molecule: 4 A from 2,700 units, 3 A from 36,000
 GOOD_UNITS, GOOD_B_A2 = 100.0, 106.0
 AT_NYQUIST = 2  # iterations for which the FSC still rises once it has reached Nyquist: 2,374 real particles at 64 px
-DOUBTFUL = (0.6, 0.3)  # share of particles searched again in the second and third iteration. 0.9 and 0.5 of real ones
+DOUBTFUL = (0.7, 0.4)  # share of particles searched again in the second and third iteration. 0.9 and 0.5 of real ones
 # at 64 px, 0.3 and 0 (128 px), 0.1 and 0 (256 px) of simulated ones
 # Evaluations of a pose per particle, as counted on those sets (D2, 64 to 256 px), largest at the first stages
 EVALUATIONS_SEARCHED = 32.0  # of a particle whose poses come from a search of 8 candidates: at the first stage
@@ -42,9 +42,10 @@ CHECKPOINTS = 3  # two are kept while a third is written
 RESULT_MAPS = 7  # map, sharpened, two halves, mask of the reference, two of the FSC
 PLOTS_BYTES, DIAGNOSTICS_VALUES = 12e6, 11  # pictures and page; planes of 16-bit slices of an iteration
 ROW_BYTES = 400  # of a row of particles.star: the known columns; the others of the input come on top
+STEEPER = 0.7  # pixels are the second power of a radius; caches put it between 1.5 and 2.2
 DISK_BYTES_PER_S = 3e8  # checkpoints and maps are written through to the disk
-BEGIN_SOLVE = 0.3  # of the cost of solving at full size: resampling, filtering and masking the starting map
-END_SOLVE = 0.4  # the same: the map of both halves, sharpening, Guinier fit
+BEGIN_SOLVE = 0.15  # of the cost of solving at full size: resampling, filtering and masking the starting map
+END_SOLVE = 0.3  # the same: the map of both halves, sharpening, Guinier fit
 
 
 @dataclass(frozen=True)
@@ -211,13 +212,14 @@ class Power:
     """Seconds that grow with a power of a size, through one or two measured points (size, seconds)."""
 
     points: tuple[tuple[float, float], ...]
-    exponent: float  # where one point is all there is, and the least of two: noise must not turn it round
+    exponent: float  # where one point is all there is; of two, the slope lies from it to STEEPER above it
 
     def at(self, size: float) -> float:
         (size0, seconds0), (size1, seconds1) = self.points[0], self.points[-1]
         slope = self.exponent
         if size1 > size0:
-            slope = max(np.log(max(seconds1, 1e-9) / max(seconds0, 1e-9)) / np.log(size1 / size0), self.exponent)
+            measured = np.log(max(seconds1, 1e-9) / max(seconds0, 1e-9)) / np.log(size1 / size0)
+            slope = float(np.clip(measured, self.exponent, self.exponent + STEEPER))  # noise must not bend it
         return seconds1 * (size / size1) ** slope
 
 
