@@ -101,6 +101,26 @@ class Watch:
         return True
 
 
+class Passing:
+    """The callback of a job that leaves no files: listeners hear of it, ``warnings`` are kept."""
+
+    def __init__(self, listeners: Sequence[Listener] = ()):
+        self.warnings: list[str] = []
+        self._listeners = listeners
+        self._stop = False
+
+    def __call__(self, kind: str, **data: Any) -> None:
+        if self._stop:
+            raise Interrupted("stopped on request")
+        if kind == "warning":
+            self.warnings.append(str(data["message"]))
+        for listener in self._listeners:
+            listener({"time": time.time(), "kind": kind, **plain(data)})
+
+    def request_stop(self) -> None:
+        self._stop = True
+
+
 def sentence(event: dict) -> str:
     """An event in words, for log.txt and for a terminal that is a pipe."""
     writer = SENTENCES.get(event["kind"])
@@ -153,7 +173,7 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
 
 
 @contextmanager
-def stop_on_signals(watch: Watch) -> Iterator[None]:
+def stop_on_signals(watch: Watch | Passing) -> Iterator[None]:
     """Ctrl-C (or SIGTERM) asks the job to stop at its next event; a second Ctrl-C ends it at once.
 
     Does nothing outside the main thread, where Python does not allow signal handlers.

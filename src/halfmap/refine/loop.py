@@ -46,6 +46,7 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))
+        del result, sums  # at box 256 they hold 2 GB, beside those of the iteration to come
         plan = next_plan(job, state)
 
 
