@@ -13,6 +13,9 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | asym | 70S ribosome, C1 | 96 px, 3.5 A | 3,000 |
 | hinge | the same with a hinge: 30 % of its mass turns, 8 degrees per axis; truth_moving.star | 96 px, 3.5 A | 3,000 |
 | octa | protein-like object made by halfmap, O; images by the independent simulator | 128 px, 1.6 A | 3,000 |
+| scales | 6CVM with SNR 0.1 and a standard deviation of 0.3 of the particles' contrast | 128 px, 1.5 A | 2,000 |
+| one_group | 6CVM | 144 px, 1.5 A | 3,000 |
+| two_groups | 1,500 of one_group and 1,500 of 1.8 A, 120 px, with as much noise per frequency | two | 3,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
@@ -24,15 +27,17 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from halfmap import simulate
 from halfmap.data import relion
+from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
+from halfmap.maps import resample
 from halfmap.types import Map
 
 SNR = 0.05
@@ -47,16 +52,17 @@ class Sources:
         subprocess.run([sys.executable, self.checks / script, *map(str, arguments)], check=True)
 
 
-def simulate_images(sources: Sources, out: Path, number: int, *, seed: int, extra: tuple = ()) -> None:
+def simulate_images(sources: Sources, out: Path, number: int, *, seed: int, snr=SNR, extra: tuple = ()) -> None:
     """Images of out/map.mrc by the independent simulator."""
     sources.run(
-        "simulate.py", "--map", out / "map.mrc", "--out", out, "-n", number, "--snr", SNR, "--seed", seed, *extra
+        "simulate.py", "--map", out / "map.mrc", "--out", out, "-n", number, "--snr", snr, "--seed", seed, *extra
     )
 
 
-def beta_galactosidase(sources: Sources, out: Path, box: int, voxel_size_A: float, number: int, seed: int) -> None:
+def beta_galactosidase(sources: Sources, out: Path, box: int, voxel_size_A: float, number: int, seed: int, snr=SNR,
+                       extra: tuple = ()) -> None:
     sources.run("model_to_map.py", sources.data / "models" / "6cvm.pdb.gz", out / "map.mrc", voxel_size_A, box)
-    simulate_images(sources, out, number, seed=seed)
+    simulate_images(sources, out, number, seed=seed, snr=snr, extra=extra)
 
 
 def make_6cvm_128(sources: Sources, out: Path) -> None:
@@ -92,6 +98,41 @@ def make_octa(sources: Sources, out: Path) -> None:
     rng = np.random.default_rng(6)
     mrc.write(out / "map.mrc", simulate.protein_like(128, 1.6, symmetry.group("O"), rng, diameter_A=150.0))
     simulate_images(sources, out, 3000, seed=6)
+
+
+def make_scales(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 128, 1.5, 2000, 8, snr=0.1, extra=("--scale_sigma", 0.3, "--groups", 1))
+
+
+def make_one_group(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 144, 1.5, 3000, 10)
+
+
+def make_two_groups(sources: Sources, out: Path) -> None:
+    """After one_group. Both boxes are 216 A long: the simulator's images are periodic, what the CTF carries over one
+    edge comes in at the other, and padding or cropping them would put it in the wrong place."""
+    fine, coarse = out.parent / "one_group", out / "coarse"
+    coarse.mkdir(exist_ok=True)
+    # resampled, not made anew: samples of a model every 1.8 A are aliased beyond 4 A and show another molecule
+    mrc.write(coarse / "map.mrc", resample.to_grid(mrc.read(fine / "map.mrc"), 120, 1.8))
+    # noise of one variance per pixel is (1.8 / 1.5)^2 times stronger per frequency in the larger pixels
+    simulate_images(sources, coarse, 1500, seed=9, snr=SNR * (1.8 / 1.5) ** 2)
+    mrc.write(out / "map.mrc", mrc.read(fine / "map.mrc"))
+    for table in ("particles.star", "truth.star"):
+        relion.write(out / table, joined(relion.read(fine / table)[np.arange(1500)], relion.read(coarse / table)))
+
+
+def joined(a: Particles, b: Particles) -> Particles:
+    """One table of two, foreign columns left out: both number their optics groups from 1."""
+    both = {name: np.concatenate([getattr(a, name), getattr(b, name)]) for name in ("index", "half", "scale")}
+    parts = {kind: None if getattr(a, kind) is None else _record(getattr(a, kind), getattr(b, kind))
+             for kind in ("poses", "defocus")}
+    return Particles(a.files + b.files, np.concatenate([a.file, b.file + len(a.files)]), optics=a.optics + b.optics,
+                     group=np.concatenate([a.group, b.group + len(a.optics)]), **both, **parts)
+
+
+def _record(a, b):
+    return type(a)(*(np.concatenate([getattr(a, f.name), getattr(b, f.name)]) for f in fields(a)))
 
 
 def make_noise(sources: Sources, out: Path) -> None:

@@ -19,6 +19,11 @@ def test_more_threads_than_cores_can_be_asked_for():
     assert done.stdout.split() == ["4096"]
 
 
+def test_memory_now_is_part_of_its_peak():
+    # the kernel counts pages of a process in batches per processor: up to 64 pages of 4 kB a core lag behind
+    assert 0 < device.memory_GB() <= device.peak_memory_GB() + 0.01
+
+
 def test_peak_memory_never_falls():
     before = device.peak_memory_GB()
     block = bytearray(50_000_000)

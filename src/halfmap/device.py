@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
 
 _threads: int | None = None
 
@@ -25,6 +28,26 @@ def set_threads(n: int) -> None:
 def peak_memory_GB() -> float:
     """Largest resident memory of this process so far, in 10^9 bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def memory_GB() -> float:
+    """Resident memory of this process now, in 10^9 bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e9
+
+
+def available_memory_GB() -> float:
+    """What this process may still take without swapping, in 10^9 bytes: of the machine, or of its control group."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    free = int(lines["MemAvailable"].split()[0]) * 1024
+    limit, used = (_number(CGROUP / name) for name in ("memory.max", "memory.current"))
+    return (free if limit is None or used is None else min(free, max(limit - used, 0))) / 1e9
+
+
+def _number(path: Path) -> int | None:
+    """The number in a file; None where there is no such file, or "max" in it."""
+    text = path.read_text().strip() if path.is_file() else ""
+    return int(text) if text.isdigit() else None
 
 
 def one_blas_thread():

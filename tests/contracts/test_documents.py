@@ -56,7 +56,7 @@ def test_a_command_and_its_flags_exist(document, command):
     entry = entry_of(words)
     assert entry is not None, f"{document} names `halfmap {command}`"
     settings = entry.params.model_fields if isinstance(entry, catalog.Entry) else ()
-    flags = {flag(name) for name in settings} | {"--json", "--help"}
+    flags = {flag(name) for name in settings} | {"--json", "--config", "--help"}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
 
 

@@ -22,6 +22,7 @@ OF_ALL = {
     "resume": "contracts/test_resume::test_a_killed_refinement_resumes_to_the_same_result",
     "seed": "jobs/test_run::test_the_recorded_seed_gives_the_same_random_numbers_again",
     "threads": "jobs/test_run::test_threads_reach_kernels_and_matrix_products",
+    "dry_run": "jobs/test_dry_run::test_every_other_job_checks_its_inputs_and_leaves_nothing",
     "device": "params/test_settings::test_a_gpu_that_is_not_supported_is_refused_in_words",
 }
 OF_PARTICLE_INPUT = OF_ALL | {
@@ -97,6 +98,17 @@ HOMOGENEOUS = {
     "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
     "candidates": "refine/test_settings::test_so_many_poses_of_the_search_are_kept",
     "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
+    "refine_defocus": "refine/test_optics::test_defocus_errors_shrink",
+    "defocus_range": "align/test_defocus::test_no_change_leaves_the_range",
+    "defocus_prior": "align/test_defocus::test_a_prior_draws_uncertain_changes_towards_zero",
+    "defocus_min_fit_resolution": "refine/test_optics::test_the_settings_decide_what_is_refined",
+    "refine_group_ctf": "refine/test_optics::test_beam_tilt_is_found_by_both_halves_together",
+    "ctf_min_fit_resolution": "align/test_aberrations::test_pictures_show_the_fit_inside_the_band_alone",
+    "fit_tilt": "align/test_aberrations::test_beam_tilt_is_found_and_no_trefoil_with_it",
+    "fit_trefoil": "align/test_aberrations::test_trefoil_is_found",
+    "fit_spherical": "align/test_aberrations::test_spherical_aberration_is_found_and_no_tetrafoil_with_it",
+    "fit_tetrafoil": "align/test_aberrations::test_tetrafoil_is_found",
+    "fit_anisotropic_magnification": "align/test_aberrations::test_anisotropic_magnification_is_found",
 }  # fmt: skip
 CURVES_OF_TWO_MAPS = {
     "half1": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",

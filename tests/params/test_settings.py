@@ -23,6 +23,15 @@ def test_defaults_are_those_of_the_programs_users_know():
     assert settings.symmetry == "C1" and settings.mask == "dynamic" and settings.reestimate_greyscale
 
 
+def test_ctf_refinement_is_off_and_its_defaults_are_those_of_cryosparc():
+    settings = Homogeneous(**NEEDED)
+    assert not settings.refine_defocus and not settings.refine_group_ctf
+    assert (settings.defocus_range, settings.defocus_min_fit_resolution, settings.ctf_min_fit_resolution) == (
+        2000, 20, 10)  # fmt: skip
+    assert settings.fit_tilt and settings.fit_trefoil
+    assert not (settings.fit_spherical or settings.fit_tetrafoil or settings.fit_anisotropic_magnification)
+
+
 @pytest.mark.parametrize("job, name, field", FIELDS, ids=[f"{job}-{name}" for job, name, _ in FIELDS])
 def test_a_setting_has_help_and_its_unit_in_it(job, name, field):
     assert field.description and field.description[0].isupper()
@@ -49,6 +58,8 @@ def test_a_name_that_ends_in_a_unit_means_it(suffix, unit):
         {"dynamic_mask_near": 14.0},
         {"candidates": 0},
         {"minibatch_size": 0},
+        {"defocus_range": 0},
+        {"defocus_prior": 0},
         {"bfactor": -5000},
         {"mask": "static"},
         {"nonsense": 1},

@@ -254,3 +254,29 @@ def test_plain_groups_run_the_plain_kernel(monkeypatch):
     odd_only = optics(beam_tilt_rad=(1e-3, 0.0), odd_zernike=(0.0, 3.0), even_zernike=(0.0, 0.0))
     plain = ctf.half_plane(optics(), defocus(), 20)
     np.testing.assert_array_equal(ctf.half_plane(odd_only, defocus(), 20), plain)
+
+
+def test_quadrature_and_ctf_make_the_envelope():
+    parameters, lens = random_defocus(4, np.random.default_rng(7)), optics(even_zernike=(0, 3.0, 0, 0, 60.0))
+    both = ctf.half_plane(lens, parameters, 40) ** 2 + ctf.quadrature(lens, parameters, 40) ** 2
+    kx, ky = frequencies_per_A(40, 128, 1.2)
+    envelope = np.exp(-np.multiply.outer(parameters.bfactor_A2, kx**2 + ky**2) / 2)
+    np.testing.assert_allclose(both, parameters.scale[:, None, None] ** 2 * envelope, atol=4 * 1.5**2 * FLOAT32_STEPS)
+
+
+def test_quadrature_is_the_derivative_by_the_phase():
+    step = 1e-3
+    ahead, behind = (ctf.half_plane(optics(), defocus(phase=sign * step), 40) for sign in (1, -1))
+    # rounding of float32 values over twice the step; third derivative step^2 / 6
+    np.testing.assert_allclose((ahead - behind) / (2 * step), ctf.quadrature(optics(), defocus(), 40), atol=1e-3)
+
+
+def test_a_new_magnification_leaves_the_ctf_where_defocus_is_carried_over():
+    old, new = np.array([[1.01, 0.004], [-0.002, 0.98]]), np.array([[0.985, 0.01], [0.007, 1.02]])
+    parameters = random_defocus(5, np.random.default_rng(9))
+    lens = [optics(spherical_aberration_A=0.0, magnification=tuple(map(tuple, m))) for m in (old, new)]
+    plain = replace(parameters, bfactor_A2=np.zeros(5))  # the envelope does move with the frequency
+    moved = ctf.carried_over(plain, old, new)
+    assert (moved.u_A >= moved.v_A).all()
+    one, other = ctf.half_plane(lens[0], plain, 50), ctf.half_plane(lens[1], moved, 50)
+    np.testing.assert_allclose(one, other, atol=FLOAT32_STEPS)

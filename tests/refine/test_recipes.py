@@ -17,6 +17,7 @@ GIVEN = Map(masks.sphere(16, 5, 2), 8.0)
 SCALED = {"dynamic_mask_scaling": "resolution"}
 FITTED = {"per_particle_scale": True}
 FILE = {"mask": "mask.mrc"}
+DEFOCUS, LENS = {"refine_defocus": True}, {"refine_group_ctf": True}
 
 # setting -> (other settings it needs, a value that is not the default, the leaves of the recipe it changes)
 COMMON = {
@@ -63,9 +64,20 @@ REFINED = COMMON | {
     "dynamic_mask_start_resolution": ({}, 15.0, {"mask.mask.start_A"}),
     "dynamic_mask_threshold": ({}, 0.3, {"mask.mask.threshold"}),
     "dynamic_mask_use_abs": ({}, True, {"mask.mask.strength"}),
+    "refine_defocus": ({}, True, {"lens.defocus", "schedule.refits"}),
+    "defocus_range": (DEFOCUS, 500.0, {"lens.defocus.range_A"}),
+    "defocus_prior": (DEFOCUS, 200.0, {"lens.defocus.prior_sd_A"}),
+    "defocus_min_fit_resolution": (DEFOCUS, 15.0, {"lens.defocus_min_fit_A"}),
+    "refine_group_ctf": ({}, True, {"lens.odd", "schedule.refits"}),
+    "ctf_min_fit_resolution": (LENS, 8.0, {"lens.group_min_fit_A"}),
+    "fit_tilt": (LENS, False, {"lens.odd"}),
+    "fit_trefoil": (LENS, False, {"lens.odd"}),
+    "fit_spherical": (LENS, True, {"lens.even"}),
+    "fit_tetrafoil": (LENS, True, {"lens.even"}),
+    "fit_anisotropic_magnification": (LENS, True, {"lens.magnification"}),
 }
 ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, what is written
-    "out": Path("other"), "overwrite": True, "resume": True, "seed": 5, "threads": 1, "device": "cpu",
+    "out": Path("other"), "overwrite": True, "resume": True, "dry_run": True, "seed": 5, "threads": 1, "device": "cpu",
     "particles": Path("other.star"), "passthrough": Path("rest.cs"), "images_root": Path("root"), "write_cs": True,
     "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,

@@ -18,7 +18,7 @@ def marching(lowpass_A=32.0, max_align_A=None, extra=0, most=20, **more) -> sche
 
 
 def grown(*areas) -> tuple[dict, ...]:
-    return tuple({"fsc_area": area, "share": 1.0} for area in areas)
+    return tuple({"fsc_area": area, "share": 1.0, "refit": False} for area in areas)
 
 
 def holds(plan) -> bool:
@@ -291,13 +291,43 @@ def test_the_last_iteration_uses_all_and_looks_for_those_never_seen():
 
 def test_a_state_of_a_part_of_the_particles_is_never_done():
     whole = {"iteration": 4, "reach": NYQUIST}
-    partial = state(history=(*grown(5), {"fsc_area": 5.0, "share": 0.3}), **whole)
+    partial = state(history=(*grown(5), {"fsc_area": 5.0, "share": 0.3, "refit": False}), **whole)
     assert not marching(most=4).done(partial, FRAME) and marching(most=4).next(partial, FRAME).final
     assert marching(most=4).done(state(history=grown(5, 6), **whole), FRAME)
 
 
 def test_a_part_of_the_particles_is_never_enough_to_settle():
-    partial = tuple({"fsc_area": 5.0, "share": 0.3} for _ in range(9))
+    partial = tuple({"fsc_area": 5.0, "share": 0.3, "refit": False} for _ in range(9))
     assert not marching().next(state(history=partial), FRAME).final
     assert not marching().next(state(history=(*partial, *grown(5))), FRAME).final
     assert marching().next(state(history=(*partial, *grown(5, 5))), FRAME).final
+
+
+def refitted(*areas, before=(5.0, 5.0)) -> tuple[dict, ...]:
+    """History of a refinement that settled at ``before`` and then began to refine CTF values."""
+    return grown(*before) + tuple({**row, "refit": True} for row in grown(*areas))
+
+
+def test_ctf_values_are_refined_once_the_rest_has_settled():
+    schedule = replace(marching(), refits=4)
+    assert not schedule.next(state(history=grown(4, 5)), FRAME).refit
+    plan = schedule.next(state(history=grown(5, 5)), FRAME)
+    assert plan.refit and not plan.final
+    assert not schedule.done(state(reach=NYQUIST, history=grown(5, 5)), FRAME)
+
+
+def test_ctf_values_are_refined_on_while_that_helps_and_the_end_follows():
+    schedule = replace(marching(), refits=4)
+    growing, calm = (schedule.next(state(history=refitted(*areas)), FRAME) for areas in ((6.0,), (6.0, 6.0)))
+    assert growing.refit and not growing.final
+    assert calm.final and not calm.refit
+
+
+def test_ctf_values_are_refined_no_more_often_than_asked_for():
+    schedule = replace(marching(), refits=2)
+    plan = schedule.next(state(history=refitted(6.0, 7.0)), FRAME)
+    assert plan.final and not plan.refit
+
+
+def test_without_ctf_refinement_nothing_is_refitted():
+    assert not any(marching().next(state(history=h), FRAME).refit for h in (grown(4, 5), grown(5, 5)))

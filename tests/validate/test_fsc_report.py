@@ -5,7 +5,7 @@ import pytest
 
 from halfmap.maps import filters, masks
 from halfmap.maps.masks import Made
-from halfmap.types import Map
+from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
 from tests.validate import made
 
@@ -71,7 +71,7 @@ def test_a_molecular_weight_sets_the_mask_free_curve():
     np.testing.assert_allclose(heavy.curves["mask_free"].values, expected, rtol=1e-6)
     assert fsc.crossing(light.curves["mask_free"]) > fsc.crossing(heavy.curves["mask_free"])
     assert "1600 kDa" in heavy.descriptions["mask_free"]
-    assert "no molecular weight" in fsc_report.report(*_halves(), PLAIN).descriptions["mask_free"]
+    assert "the map above" in fsc_report.report(*_halves(), PLAIN).descriptions["mask_free"]
 
 
 def _scraps(source, part):
@@ -161,3 +161,18 @@ def test_nothing_to_randomise_is_said(tmp_path):
     map = made.particle()
     report = fsc_report.report(map, Map(map.data.copy(), map.voxel_size_A), PLAIN)
     assert report.randomised_from is None and "no phases" in report.descriptions["randomised"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(6)
+
+
+@pytest.mark.parametrize("honest", [True, False])
+def test_shells_together_tell_an_honest_mask_from_one_drawn_around_noise(honest, rng):
+    ratio, modes = 11.0, 2 * np.pi * np.arange(129.0) ** 2 * 0.4
+    true = np.clip(1.2 - np.arange(129) / 80, 0, 1)  # in the mask: falls to 0.143 at shell 84.6
+    sphere = true / (true + (1 - true) * ratio) + rng.normal(0, 1, 129) / np.sqrt(np.maximum(modes, 1))
+    claimed = true if honest else np.where(np.arange(129) < 84, true, 0.25 * (np.arange(129) < 100))
+    curves = [Curve("corrected", values, 256, 1.0) for values in (claimed, sphere)]
+    assert (fsc_report.surplus(*curves, ratio, modes) < fsc_report.CHANCE) == honest

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json as json_format
-import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,8 @@ import pydantic
 from cyclopts import App, CycloptsError, Parameter
 
 import halfmap
+from halfmap.cli import config as config_file
+from halfmap.cli.flags import flag
 from halfmap.errors import HalfmapError, Interrupted, UsageError
 from halfmap.jobs import catalog
 from halfmap.params.common import Job
@@ -27,21 +28,19 @@ GROUPS = {
     "import": "Bring data of other programs into one form.",
     "check": "Look at data before hours are spent on them.",
 }
-UNIT = re.compile("_(A|A2|kV|kDa|mm|deg|mrad)$")
 FOLDER_HELP = "Folder of a job that has ended."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
+CONFIG_HELP = (
+    "Settings from a file, .yaml or .json, by the names of settings or flags; also the job.json of an earlier job. "
+    "Flags win."
+)
 
 
 JsonFlag = Annotated[bool, Parameter(name="--json", help=JSON_HELP, negative=())]
+ConfigFlag = Annotated[Path | None, Parameter(name=config_file.FLAG, help=CONFIG_HELP)]
 
 
-def flag(field: str) -> str:
-    """Flag of a setting: kebab case, without the unit at the end of the name; one dash before a single letter."""
-    name = UNIT.sub("", field).lower().replace("_", "-")
-    return f"-{name}" if len(name) == 1 else f"--{name}"
-
-
-def build(command_line: Sequence[str] = ()) -> App:
+def build(command_line: Sequence[str] = (), from_file: config_file.FromFile | None = None) -> App:
     """The application, one command per job; ``command_line`` goes into the job record."""
     app = App(
         name="halfmap",
@@ -49,6 +48,7 @@ def build(command_line: Sequence[str] = ()) -> App:
         version=halfmap.__version__,
         help_format="plaintext",
         default_parameter=Parameter(name_transform=flag, negative_none=()),
+        config=from_file or config_file.FromFile(),
     )
     groups = {name: App(name=name, help=help) for name, help in GROUPS.items()}
     for group in groups.values():
@@ -66,19 +66,22 @@ def build(command_line: Sequence[str] = ()) -> App:
 def _command(entry: catalog.Entry, command_line: Sequence[str]):
     """The function behind a command; its signature, which flags are read from, is the settings model of the job."""
 
-    def command(*, params: Job | None = None, json: bool = False) -> int:
+    def command(*, params: Job | None = None, json: bool = False, config: Path | None = None) -> int:
+        # the settings in the file ``config`` are already in ``params``
         return run(entry.name, params or entry.params(), json, command_line)
 
     kinds = {
         "params": Annotated[entry.params, Parameter(name="*")],
         "json": JsonFlag,
+        "config": ConfigFlag,
     }
     keyword = inspect.Parameter.KEYWORD_ONLY
     needed = any(field.is_required() for field in entry.params.model_fields.values())
     default = inspect.Parameter.empty if needed else None
     params = inspect.Parameter("params", keyword, annotation=kinds["params"], default=default)
     json = inspect.Parameter("json", keyword, annotation=kinds["json"], default=False)
-    command.__signature__ = inspect.Signature([params, json])
+    config = inspect.Parameter("config", keyword, annotation=kinds["config"], default=None)
+    command.__signature__ = inspect.Signature([params, json, config])
     command.__annotations__ = kinds
     return command
 
@@ -131,33 +134,36 @@ def show(start, json: bool) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: returns the exit code of the process."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    from_file = config_file.FromFile()
     try:
-        result = build(["halfmap", *arguments])(
+        result = build(["halfmap", *arguments], from_file)(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as fault:
-        return _complain(usage_faults(fault), UsageError.exit_code)
+        return _complain(usage_faults(fault, from_file.places), UsageError.exit_code)
     except HalfmapError as fault:
-        return _complain([str(fault)], fault.exit_code)
+        return _complain(str(fault).splitlines(), fault.exit_code)
     except KeyboardInterrupt:
         return _complain(["interrupted"], Interrupted.exit_code)
     return result or 0
 
 
-def usage_faults(fault: CycloptsError) -> list[str]:
-    """Each fault of the flags, on a line: ``--flag: what is wrong``."""
+def usage_faults(fault: CycloptsError, places: Mapping[str, str]) -> list[str]:
+    """Each fault of the flags, on a line: ``--flag: what is wrong``; ``places``: settings that stand in a file."""
     cause = fault.__cause__
     if not isinstance(cause, pydantic.ValidationError):
         return [str(fault)]
-    return [_setting_fault(error) for error in cause.errors(include_url=False)]
+    return [_setting_fault(error, places) for error in cause.errors(include_url=False)]
 
 
-def _setting_fault(error) -> str:
+def _setting_fault(error, places: Mapping[str, str]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message
     given = f", not {error['input']!r}" if "should" in message else ""
-    return f"{flag(str(error['loc'][0]))}: {message[0].lower()}{message[1:]}{given}"
+    name = str(error["loc"][0])
+    where = f" ({places[name]})" if name in places else ""
+    return f"{flag(name)}{where}: {message[0].lower()}{message[1:]}{given}"
 
 
 def _complain(faults: Sequence[str], code: int) -> int:

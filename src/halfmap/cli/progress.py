@@ -15,6 +15,7 @@ STAGES = {
     "search": "global search",
     "poses": "refining poses",
     "solve": "solving maps",
+    "lens": "refining the CTF",
     "simulate": "making images",
     "check": "reading images",
 }
@@ -109,8 +110,50 @@ class Bars:
 
 def closing(summary: dict, folder: Path) -> str:
     """What a person wants to know at the end: the resolution and where the report is. Warnings were shown before."""
+    if summary.get("status") == "dry run":
+        return rehearsal(summary)
     lines = []
     if summary.get("resolution_A"):
         lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at 0.143)")
     lines.append(f"report: {folder / 'report.html'}")
     return "\n".join(lines)
+
+
+def rehearsal(summary: dict) -> str:
+    """What --dry-run found: the settings, what the open ones come to, and what the job would need."""
+    lines = [f"{summary['job']}: settings and input files are sound; nothing was written"]
+    lines += _table("settings", summary["params"])
+    if summary.get("n_particles") is not None:
+        lines.append(f"particles: {summary['n_particles']:,}")
+    lines += _table("for these inputs", summary.get("resolved", {}))
+    return "\n".join([*lines, *_needs(summary.get("forecast", {}))])
+
+
+def _table(head: str, values: dict) -> list[str]:
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in values.items()}
+    return [f"{head}:", *(f"  {name:<34}{value}" for name, value in shown.items())] if shown else []
+
+
+def _needs(forecast: dict) -> list[str]:
+    """The forecast in words; jobs without one say nothing."""
+    lines = []
+    if "seconds" in forecast:
+        lines.append(f"time: about {duration(forecast['seconds'])} with these processor cores as busy as they are now")
+        lines.append(f"  assumes {forecast['assumes']}")
+        stages = sorted(forecast["stages"].items(), key=lambda item: -item[1])
+        lines.append("  " + ", ".join(f"{name} {duration(value)}" for name, value in stages if value >= 0.05))
+    if forecast.get("compiling_s", 0) > 1:
+        lines.append(f"  compiling took {duration(forecast['compiling_s'])} just now and is not repeated here")
+    if "memory_GB" in forecast:
+        lines.append(f"peak memory: about {forecast['memory_GB']:.2f} GB")
+    if "disk_GB" in forecast:
+        lines.append(f"disk: about {forecast['disk_GB']:.2f} GB")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

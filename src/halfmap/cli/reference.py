@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from halfmap.cli.main import JSON_HELP, flag
+from halfmap.cli.main import CONFIG_HELP, JSON_HELP, flag
 from halfmap.jobs import catalog
 
 HEAD = """# Commands
@@ -23,6 +23,7 @@ def markdown() -> str:
 def section(entry: catalog.Entry) -> str:
     """One command with its flags."""
     rows = [f"| `{flag(name)}` | {_default(field)} | {_cell(field)} |" for name, field in _fields(entry)]
+    rows.append(f"| `--config` | `None` | {CONFIG_HELP} |")
     rows.append(f"| `--json` | `False` | {JSON_HELP} |")
     head = "| flag | default | meaning |\n|---|---|---|\n"
     return f"## halfmap {entry.name}\n\n{entry.summary}\n\n{head}" + "\n".join(rows) + "\n"

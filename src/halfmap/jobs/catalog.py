@@ -23,7 +23,8 @@ class Entry:
 
     ``name`` is what the user types after ``halfmap``; ``inputs`` are the settings that name input files; ``runner`` is
     "module:function", called as ``function(params, folder, rng, watch)``; it writes the result files and returns what
-    the summary says about them.
+    the summary says about them. Its module also has ``check(params, watch)``, which reads and checks the input files,
+    writes nothing and returns what --dry-run tells.
     """
 
     name: str
@@ -36,6 +37,10 @@ class Entry:
         """The runner; imports the numerics."""
         module, function = self.runner.split(":")
         return getattr(importlib.import_module(module), function)
+
+    def load_check(self) -> Callable:
+        """The check of the input files; imports the numerics."""
+        return importlib.import_module(self.runner.split(":")[0]).check
 
 
 JOBS = (

@@ -11,7 +11,7 @@ from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import faults as fault_lists
 from halfmap.jobs import record
-from halfmap.jobs.events import Watch
+from halfmap.jobs.events import Passing, Watch
 from halfmap.params.checking import CheckParticles
 
 BATCH_BYTES = 64e6  # images in memory at a time, as 32-bit numbers
@@ -54,6 +54,15 @@ def run(params: CheckParticles, folder: Path, rng: np.random.Generator, watch: W
     if not params.quick:
         _look(found, particles, readable, watch)
     return _tell(found, particles, folder, watch)
+
+
+def check(params: CheckParticles, watch: Passing) -> dict:
+    """Read the table and find its stacks; the images, and their faults, are the job's."""
+    written = tables.read_table(params.particles, params.passthrough)
+    particles, missing = tables.located(written, params.particles, params.images_root)
+    if missing:
+        raise InputError(missing)
+    return {"n_particles": len(particles)}
 
 
 def _look(found: preflight.Findings, particles: Particles, rows: np.ndarray, watch: Watch) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from halfmap.data import relion
 from halfmap.geometry import symmetry
 from halfmap.jobs import homogeneous, simulate
-from halfmap.jobs.events import Watch
+from halfmap.jobs.events import Passing, Watch
 from halfmap.params.demo import Demo
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.simulate import Simulate
@@ -30,6 +30,12 @@ def run(params: Demo, folder: Path, rng: np.random.Generator, watch: Watch) -> d
     )
     found = homogeneous.run(settings, folder, rng, watch)
     return {**found, "true_rotation_error_deg": _error_deg(folder, simulated)}
+
+
+def check(params: Demo, watch: Passing) -> dict:
+    """Nothing is read; the disk must take what is simulated."""
+    simulated = Simulate(out=params.out, n=PARTICLES, snr=SNR, symmetry=SYMMETRY)
+    return {"n_particles": PARTICLES, **simulate.check(simulated, watch)}
 
 
 def _error_deg(folder: Path, simulated: Path) -> float:

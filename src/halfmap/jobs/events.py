@@ -39,8 +39,8 @@ def plain(value: Any) -> Any:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress iteration checkpoint diagnostics warning note finished failed. Raises Interrupted from the
-    call that follows ``request_stop``; ``warnings`` collects the messages of all warnings.
+    Kinds: started progress iteration checkpoint optics diagnostics warning note finished failed. Raises Interrupted
+    from the call that follows ``request_stop``; ``warnings`` collects the messages of all warnings.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
@@ -101,6 +101,26 @@ class Watch:
         return True
 
 
+class Passing:
+    """The callback of a job that leaves no files: listeners hear of it, ``warnings`` are kept."""
+
+    def __init__(self, listeners: Sequence[Listener] = ()):
+        self.warnings: list[str] = []
+        self._listeners = listeners
+        self._stop = False
+
+    def __call__(self, kind: str, **data: Any) -> None:
+        if self._stop:
+            raise Interrupted("stopped on request")
+        if kind == "warning":
+            self.warnings.append(str(data["message"]))
+        for listener in self._listeners:
+            listener({"time": time.time(), "kind": kind, **plain(data)})
+
+    def request_stop(self) -> None:
+        self._stop = True
+
+
 def sentence(event: dict) -> str:
     """An event in words, for log.txt and for a terminal that is a pipe."""
     writer = SENTENCES.get(event["kind"])
@@ -126,11 +146,25 @@ ITERATION_COLUMNS = {
     "seconds": "{:.1f} s",
 }
 
+
+def _optics(event: dict) -> str:
+    parts = [f"CTF refinement before iteration {event['iteration']}"]
+    for group in event.get("groups", ()):
+        fits = [f"{kind} {'changed' if fit['significant'] else 'kept'}"
+                for kind, fit in group.items() if isinstance(fit, dict)]  # fmt: skip
+        parts.append(f"{group['name']}: {', '.join(fits)}")
+    if event.get("defocus"):
+        parts.append("defocus of {moved} of {particles} particles changed by {rms_change_A:.0f} A rms"
+                     .format(**event["defocus"]))  # fmt: skip
+    return "; ".join(parts)
+
+
 SENTENCES: dict[str, Callable[[dict], str]] = {
     "started": lambda event: f"halfmap {event['job']} started, seed {event['seed']}, results go to {event['folder']}",
     "progress": lambda event: f"{event.get('stage')}: {event.get('done')} of {event.get('total')}",
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
+    "optics": _optics,
     "checkpoint": lambda event: f"checkpoint of iteration {event['iteration']} written",
     "note": lambda event: event["text"],
     "finished": lambda event: f"finished after {event['seconds']:.1f} s: {event['folder']}",
@@ -139,7 +173,7 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
 
 
 @contextmanager
-def stop_on_signals(watch: Watch) -> Iterator[None]:
+def stop_on_signals(watch: Watch | Passing) -> Iterator[None]:
     """Ctrl-C (or SIGTERM) asks the job to stop at its next event; a second Ctrl-C ends it at once.
 
     Does nothing outside the main thread, where Python does not allow signal handlers.

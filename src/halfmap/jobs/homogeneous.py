@@ -10,15 +10,32 @@ from halfmap.data import stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, results
-from halfmap.jobs.events import Watch
+from halfmap.jobs import checkpoint, inputs, resources, results
+from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import loop, recipes
+from halfmap.refine.recipe import Recipe
+from halfmap.types import Map
 
 
 def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
+    recipe, particles, reference = read(params, watch)
+    resources.demand(recipe, particles, reference, folder, watch)
+    keeper = checkpoint.Checkpoints(folder, watch)
+    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
+    return results.write(outcome, particles, params, folder, watch)
+
+
+def check(params: Homogeneous, watch: Passing) -> dict:
+    """Read and check all inputs; returns what the refinement would do and need."""
+    recipe, particles, reference = read(params, watch)
+    return resources.told(recipe, particles, reference, params, watch)
+
+
+def read(params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
+    """The recipe, the particles and the starting map. Raises InputError with the faults of all files."""
     static = None if params.mask in ("dynamic", "none") else params.mask
     particles, reference, mask, fsc_mask = inputs.read_all(
         lambda: read_particles(params, watch),
@@ -29,12 +46,10 @@ def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watc
     for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
         if given is not None:
             inputs.check_mask(path, given, particles)
-    recipe, keeper = recipes.homogeneous(params, mask, fsc_mask), checkpoint.Checkpoints(folder, watch)
-    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    return results.write(outcome, particles, params, folder, watch)
+    return recipes.homogeneous(params, mask, fsc_mask), particles, reference
 
 
-def read_particles(params: ParticleJob, watch: Watch) -> Particles:
+def read_particles(params: ParticleJob, watch: Watch | Passing) -> Particles:
     """The particle table, its image files checked. Lens aberrations that the settings say to ignore are zero.
 
     Raises InputError with every fault of table and files.
@@ -42,7 +57,7 @@ def read_particles(params: ParticleJob, watch: Watch) -> Particles:
     return inputs.without_ignored(checked_particles(params, watch), params)
 
 
-def checked_particles(params: ParticleInput, watch: Watch) -> Particles:
+def checked_particles(params: ParticleInput, watch: Watch | Passing) -> Particles:
     """The particle table, its image files checked; warns of what it describes and halfmap ignores.
 
     Raises InputError with every fault of table and files.

@@ -10,7 +10,7 @@ import numpy as np
 from halfmap.data import tables
 from halfmap.data.particles import UNASSIGNED, Particles
 from halfmap.jobs import homogeneous, inputs, results
-from halfmap.jobs.events import Watch
+from halfmap.jobs.events import Passing, Watch
 from halfmap.params.importing import ImportParticles
 from halfmap.types import Optics
 
@@ -21,6 +21,16 @@ def run(params: ImportParticles, folder: Path, rng: np.random.Generator, watch: 
     """Write particles.star, and particles.cs where asked for; returns what the summary says."""
     particles = corrected(_read(params, watch), params)
     results.write_particles(folder, particles, {}, params)
+    return counts(particles)
+
+
+def check(params: ImportParticles, watch: Passing) -> dict:
+    """Read and correct the table."""
+    return counts(corrected(_read(params, watch), params))
+
+
+def counts(particles: Particles) -> dict:
+    """What the summary says of a table."""
     return {
         "n_particles": len(particles),
         "n_optics_groups": len(particles.optics),
@@ -57,7 +67,7 @@ def _corrected(optics: Optics, params: ImportParticles) -> Optics:
     return replace(optics, **{name: value for name, value in given.items() if value is not None})
 
 
-def _read(params: ImportParticles, watch: Watch) -> Particles:
+def _read(params: ImportParticles, watch: Watch | Passing) -> Particles:
     if not params.ignore_images:
         return homogeneous.checked_particles(params, watch)
     particles = tables.read_table(params.particles, params.passthrough)

@@ -44,7 +44,7 @@ class FscPicture:
 
 def fsc(figure: Figure, shown: FscPicture) -> None:
     """All curves, dashed where phases were randomised, and the shells where randomisation begins and alignment ends."""
-    axes = figure.add_axes((0.09, 0.13, 0.89, 0.84))
+    axes = figure.add_axes((0.09, 0.43, 0.89, 0.55))
     for name, colour in COLOURS.items():
         if name in shown.curves:
             frequency = np.arange(len(shown.curves[name])) / shown.length_A
@@ -57,7 +57,7 @@ def fsc(figure: Figure, shown: FscPicture) -> None:
     _marker(axes, shown.band, shown.length_A, "#17806d", "aligned up to")
     axes.set(ylim=(-0.1, 1.05), xlim=(0, frequency[-1]), ylabel="Fourier shell correlation")
     resolution_ticks(axes, frequency[-1])
-    axes.legend(fontsize=7, loc="best", framealpha=0.85)
+    axes.legend(fontsize=7.5, loc="upper left", bbox_to_anchor=(-0.06, -0.17), frameon=False)
 
 
 def _legend(name: str, shown: FscPicture) -> str:

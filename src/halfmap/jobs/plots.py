@@ -290,6 +290,7 @@ PLOTS = (
         "all end near 0 unless the data reach Nyquist.",
         lambda view: "fsc_corrected" in view.arrays if not view.final else view.has("fsc.json"),
         _fsc,
+        height=5.6,  # the legend names every mask in full, below the axes
     ),
     Plot(
         "guinier",

@@ -50,21 +50,43 @@ def write_json(path: Path, content: Any) -> None:
 def claim(folder: Path, overwrite: bool) -> Path:
     """Make ``folder`` an empty job folder and return its absolute path.
 
-    A job that failed before it made a map is replaced without asking. Raises UsageError where the folder holds
-    anything else (unless ``overwrite`` and it is a job folder) or cannot be made.
+    A job that failed before it made a map is replaced without asking. Raises UsageError as ``claimable``, and where
+    the folder cannot be made.
+    """
+    folder = claimable(folder, overwrite)
+    if folder.is_dir() and any(folder.iterdir()):
+        _clear(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UsageError(f"--out {folder}: cannot be made: {fault.strerror}") from fault
+    return folder
+
+
+def claimable(folder: Path, overwrite: bool) -> Path:
+    """The absolute path of a folder that ``claim`` would take; changes nothing.
+
+    Raises UsageError where it holds anything but an earlier job that may be replaced, or lies where nothing can be
+    written.
     """
     folder = Path(os.path.abspath(folder))
     if folder.is_file():
         raise UsageError(f"--out {folder}: is a file; name a new folder")
     if folder.is_dir() and any(folder.iterdir()):
-        _clear(folder, overwrite)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UsageError(f"--out {folder}: cannot be made: {fault.strerror}") from fault
-    if not os.access(folder, os.W_OK):
+        if not (folder / RECORD).is_file():
+            raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
+        if not (overwrite or _left_nothing(folder)):
+            raise UsageError(
+                f"--out {folder}: holds an earlier job; name a new folder, or add --overwrite to replace it"
+            )
+    if not os.access(existing(folder), os.W_OK):
         raise UsageError(f"--out {folder}: cannot be written to; choose another folder")
     return folder
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
@@ -97,7 +119,7 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
 def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
     """Settings that differ from those of a job record, with their new values."""
     now = params.model_dump(mode="json")
-    ways = ("out", "overwrite", "resume", "threads")  # they change no result
+    ways = ("out", "overwrite", "resume", "dry_run", "threads")  # they change no result
     return {name: value for name, value in now.items() if name not in ways and value != job["params"].get(name)}
 
 
@@ -106,12 +128,8 @@ def _status(folder: Path) -> str | None:
     return json.loads(summary.read_text()).get("status") if summary.is_file() else None
 
 
-def _clear(folder: Path, overwrite: bool) -> None:
-    """Remove the files of an earlier job, where that is allowed."""
-    if not (folder / RECORD).is_file():
-        raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
-    if not (overwrite or _left_nothing(folder)):
-        raise UsageError(f"--out {folder}: holds an earlier job; name a new folder, or add --overwrite to replace it")
+def _clear(folder: Path) -> None:
+    """Remove the files of an earlier job."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     for name in FOLDERS:

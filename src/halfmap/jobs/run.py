@@ -40,6 +40,8 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     """
     begun = time.monotonic()
     entry = catalog.find(name)
+    if params.dry_run:
+        return _rehearsed(entry, params, listeners)
     before = record.interrupted(entry, params) if params.resume else None
     folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
@@ -72,6 +74,27 @@ def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events
     entry = catalog.find(job["job"])
     params = entry.params(**{**job["params"], "out": path.parent, "resume": True, "overwrite": False})
     return run(entry.name, params, command, listeners)
+
+
+def _rehearsed(entry: catalog.Entry, params: Job, listeners: Sequence[events.Listener]) -> Ended:
+    """--dry-run: check settings, folder and input files, tell what the job would need; leaves nothing behind."""
+    folder = Path(os.path.abspath(params.out))
+    if not (params.resume and record.interrupted(entry, params)):
+        record.claimable(params.out, params.overwrite)
+    watch = events.Passing(listeners)
+    try:
+        with events.stop_on_signals(watch):
+            if params.threads:
+                _use_threads(params.threads)
+            found = entry.load_check()(params, watch)
+        code, told = 0, {"status": "dry run", "params": params.model_dump(mode="json"), **found}
+    except KeyboardInterrupt:
+        code, told = Interrupted.exit_code, {"status": "interrupted", "faults": ["stopped at once on request"]}
+    except Exception as fault:
+        code, faults = _verdict(fault, folder)
+        faults = traceback.format_exception(fault) if code == BUG else faults
+        told = {"status": "failed", **getattr(fault, "found", {}), "faults": list(faults)}
+    return Ended(code, folder, events.plain({"job": entry.name, **told, "warnings": watch.warnings}))
 
 
 def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, begun: float) -> dict:

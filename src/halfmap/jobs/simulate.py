@@ -12,13 +12,15 @@ from halfmap import simulate
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.jobs import inputs
-from halfmap.jobs.events import Watch
+from halfmap.jobs.events import Passing, Watch
+from halfmap.jobs.resources import require_disk
 from halfmap.params.simulate import Simulate
 from halfmap.physics import aberrations
 from halfmap.types import Map
 
 BOX, PIXEL_SIZE_A = 64, 3.0  # of the protein-like object unless told otherwise: small enough to refine in seconds
 MM = 1e7  # Angstrom
+ROW_BYTES, PLOTS_BYTES = 800, 3e6  # of a particle in both tables; of pictures and page
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,30 @@ def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) 
         lambda: mrc.read(params.map) if params.map else _object(params, rng),
         lambda: mrc.read(params.moving) if params.moving else None,
     )
+    require_disk(folder, disk_GB(params, map.box))
     simulation = simulate.simulation(map, params.n, rng, settings(params, moving))
     mrc.write(folder / "map.mrc", map)
     simulate.write(folder, Watched(**vars(simulation), watch=watch), mode=12 if params.float16 else 2)
     return {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
+
+
+def check(params: Simulate, watch: Passing) -> dict:
+    """Read the maps, make sure of the point group, tell what the images will take."""
+    map, _ = inputs.read_all(
+        lambda: mrc.read(params.map) if params.map else None,
+        lambda: mrc.read(params.moving) if params.moving else None,
+    )
+    symmetry.group(params.symmetry or "C1")
+    own = params.box_size or BOX, params.pixel_size_A or PIXEL_SIZE_A
+    box, voxel_size_A = own if map is None else (map.box, map.voxel_size_A)
+    needed = disk_GB(params, box)
+    require_disk(params.out, needed)
+    return {"resolved": {"box_size": box, "pixel_size_A": voxel_size_A}, "forecast": {"disk_GB": needed}}
+
+
+def disk_GB(params: Simulate, box: int) -> float:
+    """Size of the job folder in 10^9 bytes: the images, the map, tables and plots."""
+    return (params.n * (box**2 * (2 if params.float16 else 4) + ROW_BYTES) + 4 * box**3 + PLOTS_BYTES) / 1e9
 
 
 def settings(params: Simulate, moving: Map | None) -> simulate.Settings:

@@ -40,6 +40,10 @@ class Job(BaseModel):
         help="Go on with the interrupted job in the same folder from its newest checkpoint; a new folder begins anew.",
         known_as="RELION --continue",
     )
+    dry_run: bool = setting(
+        False,
+        help="Check settings and input files, tell what the job would need of time, memory and disk; write nothing.",
+    )
     seed: int | None = setting(
         None, help="Seed of all random numbers; none = drawn once and recorded.", known_as="RELION --random_seed", ge=0
     )

@@ -191,6 +191,69 @@ class Homogeneous(Refinement, CurveSettings):
         help="Strongly negative density counts as molecule, too.",
         known_as="cryoSPARC: Dynamic mask use absolute value",
     )
+    refine_defocus: bool = setting(
+        False,
+        help="Refine the defocus of every particle once the map has converged; helps where it is better than 4 to 5 A.",
+        known_as="cryoSPARC: Optimize per-particle defocus; relion_ctf_refine --fit_defocus",
+    )
+    defocus_range: float = setting(
+        2000.0,
+        help="With --refine-defocus: how far defocus may change in one iteration, either way.",
+        unit="A",
+        known_as="cryoSPARC: Defocus search range",
+        gt=0,
+        le=20000,
+    )
+    defocus_prior: float | None = setting(
+        None,
+        help="With --refine-defocus: expected error of the defocus, standard deviation; none = nothing is expected.",
+        unit="A",
+        gt=0,
+    )
+    defocus_min_fit_resolution: float = setting(
+        20.0,
+        help="With --refine-defocus: data coarser than this do not take part; the finest is what the FSC allows.",
+        unit="A",
+        known_as="cryoSPARC: Minimum Fit Res (local CTF refinement); relion_ctf_refine --kmin_defocus",
+        gt=0,
+    )
+    refine_group_ctf: bool = setting(
+        False,
+        help="Refine the aberrations of every optics group once the map has converged: those of the --fit settings.",
+        known_as="cryoSPARC: Optimize per-group CTF params; relion_ctf_refine --fit_beamtilt, --fit_aberr",
+    )
+    ctf_min_fit_resolution: float = setting(
+        10.0,
+        help="With --refine-group-ctf: data coarser than this do not take part; the finest is what the FSC allows.",
+        unit="A",
+        known_as="cryoSPARC: Minimum Fit Res (global CTF refinement); relion_ctf_refine --kmin_tilt",
+        gt=0,
+    )
+    fit_tilt: bool = setting(
+        True,
+        help="With --refine-group-ctf: fit beam tilt (axial coma).",
+        known_as="cryoSPARC: Fit Tilt; relion_ctf_refine --fit_beamtilt",
+    )
+    fit_trefoil: bool = setting(
+        True,
+        help="With --refine-group-ctf: fit trefoil.",
+        known_as="cryoSPARC: Fit Trefoil; relion_ctf_refine --odd_aberr_max_n 3",
+    )
+    fit_spherical: bool = setting(
+        False,
+        help="With --refine-group-ctf: fit the spherical aberration Cs.",
+        known_as="cryoSPARC: Fit Spherical Aberration; relion_ctf_refine --fit_aberr",
+    )
+    fit_tetrafoil: bool = setting(
+        False,
+        help="With --refine-group-ctf: fit tetrafoil and the two-fold term of the same order.",
+        known_as="cryoSPARC: Fit Tetrafoil; relion_ctf_refine --fit_aberr",
+    )
+    fit_anisotropic_magnification: bool = setting(
+        False,
+        help="With --refine-group-ctf: fit anisotropic magnification.",
+        known_as="cryoSPARC: Fit Anisotropic Magnification; relion_ctf_refine --fit_aniso",
+    )
     offset_range_A: float | None = setting(
         None,
         help="Search radius for shifts; none = 10 % of the diameter, at least 15.",

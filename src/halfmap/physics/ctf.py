@@ -14,6 +14,8 @@ Source: RELION 3.1 and 5 `CTF::getCTF`; Mindell & Grigorieff, J. Struct. Biol. 1
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from halfmap.kernels import ctf as ctf_kernel
@@ -43,6 +45,32 @@ def half_plane(
     return ctf_kernel.evaluate_aberrated(
         _distorted(phase, matrix), damping, scale, _polynomial(matrix.T @ matrix), gamma, radius
     )
+
+
+def quadrature(
+    optics: Optics, defocus: Defocus, radius: int, box: int | None = None, pixel_size_A: float | None = None
+) -> np.ndarray:
+    """Derivative of ``half_plane`` by its phase: scale exp(-B q^2 / 4) cos chi(q), (n, 2K+1, K+1) float32."""
+    ahead = replace(defocus, phase_shift_rad=np.asarray(defocus.phase_shift_rad, float) + np.pi / 2)
+    return half_plane(optics, ahead, radius, box, pixel_size_A)
+
+
+def carried_over(defocus: Defocus, old: np.ndarray, new: np.ndarray) -> Defocus:
+    """The defocus that a new magnification matrix needs for the CTF to stay what it was at the image's frequencies.
+
+    Defocus estimated from a distorted micrograph describes its rings as they are seen. With D the symmetric matrix of
+    the defocus, chi holds q^T D q, q = M k: D becomes N^T D N, N = old new^-1 (matrices (2, 2)). The term in Cs, which
+    no defocus replaces, changes by 2 |N - 1| of itself.
+    """
+    mean, half = (defocus.u_A + defocus.v_A) / 2, (defocus.u_A - defocus.v_A) / 2
+    cosine, sine = half * np.cos(2 * defocus.angle_rad), half * np.sin(2 * defocus.angle_rad)
+    forms = np.stack([np.stack([mean + cosine, sine], -1), np.stack([sine, mean - cosine], -1)], -2)
+    turn = np.asarray(old, float) @ np.linalg.inv(new)
+    forms = turn.T @ forms @ turn
+    mean, cosine = (forms[:, 0, 0] + forms[:, 1, 1]) / 2, (forms[:, 0, 0] - forms[:, 1, 1]) / 2
+    half = np.hypot(cosine, forms[:, 0, 1])
+    angle = np.arctan2(forms[:, 0, 1], cosine) / 2 % np.pi
+    return replace(defocus, u_A=mean + half, v_A=mean - half, angle_rad=angle)
 
 
 def _phase(optics: Optics, defocus: Defocus, step_per_A: float) -> np.ndarray:

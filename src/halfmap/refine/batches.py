@@ -83,6 +83,18 @@ class Source:
         """The same images with other CTF values."""
         return replace(self, particles=replace(self.particles, optics=optics, defocus=defocus))
 
+    def quadrature(self, images: Images, models, scale: np.ndarray) -> np.ndarray:
+        """Derivative of ``images.ctf`` by the phase of the CTF, (b, 2K+1, K+1) float32; arguments as of ``batches``.
+
+        Not of premultiplied images: what they were multiplied by does not change with what is known of the lens.
+        """
+        group = self.particles.group[images.rows[0]]
+        model, reach = models[group], min(images.radius, images.box // 2)
+        planes = ctf.quadrature(self.particles.optics[group], self.particles.defocus[images.rows], reach, images.box,
+                                images.pixel_size_A)
+        planes *= _whitening(model, reach) * (model.grey * scale[images.rows]).astype(np.float32)[:, None, None]
+        return _reaching(planes, images.radius)
+
     def powers(self, rows: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
         """(optics group, power of each masked image (b, N+1, N/2+1) float32, corrected for the mask) per batch."""
         for batch, raw in self._raw(rows, size):

@@ -14,9 +14,10 @@ from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
-from halfmap.refine import diagnostics
+from halfmap.refine import diagnostics, optics
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import Expected, Matcher, Posed, expect
-from halfmap.refine.maximisation import Maximised, maximise
+from halfmap.refine.maximisation import Maximised, maximise, references
 from halfmap.refine.outcome import outcome
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
@@ -45,6 +46,7 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))
+        del result, sums  # at box 256 they hold 2 GB, beside those of the iteration to come
         plan = next_plan(job, state)
 
 
@@ -56,7 +58,7 @@ def next_plan(job: Run, state: State) -> Plan:
 def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple[Sums, Sums]]:
     """One iteration: the new state, its maps, and the sums they were solved from."""
     started, before = time.perf_counter(), dict(job.source.clock.seconds)
-    state = resampled(state, plan.box)
+    state = resampled(refitted(job, state, plan), plan.box)
     progress = _progress(job, plan)
     halves = [_half(job, state, plan, half, progress) for half in (0, 1)]
     posed = Posed.joined([found.posed for found, _ in halves])
@@ -64,12 +66,24 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     progress(0, "solve")
     then = time.perf_counter()
     result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
+    maps = (state.reference(0), state.reference(1)) if plan.final else references(sums, result, job.recipe, job.frame)
     job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
-    state = new_state(job, state, plan, posed, result, shells)
+    state = new_state(job, state, plan, posed, result, maps, shells)
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums
+
+
+def refitted(job: Run, state: State, plan: Plan) -> State:
+    """The state with CTF values refined against its references, where the plan wants that."""
+    if not plan.refit:
+        return state
+    state, found = optics.refined(job.recipe.lens, job, state, plan)
+    facts = {"iteration": state.iteration + 1, **{name: found[name] for name in ("groups", "defocus") if name in found}}
+    job.watch("optics", **facts)
+    job.watch("diagnostics", made=Diagnostics(f"optics_{facts['iteration']:03d}", found["arrays"], facts))
+    return state
 
 
 def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expected, Sums]:

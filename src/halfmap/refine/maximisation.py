@@ -21,10 +21,9 @@ KEPT_BEYOND = (1.15, 2)  # the filter ends at 1.15 x the crossing + 2 shells: ro
 
 @dataclass(frozen=True)
 class Maximised:
-    """Half-maps, their curves, and the references they make."""
+    """Half-maps, the mask of the references they can make, and their curves."""
 
     halves: tuple[Map, Map]  # unfiltered
-    references: tuple[Map, Map]  # filtered and masked
     smooth: Map  # mean of both halves, low-passed where they agree inside a sphere; not masked
     mask: Map
     curves: dict[str, Curve]
@@ -47,17 +46,22 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
     mask = recipe.mask.made(smooth, resolution, frame)
     judge = mask if recipe.judge is None else recipe.judge.made(smooth, resolution, frame)
     curves = fsc.corrected(pair, judge.data)
-    ratio = fsc_report.noise_ratio(sphere.data, judge.data)
-    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, ratio)  # what the sphere adds is next to nothing
+    both = sphere.data, judge.data
+    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, *both)  # what the sphere adds is next to nothing
     within = fsc.corrected(pair, sphere.data) if doubt else curves
-    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, ratio) is not None
+    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, *both) is not None
     if gave_way:
         judge, curves = sphere, within
-    trusted, shell = trusted_curve(curves["corrected"])
-    references = recipe.prior.filtered(halves, trusted, box, frame)
-    masked = tuple(Map(r.data * mask.data, r.voxel_size_A) for r in references)
-    return Maximised(plain, masked, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
+    _, shell = trusted_curve(curves["corrected"])
+    return Maximised(plain, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
                      shell, mask.words, mask.gave_way, judge, gave_way)
+
+
+def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:
+    """The references of the next iteration: both halves filtered by what is trusted of their FSC, and masked."""
+    trusted, _ = trusted_curve(result.curves["corrected"])
+    filtered = recipe.prior.filtered(halves, trusted, result.mask.box, frame)
+    return tuple(Map(r.data * result.mask.data, r.voxel_size_A) for r in filtered)
 
 
 def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:

@@ -24,6 +24,7 @@ class Recipe:
     mask: MaskPart
     prior: object  # maximisation.FscPrior
     noise: object  # noises.Symmetric and its kin
+    lens: object  # optics.CtfRefinement; one that fits nothing where CTF values stay as they are
     scale: object  # scales.Unit | scales.Fitted
     candidates: int
     offset_range_A: float | None

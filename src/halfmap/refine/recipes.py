@@ -11,11 +11,12 @@ from halfmap.maps import masks
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import masking, maximisation, noises, scales, schedules, start
+from halfmap.refine import masking, maximisation, noises, optics, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 from halfmap.validate import fsc_masks, fsc_report
 
+REFITS = 4  # looks at the CTF at most; two or three settle it
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
 
 
@@ -29,11 +30,13 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
                                     params.max_iterations, subsets=_subsets(params),
-                                    min_align_A=params.min_align_resolution),
+                                    min_align_A=params.min_align_resolution,
+                                    refits=REFITS if optics.CtfRefinement.of(params) else 0),
         mask=reference_mask(params, mask),
         judge=judging_mask(params, mask, fsc_mask),
         prior=_prior(params),
         noise=noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale),
+        lens=optics.CtfRefinement.of(params),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
@@ -50,6 +53,7 @@ def reconstruction(params: Reconstruct) -> Recipe:
         mask=masking.SphereMask(),
         prior=maximisation.FscPrior(np.inf),
         noise=noises.Symmetric(),
+        lens=optics.CtfRefinement(),
         scale=scales.AsGiven(),
         candidates=1,
         offset_range_A=None,

@@ -36,6 +36,7 @@ class Plan:
     final: bool  # nothing follows
     used: np.ndarray  # (n,) bool: particles that take part
     lowest: int = 0  # shells below this one do not align
+    refit: bool = False  # CTF values are refined first
     stock_every: int = 1  # every how manieth particle takes part in the estimate of noise and grey scale
 
 
@@ -89,6 +90,7 @@ class Marching:
     last_research: int = 2  # iterations after which it is done; a third found nothing on real particles
     subsets: Everyone = Everyone()
     min_align_A: float | None = None  # coarser shells do not align
+    refits: int = 0  # iterations, once the rest has settled, that begin with a refinement of CTF values
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
         """Everything is searched, at the resolution of the starting map."""
@@ -101,17 +103,21 @@ class Marching:
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
         radius = min(band, frame.shell(self.research_A))
         finer = radius > frame.shell(self.initial_lowpass_A) and state.iteration <= self.last_research
-        final = self._settled(state)
+        settled = self._settled(state)
+        refit = settled and self._waiting(state) or self._refitting(state) and not settled
+        final = settled and not refit
         used = np.ones_like(state.seen) if final else self.subsets.used(len(state.seen), state.iteration)
         new = used & ~state.seen
         offset = offset_A if new.any() else frame.resolution_A(radius) / 2
         stages = _stages(radius if new.any() else state.band, band)
         searched = (doubtful(state) & finer) | new
-        return self._filtered(_plan(frame, band, stages, searched, radius, offset, final, used), frame)
+        plan = _plan(frame, band, stages, searched, radius, offset, final, used)
+        return self._filtered(replace(plan, refit=refit), frame)
 
     def done(self, state: State, frame: Frame) -> bool:
         """Whether ``state`` is already what a last iteration would make: settled, of all particles, and to Nyquist."""
-        return state.reach == frame.box // 2 and state.history[-1]["share"] == 1 and self._settled(state)
+        whole = state.reach == frame.box // 2 and state.history[-1]["share"] == 1
+        return whole and self._settled(state) and not self._waiting(state)
 
     def _filtered(self, plan: Plan, frame: Frame) -> Plan:
         """The plan with the shells left out that the user wants left out, but never all."""
@@ -126,10 +132,19 @@ class Marching:
         limit = frame.shell(self.max_align_A) if self.max_align_A else frame.box // 2
         return int(min(band, limit))
 
+    def _waiting(self, state: State) -> bool:
+        """Whether CTF values are still to be refined for the first time."""
+        return self.refits > 0 and state.iteration < self.max_iterations and not self._refitting(state)
+
+    def _refitting(self, state: State) -> bool:
+        return any(row["refit"] for row in state.history)
+
     def _settled(self, state: State) -> bool:
-        if state.iteration >= self.max_iterations:
+        if state.iteration >= self.max_iterations or 0 < self.refits <= sum(row["refit"] for row in state.history):
             return True
-        areas = [row["fsc_area"] for row in state.history if row["share"] == 1]
+        rows = [row for row in state.history if row["share"] == 1]
+        since = next((i for i, row in enumerate(rows) if row["refit"]), 1) - 1
+        areas = [row["fsc_area"] for row in rows[since:]]
         calm = 0
         for i in range(1, len(areas)):
             calm = calm + 1 if areas[i] < GAIN * max(areas[:i]) else 0

@@ -79,6 +79,7 @@ class Run:
 
 def prepare(recipe: Recipe, particles: Particles, reference: Map | None, rng: np.random.Generator, watch: Watch) -> Run:
     """Assign half-sets and open the stacks. Raises UsageError for a diameter larger than the box."""
+    recipe.lens.check(particles)
     particles = halves.assign(particles, rng, recipe.force_resplit)
     frame = frame_of(recipe, particles, reference)
     rejected: dict[int, str] = {}

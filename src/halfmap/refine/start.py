@@ -8,6 +8,7 @@ import numpy as np
 
 from halfmap import errors
 from halfmap.align import newton, polar
+from halfmap.data.particles import Particles
 from halfmap.maps import filters, resample
 from halfmap.physics import noise
 from halfmap.physics.projection import Projector
@@ -51,12 +52,17 @@ class FromPoses:
 
     def begin(self, job: Run, reference: Map | None) -> tuple[State, Plan]:
         particles, n = job.source.particles, len(job.half)
-        if particles.poses is None:
-            raise errors.InputError("particles: no poses (rot, tilt and psi angles) in the table; refine them first")
+        require_poses(particles)
         plan = job.recipe.schedule.first(job.frame, n, 0.0)
         empty = Map(np.zeros((plan.box,) * 3, np.float32), job.frame.length_A / plan.box)
         known = Candidates(particles.poses.rotations[:, None], particles.poses.shifts_A[:, None], np.zeros((n, 1)))
         return _state(job, empty, known, first_models(job), 1.0, plan), plan
+
+
+def require_poses(particles: Particles) -> None:
+    """Raise InputError for particles without poses."""
+    if particles.poses is None:
+        raise errors.InputError("particles: no poses (rot, tilt and psi angles) in the table; refine them first")
 
 
 def _state(job: Run, start: Map, candidates: Candidates, models, shell: float, plan: Plan) -> State:

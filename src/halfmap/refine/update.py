@@ -14,7 +14,7 @@ from halfmap.refine.maximisation import Maximised
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
-from halfmap.types import Candidates
+from halfmap.types import Candidates, Map
 from halfmap.validate import fsc
 
 DECISIVE = 0.9  # probability of the best candidate below which a particle counts as undecided
@@ -28,7 +28,8 @@ def resampled(state: State, box: int) -> State:
     return replace(state, references=np.stack([m.data for m in maps])[None], reference_voxel_A=maps[0].voxel_size_A)
 
 
-def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, shells: dict) -> State:
+def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, references: tuple[Map, Map],
+              shells: dict) -> State:
     """The state after an iteration, its line of history included."""
     candidates = Candidates(*(
         _with_rows(getattr(old.candidates, f), posed.rows, getattr(posed.candidates, f))
@@ -37,8 +38,8 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
     known = {f: _with_rows(getattr(old, f), posed.rows, getattr(posed, f))
              for f in ("weights", "information", "cross", "power")}
     state = replace(
-        old, iteration=old.iteration + 1, references=np.stack([r.data for r in result.references])[None],
-        reference_voxel_A=result.references[0].voxel_size_A, candidates=candidates, **known,
+        old, iteration=old.iteration + 1, references=np.stack([r.data for r in references])[None],
+        reference_voxel_A=references[0].voxel_size_A, candidates=candidates, **known,
         scale=job.recipe.scale.updated(old, posed), silent=job.recipe.scale.silent(old, posed),
         models=job.recipe.noise.updated(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
@@ -76,6 +77,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "resolution_unmasked_A": fsc.resolution_A(new.curves["no_mask"]),
         "particles": len(rows),
         "share": float(plan.used.mean()),
+        "refit": plan.refit,
         "band_A": frame.resolution_A(plan.band),
         "accuracy_rotation_deg": _finite(np.rad2deg(np.median(rotation))),
         "accuracy_shift_A": _finite(np.median(shift)),

@@ -15,6 +15,7 @@ from halfmap.validate import fsc, fsc_masks
 from halfmap.validate.fsc_masks import AsMade, Fixed, Standard, Tightened
 
 LOST_SHELLS = 1.0  # a mask with which the halves agree that much less far than in a sphere cuts density or is too tight
+CHANCE = 3.0  # standard deviations that may be chance
 CORRELATED = 0.1  # randomised FSC at the resolution from which the mask makes part of it: RELION 5, postprocess
 
 
@@ -65,13 +66,14 @@ def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None
     return replace(judged, curves={**curves, **judged.curves}, descriptions={**words, **judged.descriptions})
 
 
-def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], ratio: float) -> str | None:
+def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], sphere: np.ndarray, mask: np.ndarray
+          ) -> str | None:
     """Why the mask of the curves ``through`` may not judge, where ``inside`` are those of a sphere; None if it may.
 
     It correlates noise at the very resolution it claims: the correction then knows the truth no better than the mask
     does. Or the halves agree LOST_SHELLS further in the sphere: it cuts density away, or explains all. Or it claims
-    LOST_SHELLS more than the solvent it removes can bring (``ratio``: noise power of the sphere over that of the mask,
-    see ``noise_ratio``): it was drawn around the noise of these maps, which no random phases reveal.
+    LOST_SHELLS more than the solvent it removes can bring (see ``surplus``): it was drawn around the noise of these
+    maps, which no random phases reveal.
     """
     corrected, at = through["corrected"], fsc.crossing(through["corrected"])
     claim = f"{fsc.resolution_A(corrected):.2f} A"
@@ -80,10 +82,30 @@ def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], r
         return f"with random phases the half-maps still have an FSC of {left:.2f} at the {claim} it claims"
     if at < fsc.crossing(inside["corrected"]) - LOST_SHELLS:
         return f"it shows the half-maps to agree to {claim}, a sphere to {fsc.resolution_A(inside['corrected']):.2f} A"
+    ratio = noise_ratio(sphere, mask)
     most = fsc.without_solvent(inside["corrected"], ratio)
-    if at > fsc.crossing(most) + LOST_SHELLS:
+    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)))
+    if at > fsc.crossing(most) + LOST_SHELLS and surplus(corrected, inside["corrected"], ratio, modes) > CHANCE:
         return f"it claims {claim}, but the solvent it removes can bring no more than {fsc.resolution_A(most):.2f} A"
     return None
+
+
+def surplus(masked: Curve, inside: Curve, ratio: float, modes: np.ndarray) -> float:
+    """By how many standard deviations a sphere shows less than the curve of a mask lets expect, pooled over shells.
+
+    What the mask shows, F, is F / (F + (1 - F) ratio) with the noise of the solvent put back. The shells tested reach
+    from where the sphere's curve, freed of that noise, falls below the threshold to where the mask's does: beyond the
+    sphere's own resolution a single shell says nothing, a small number times a large ratio. ``modes``: independent
+    values of the sphere per shell (shells,).
+    """
+    first, last = fsc.crossing(fsc.without_solvent(inside, ratio)), fsc.crossing(masked)
+    shell = np.arange(len(modes))
+    tested = (shell >= first) & (shell <= last) & (modes > 0)
+    if not tested.any():
+        return 0.0
+    f = np.clip(masked.values, 0, 1)[tested]
+    missing = f / (f + (1 - f) * ratio) - inside.values[tested]
+    return float((modes[tested] * missing).sum() / np.sqrt(modes[tested].sum()))
 
 
 def noise_ratio(sphere: np.ndarray, mask: np.ndarray) -> float:
@@ -118,7 +140,7 @@ def _by_given(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], given: M
 def _judged(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], through: dict[str, Curve], report: Report,
             by: str) -> Report:
     """The report with the randomised and corrected curves in force: those of its last mask, ``by``, if it is fit."""
-    why = unfit(pair, through, inside, noise_ratio(made.sphere.data, report.mask.data))
+    why = unfit(pair, through, inside, made.sphere.data, report.mask.data)
     if why is None:
         words = {**report.descriptions, **_words_of_correction(through["corrected"], pair.start, f"{by} mask")}
         return replace(report, curves={**report.curves, **_last(through)}, descriptions=words,
@@ -157,7 +179,7 @@ def _mask_free(made: Standard, weight_Da: float | None, voxel_size_A: float) -> 
         return None, ""
     # noise power is that of the squared mask; the signal lies where it is one
     ratio = float(np.square(made.sphere.data, dtype=np.float64).sum()) * voxel_size_A**3 / volume
-    source = (f"the map above {fsc_masks.VOLUME_CONTOUR:.2f} max, no molecular weight given" if weight_Da is None
+    source = (f"the map above {fsc_masks.VOLUME_CONTOUR:.2f} max" if weight_Da is None
               else f"{weight_Da / 1000:.4g} kDa at {fsc.PROTEIN_DENSITY} Da/A^3")
-    words = f"mask-free: spherical less its solvent, particle of {volume / 1000:.3g} nm^3 ({source})"
+    words = f"mask-free: spherical less its solvent, particle {volume / 1000:.3g} nm^3 ({source})"
     return max(ratio, 1.0), words

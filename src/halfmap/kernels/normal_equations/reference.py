@@ -27,7 +27,7 @@ def normal_equations(half, images, ctf, which, matrices, phases, radius, padding
     return tuple(np.array(part) for part in zip(*results, strict=True))
 
 
-def _value_and_gradient(cube, points):
+def value_and_gradient(cube, points):
     """Trilinear interpolation and its derivative along x, y, z at ``points``."""
     r = cube.shape[0] // 2
     floor = np.floor(points).astype(int)
@@ -51,7 +51,7 @@ def _one(cube, image, ctf, matrix, phase, radius, padding):
     keep = in_band(radius, radius)
     kx, ky, c = kx[keep], ky[keep], ctf[rows, : radius + 1][keep]
     d = image[rows, : radius + 1][keep] * np.exp(-2j * np.pi * (kx * phase[0] + ky * phase[1]))
-    a, gradient = _value_and_gradient(cube, grid_points(matrix, radius, padding)[keep])
+    a, gradient = value_and_gradient(cube, grid_points(matrix, radius, padding)[keep])
     along = [padding * sum(gradient[axis] * matrix[row, axis] for axis in range(3)) for row in range(3)]
     m = c * a
     jacobian = np.stack([
