@@ -15,7 +15,8 @@ class Homogeneous(Refinement, CurveSettings):
     """Gold-standard refinement of one structure from particles and a starting map."""
 
     settled_at_start = Refinement.settled_at_start | {
-        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates"
+        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates",
+        "align_symmetry",
     }  # fmt: skip
 
     volume: Path = setting(
@@ -27,6 +28,11 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
         gt=0,
+    )
+    align_symmetry: bool = setting(
+        True,
+        help="Turn and move the starting map onto the axes of the symmetry, where it has it elsewhere.",
+        known_as="cryoSPARC: Do symmetry alignment",
     )
     max_align_resolution: float | None = setting(
         None,

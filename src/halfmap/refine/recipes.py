@@ -26,7 +26,8 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
     """
     return Recipe(
         group=symmetry.group(params.symmetry),
-        start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale),
+        start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale,
+                            start.OntoAxes() if params.align_symmetry else start.AsGiven()),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
                                     params.max_iterations, subsets=_subsets(params),
                                     min_align_A=params.min_align_resolution),
