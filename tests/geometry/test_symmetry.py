@@ -109,7 +109,10 @@ def test_canonical_pose_is_unique_even_for_views_along_an_axis():
         np.testing.assert_allclose(symmetry.canonical(poses @ op, ops), representative, atol=1e-12)
 
 
-@pytest.mark.parametrize("name, order", [("D2", 24), ("D3", 12), ("D7", 28), ("T", 24), ("O", 24), ("I", 60), ("I3", 60)])
+NORMALISERS = {"D2": 24, "D3": 12, "D7": 28, "T": 24, "O": 24, "I": 60, "I3": 60}
+
+
+@pytest.mark.parametrize("name, order", NORMALISERS.items())
 def test_the_normaliser_maps_the_group_onto_itself_and_holds_all_that_do(name, order):
     ops = symmetry.group(name)
     found = symmetry.normaliser(ops)

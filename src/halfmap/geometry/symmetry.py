@@ -81,7 +81,7 @@ def canonical(matrices: np.ndarray, ops: np.ndarray) -> np.ndarray:
 
 
 def axes(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(unit vectors along the axes (m, 3), angles (m,) in rad, 0..pi) of rotations (m, 3, 3) other than the identity."""
+    """Unit vectors along the axes (m, 3) and angles (m,), 0..pi, of rotations (m, 3, 3) other than the identity."""
     vectors = rotations.log_so3(ops)
     angles = np.linalg.norm(vectors, axis=1)
     return vectors / angles[:, None], angles

@@ -44,8 +44,8 @@ class OntoAxes:
             return None
         found = symmetry_axes.find(reference, job.recipe.group)
         if not found.obeyed:
-            job.warn(f"the starting map does not have the symmetry asked for: turned by it about the best axes it agrees "
-                     f"with itself only to {found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A; it is used "
+            job.warn(f"the starting map does not have the symmetry asked for: turned by it about the best axes it "
+                     f"agrees with itself only to {found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A; it is used "
                      "where it is: check --symmetry, or refine in C1 first")
         elif found.off:
             job.watch("note", text=f"the starting map was turned by {found.angle_deg:.1f} degrees and moved by "
