@@ -74,10 +74,15 @@ def canonical(matrices: np.ndarray, ops: np.ndarray) -> np.ndarray:
 
     Poses that look along a symmetry axis have several with the same direction; among them the in-plane angle decides.
     """
+    return matrices @ ops[unit_of(matrices, ops)]
+
+
+def unit_of(matrices: np.ndarray, ops: np.ndarray) -> np.ndarray:
+    """Which operator R_g brings each pose (n, 3, 3) into the asymmetric unit: (n,) int, its place in ``ops``."""
     score = matrices[:, 2] @ (ops @ CELL_CENTRE).T
     # far above rounding (1e-16) and too small to move a direction by more than a rounding out of the cell
     score = score + 1e-10 * (matrices[:, 0] @ (ops @ TIE_BREAKER).T)
-    return matrices @ ops[np.argmax(score, axis=1)]
+    return np.argmax(score, axis=1)
 
 
 def axes(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

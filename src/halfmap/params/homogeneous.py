@@ -16,7 +16,7 @@ class Homogeneous(Refinement, CurveSettings):
 
     settled_at_start = Refinement.settled_at_start | {
         "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "candidates",
-        "align_symmetry",
+        "align_symmetry", "relax_symmetry",
     }  # fmt: skip
 
     volume: Path = setting(
@@ -33,6 +33,13 @@ class Homogeneous(Refinement, CurveSettings):
         True,
         help="Turn and move the starting map onto the axes of the symmetry, where it has it elsewhere.",
         known_as="cryoSPARC: Do symmetry alignment",
+    )
+    relax_symmetry: Literal["none", "maximization", "marginalization"] = setting(
+        "none",
+        help="Search with the symmetry, but make the map without it: none = the map obeys it, maximization = each "
+        "particle goes to the best of its symmetry mates, marginalization = to all, by their probability. Poses then "
+        "cover all directions. At most 24 mates.",
+        known_as="cryoSPARC: Symmetry relaxation method; RELION --relax_sym",
     )
     max_align_resolution: float | None = setting(
         None,

@@ -44,9 +44,9 @@ class OntoAxes:
             return None
         found = symmetry_axes.find(reference, job.recipe.group)
         if not found.obeyed:
-            job.warn(f"the starting map does not have the symmetry asked for: turned by it about the best axes it "
-                     f"agrees with itself only to {found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A; it is used "
-                     "where it is: check --symmetry, or refine in C1 first")
+            job.warn("the starting map does not have the symmetry asked for: turned by it about the best axes it "
+                     f"agrees with itself only to {found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A; it is "
+                     "used where it is: check --symmetry, or refine in C1 first")
         elif found.off:
             job.watch("note", text=f"the starting map was turned by {found.angle_deg:.1f} degrees and moved by "
                       f"{found.shift_A:.1f} A onto the axes of its symmetry, which it obeys to {found.after:.2f} there "
@@ -71,7 +71,7 @@ class FromMap:
         start = resample.fourier_crop(filters.lowpass(start, self.lowpass_A), plan.box)
         start = start if found is None else found.onto(start)
         start = Map(start.data * SphereMask().of(start, np.inf, frame).data, start.voxel_size_A)
-        width = job.recipe.candidates + SPARE_CANDIDATES
+        width = job.recipe.candidates + SPARE_CANDIDATES + job.recipe.relaxation.places(job.recipe.group)
         nowhere = Candidates(np.broadcast_to(np.eye(3), (n, width, 3, 3)).copy(), np.zeros((n, width, 2)),
                              np.full((n, width), -np.inf))
         models = first_models(job)
