@@ -67,8 +67,8 @@ def _report(job: Run, result: Maximised) -> fsc_report.Report:
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:
-    """The best poses, each as its mate in one asymmetric unit: so that viewing directions can be compared."""
-    return Poses(symmetry.canonical(state.poses.rotations, job.recipe.group), state.poses.shifts_A)
+    """The best poses, each as its mate in one asymmetric unit of the map, so that directions can be compared."""
+    return Poses(symmetry.canonical(state.poses.rotations, job.recipe.map_group), state.poses.shifts_A)
 
 
 def _posterior(job: Run, state: State, used: np.ndarray) -> Posterior:
