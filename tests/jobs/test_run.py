@@ -80,6 +80,12 @@ def test_the_recorded_seed_gives_the_same_random_numbers_again(job, tmp_path):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_resuming_in_a_new_folder_begins_anew(job, tmp_path):
+    ended = job(nothing, tmp_path / "a", resume=True)
+    assert ended.exit_code == 0
+    assert json.loads((tmp_path / "a" / "job.json").read_text())["resumed_from"] == []
+
+
 def test_warnings_of_runner_and_events_are_listed_once(job, tmp_path):
     def warn(params, folder, rng, watch):
         watch("warning", message="few particles")

@@ -67,3 +67,65 @@ def test_the_weight_of_the_mean_is_what_the_user_says():
     alone, leaning = (noises.Symmetric(prior).updated(models(2), shells)[1] for prior in (0.0, 5000.0))
     np.testing.assert_allclose(alone.noise_sd**2, 24.5)
     np.testing.assert_allclose(leaning.noise_sd[2:] ** 2, 4.5, rtol=0.01)
+
+
+# ---- laws of all models
+
+KINDS = list(noises.MODELS.values())
+
+
+def plane(radius=8, seed=1):
+    """A power spectrum on a half plane that falls with frequency and differs by direction."""
+    ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
+    k = np.hypot(kx, ky)
+    return (1 + 9 / (1 + k)) * (1 + 0.5 * (abs(kx) > abs(ky))) * np.random.default_rng(seed).uniform(0.9, 1.1, k.shape)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_louder_images_have_louder_noise(kind):
+    part, shells = kind(), {0: sums(900, 5.0), 1: sums(100, 7.0)}
+    np.testing.assert_allclose(part.first(9 * plane()).noise_sd, 3 * part.first(plane()).noise_sd)
+    louder = {g: s * np.array([9, 9, 9, 1])[:, None] for g, s in shells.items()}
+    for one, other in zip(part.updated(models(2), shells), part.updated(models(2), louder), strict=True):
+        np.testing.assert_allclose(other.noise_sd, 3 * one.noise_sd)
+        assert other.grey == pytest.approx(one.grey)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_factor_of_the_first_noise_is_gone_after_one_update(kind):
+    plain, trebled = kind(50.0, 1.0), kind(50.0, 3.0)
+    np.testing.assert_allclose(trebled.first(plane()).noise_sd, 3 * plain.first(plane()).noise_sd)
+    shells = {0: sums(900, 5.0)}
+    (one,), (other,) = (part.updated((part.first(plane()),), shells) for part in (plain, trebled))
+    np.testing.assert_array_equal(other.noise_sd, one.noise_sd)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("prior", [0.0, 50.0, 1e6])
+def test_a_single_group_is_its_own_mean_whatever_the_weight_of_that(kind, prior):
+    (new,) = kind(prior).updated(models(1), {0: sums(1000, 5.0)})
+    # one image of prior weight 1e6 in the denominator of DC alone: all other shells hold four pixels and more
+    np.testing.assert_allclose(new.noise_sd[1:] ** 2, 4.5)
+
+
+def test_white_noise_is_the_mean_over_pixels_without_dc():
+    power = np.r_[99.0, np.linspace(9, 1, SHELLS - 1)]
+    part = sums(1000, 1.0)
+    part[0] = power * part[3] + 2 * part[1] - part[2]
+    (new,) = noises.White(0.0).updated(models(1), {0: part})
+    np.testing.assert_allclose(new.noise_sd**2, (power[1:] * PIXELS[1:]).sum() / PIXELS[1:].sum())
+
+
+def test_only_coloured_noise_knows_directions_and_keeps_them():
+    for kind in KINDS:
+        first = kind().first(plane())
+        assert (first.angular is not None) == (kind is noises.Coloured)
+        (new,) = kind().updated((first,), {0: sums(1000, 5.0)})
+        assert new.angular is first.angular
+
+
+def test_directions_are_factors_about_one():
+    first = noises.Coloured().first(plane())
+    # bins of shells and sectors, each relative to the mean of its shells: their mean square is one but for the edges
+    assert (first.angular**2).mean() == pytest.approx(1, abs=0.1)
+    np.testing.assert_array_equal(first.noise_sd, noises.Symmetric().first(plane()).noise_sd)
