@@ -129,6 +129,14 @@ class ParticleJob(ParticleOutput):
         help="Treat the magnification matrix as the identity.",
         known_as="cryoSPARC: Ignore anisomag",
     )
+    ewald_sphere: Literal["off", "positive", "negative"] = setting(
+        "off",
+        help="Correct the maps for the curvature of the Ewald sphere, of this sign. Positive: an atom higher along the "
+        "beam (q_z of its pose) has less defocus; negative: more. A map of the other hand needs the other sign. Poses "
+        "are found without it.",
+        known_as="RELION --ewald: SIGNA, with --reverse_curvature SIGNB; cryoSPARC: Do EWS correction, EWS curvature "
+        "sign",
+    )
     bfactor: float | None = setting(
         None,
         help="B-factor of map_sharp.mrc: negative sharpens, positive blurs; none = from the Guinier fit.",

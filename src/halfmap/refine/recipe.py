@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.types import Map
@@ -33,6 +34,7 @@ class Recipe:
     force_resplit: bool
     judge: MaskPart | None = None  # the user's FSC mask; None = that of the reference, and standard ones at the end
     curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
+    sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 
     def with_mask(self, mask: Map | None) -> Recipe:
         """The same with the user's own mask, where there is one: it also judges the resolution."""
