@@ -46,7 +46,7 @@ class Curved(Flat):
     def check(self, optics: Iterable[Optics]) -> None:
         """Raises InputError for optics groups whose images were multiplied by their CTF."""
         faults = [
-            f"optics group {group.name}: its images are multiplied by their CTF already, which mixes the two halves that "
+            f"optics group {group.name}: its images are multiplied by their CTF already, which mixes the halves that "
             "the Ewald-sphere correction takes apart; give images as recorded, or --ewald-sphere off"
             for group in optics if group.premultiplied
         ]  # fmt: skip
