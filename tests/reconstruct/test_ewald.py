@@ -13,8 +13,7 @@ from halfmap.physics import ewald as physics_ewald
 from halfmap.reconstruct import ewald, solve
 from halfmap.types import Images, Map, Optics
 from halfmap.validate import fsc
-from tests import blobs
-from tests.reconstruct import atoms
+from tests import atoms, blobs
 
 BOX, VOXEL_A, RADIUS = 48, 1.0, 23
 LENGTH_A = BOX * VOXEL_A
@@ -98,6 +97,19 @@ def test_parts_added_one_after_the_other_give_the_same_bits(rng):
     np.testing.assert_array_equal(found.numerator, whole.numerator)
     np.testing.assert_array_equal(found.weight, whole.weight)
     assert found.images == 12
+
+
+def test_images_of_every_voltage_are_laid_in_on_their_own_sheets(rng):
+    sphere, matrices, shifts = ewald.Curved(1), rotations.random(12, rng), rng.uniform(-3, 3, (12, 2))
+    planes, known = blobs.white_noise((12, 2 * RADIUS + 1, RADIUS + 1), rng), defocus(12, rng)
+    batches = [images(sphere, planes, replace(OPTICS, voltage_kV=kV), known) for kV in (20.0, 300.0)]
+    accumulator = sphere.accumulator(RADIUS, BOX, VOXEL_A, DIAMETER_A)
+    for batch in batches:
+        accumulator.add(batch, np.arange(12), matrices, shifts)
+    together = accumulator.sums(ALONE)
+    apart = summed(sphere, batches[0], matrices, shifts) + summed(sphere, batches[1], matrices, shifts)
+    np.testing.assert_allclose(together.numerator, apart.numerator, atol=2e-6 * abs(apart.numerator).max())
+    np.testing.assert_allclose(together.weight, apart.weight, atol=2e-6 * apart.weight.max())
 
 
 def last_on_grid(bent: float, stretch: float) -> int:

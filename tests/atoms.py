@@ -4,10 +4,16 @@ Knows nothing of curved insertion: an atom at height z along the beam has the CT
 of docs/CONVENTIONS.md, written out here once more.
 """
 
+from pathlib import Path
+
 import numpy as np
 
+from halfmap.data.particles import Particles
+from halfmap.fourier import transforms
+from halfmap.io import mrc
 from halfmap.physics.electrons import wavelength_A
-from halfmap.types import Defocus, Optics
+from halfmap.types import Defocus, Optics, Poses
+from tests import blobs
 from tests.blobs import Blobs
 
 
@@ -42,3 +48,24 @@ def half_planes(object_: Blobs, rotations, shifts_A, optics: Optics, known: Defo
         moved = np.exp(2j * np.pi * (kx * shifts_A[i, 0] + ky * shifts_A[i, 1]))
         out[i] = (envelope * waves * np.sin(chi)).sum(0) * moved
     return out
+
+
+def written(stack: Path, object_: Blobs, n: int, groups: tuple[Optics, ...], defocus_A: tuple[float, float], sign: int,
+            noise: float, rng: np.random.Generator) -> Particles:  # fmt: skip
+    """Particles with poses and halves, their images in ``stack``; of every group, all of one box, as many.
+
+    Defocus uniform in a range, astigmatism up to 5 % of it; white noise of ``noise`` times the rms of the signal.
+    """
+    rotations, shifts = blobs.views(n, 2.0, rng)
+    u = rng.uniform(*defocus_A, n)
+    known = defocus(u, u * rng.uniform(0.95, 1, n), rng.uniform(0, np.pi, n))
+    group, box = np.arange(n) % len(groups), groups[0].box
+    planes = np.empty((n, box - 1, box // 2), complex)
+    for index, optics in enumerate(groups):
+        own = group == index
+        planes[own] = half_planes(object_, rotations[own], shifts[own], optics, known[own], box // 2 - 1, sign)
+    planes += noise * np.sqrt((abs(planes) ** 2).mean()) * blobs.white_noise(planes.shape, rng)
+    mrc.write_stack(stack, transforms.to_images(planes.astype(np.complex64), box), groups[0].pixel_size_A)
+    half = (1 + np.arange(n) // len(groups) % 2).astype(np.int8)
+    return Particles((stack,), np.zeros(n, np.int32), np.arange(n), groups, group.astype(np.int32), known,
+                     Poses(rotations, shifts), half, np.ones(n))
