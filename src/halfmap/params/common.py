@@ -131,11 +131,11 @@ class ParticleJob(ParticleOutput):
     )
     ewald_sphere: Literal["off", "positive", "negative"] = setting(
         "off",
-        help="Correct the maps for the curvature of the Ewald sphere, of this sign. Positive: an atom higher along the "
-        "beam (q_z of its pose) has less defocus; negative: more. A map of the other hand needs the other sign. Poses "
-        "are found without it.",
-        known_as="RELION --ewald: SIGNA, with --reverse_curvature SIGNB; cryoSPARC: Do EWS correction, EWS curvature "
-        "sign",
+        help="Correct the maps for the curvature of the Ewald sphere. Positive: atoms further along the beam (q_z of "
+        "the pose) have less defocus; negative: more. Which it is depends on how the images were recorded and read, "
+        "and on the hand of the map: a mirrored map wants the other sign. Poses are found without it.",
+        known_as="RELION --ewald: positive, with --reverse_curvature: negative; cryoSPARC: Do EWS correction, EWS "
+        "curvature sign",
     )
     bfactor: float | None = setting(
         None,
