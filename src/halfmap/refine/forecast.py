@@ -196,7 +196,8 @@ def _after(old: _Guess, plan: Plan, limit: float, frame: Frame) -> _Guess:
     shell = min(plan.box // 2, limit)
     still = sum(row["shell"] >= frame.box // 2 - 1 for row in old.history)
     rise = min(still, AT_NYQUIST) if shell >= frame.box // 2 - 1 else 0
-    row = {"shell": shell, "fsc_area": shell * (1 + 2 * (schedules.GAIN - 1) * rise), "share": float(plan.used.mean())}
+    row = {"shell": shell, "fsc_area": shell * (1 + 2 * (schedules.GAIN - 1) * rise), "share": float(plan.used.mean()),
+           "refit": plan.refit}
     share = dict(enumerate(DOUBTFUL)).get(old.iteration, 0.0)
     spread = np.arange(len(old.seen)) * 0.6180339887498949 % 1.0
     weights = np.where(spread < share, 0.5, 1.0)[:, None]
