@@ -107,3 +107,35 @@ def test_canonical_pose_is_unique_even_for_views_along_an_axis():
     representative = symmetry.canonical(poses, ops)
     for op in ops:
         np.testing.assert_allclose(symmetry.canonical(poses @ op, ops), representative, atol=1e-12)
+
+
+NORMALISERS = {"D2": 24, "D3": 12, "D7": 28, "T": 24, "O": 24, "I": 60, "I3": 60}
+
+
+@pytest.mark.parametrize("name, order", NORMALISERS.items())
+def test_the_normaliser_maps_the_group_onto_itself_and_holds_all_that_do(name, order):
+    ops = symmetry.group(name)
+    found = symmetry.normaliser(ops)
+    assert len(found) == order and all(_contains(found, op) for op in ops)
+    np.testing.assert_array_equal(found[0], np.eye(3))
+    # rounding grows to some 1e-12 over the products
+    for turn in found:
+        images = turn @ ops @ turn.T
+        assert np.abs(images[:, None] - ops).max(axis=(2, 3)).min(axis=1).max() < 1e-9
+
+
+def test_generators_make_the_whole_group(named):
+    _, ops = named
+    found = symmetry.generators(ops)
+    assert len(symmetry.closure(found)) == len(ops) and len(found) <= 3
+
+
+def test_groups_with_one_axis_are_told(named):
+    name, ops = named
+    assert symmetry.about_one_axis(ops) == (name[0] == "C" and name != "C1" or name == "D1")
+
+
+def test_axes_and_angles_make_the_operators(named):
+    _, ops = named
+    unit, angles = symmetry.axes(ops[1:])
+    np.testing.assert_allclose(rotations.exp_so3(angles[:, None] * unit), ops[1:], atol=1e-12)

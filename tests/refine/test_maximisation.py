@@ -32,12 +32,6 @@ def recipe_with(recipe, kind=maximisation.FscPrior, split_A=SPLIT_A):
     return replace(recipe, prior=kind(split_A))
 
 
-def maximised(halves, recipe, frame):
-    """(what the halves show, the references they make)."""
-    result = maximisation.maximise(halves, recipe, 20.0, frame.box, frame)
-    return result, maximisation.references(halves, result, recipe, frame)
-
-
 def changed(sums, keep):
     """Other sums wherever ``keep`` (a function of |k| in shells) is false."""
     r = sums.weight.shape[-1] - 1
@@ -88,20 +82,26 @@ def test_the_map_of_all_does_not_know_which_half_is_the_first(summed):
     np.testing.assert_array_equal(*(prior.combined(pair, curve, frame.box, frame).data for pair in ((a, b), (b, a))))
 
 
+def both(halves, recipe, frame):
+    """(what maximise finds, the references of it)."""
+    found = maximisation.maximise(halves, recipe, 20.0, frame.box, frame)
+    return found, maximisation.references(halves, found, recipe, frame)
+
+
 def test_the_two_halves_are_treated_alike(summed):
     recipe, (a, b), frame, _ = summed
-    (one, maps), (other, swapped) = (maximised(pair, recipe_with(recipe), frame) for pair in ((a, b), (b, a)))
+    (one, first), (other, second) = (both(pair, recipe_with(recipe), frame) for pair in ((a, b), (b, a)))
     for i in (0, 1):
-        np.testing.assert_array_equal(maps[i].data, swapped[1 - i].data)
+        np.testing.assert_array_equal(first[i].data, second[1 - i].data)
     assert one.shell == other.shell
 
 
 def test_louder_images_make_louder_maps_and_the_same_curves(summed):
     recipe, halves, frame, _ = summed
     louder = tuple(replace(s, numerator=2 * s.numerator) for s in halves)
-    (one, maps), (two, twice) = (maximised(pair, recipe_with(recipe), frame) for pair in (halves, louder))
+    (one, quiet), (two, loud) = (both(pair, recipe_with(recipe), frame) for pair in (halves, louder))
     # twice a number is exact in binary: nothing is rounded differently
-    np.testing.assert_array_equal(twice[0].data, 2 * maps[0].data)
+    np.testing.assert_array_equal(loud[0].data, 2 * quiet[0].data)
     np.testing.assert_array_equal(two.curves["corrected"].values, one.curves["corrected"].values)
 
 
@@ -129,7 +129,7 @@ def test_a_trusted_curve_ends_soon_after_its_crossing():
 def test_non_negative_references_are_the_usual_ones_without_their_negative_density(summed):
     recipe, halves, frame, _ = summed
     kinds = maximisation.FscPrior, maximisation.NonNegative
-    (_, usual), (_, positive) = (maximised(halves, recipe_with(recipe, kind), frame) for kind in kinds)
+    usual, positive = (both(halves, recipe_with(recipe, kind), frame)[1] for kind in kinds)
     for before, after in zip(usual, positive, strict=True):
         assert (before.data < 0).sum() > LEAST_VOXELS
         np.testing.assert_array_equal(after.data, np.maximum(before.data, 0))
@@ -138,7 +138,9 @@ def test_non_negative_references_are_the_usual_ones_without_their_negative_densi
 def test_non_negativity_touches_neither_half_maps_nor_curves_nor_the_final_map(summed):
     recipe, halves, frame, curve = summed
     kinds = maximisation.FscPrior, maximisation.NonNegative
-    (usual, _), (positive, _) = (maximised(halves, recipe_with(recipe, kind), frame) for kind in kinds)
+    usual, positive = (
+        maximisation.maximise(halves, recipe_with(recipe, kind), 20.0, frame.box, frame) for kind in kinds
+    )
     for before, after in zip(usual.halves, positive.halves, strict=True):
         np.testing.assert_array_equal(after.data, before.data)
     np.testing.assert_array_equal(positive.curves["corrected"].values, usual.curves["corrected"].values)
@@ -148,8 +150,8 @@ def test_non_negativity_touches_neither_half_maps_nor_curves_nor_the_final_map(s
 
 def test_references_are_masked_and_half_maps_are_not(summed):
     recipe, halves, frame, _ = summed
-    masked, maps = maximised(halves, recipe_with(recipe), frame)
-    bare, _ = maximised(halves, replace(recipe_with(recipe), mask=masking.NoMask()), frame)
+    masked, made = both(halves, recipe_with(recipe), frame)
+    bare = maximisation.maximise(halves, replace(recipe_with(recipe), mask=masking.NoMask()), 20.0, frame.box, frame)
     outside = masked.mask.data == 0
-    assert not maps[0].data[outside].any() and masked.halves[0].data[outside].any()
+    assert not made[0].data[outside].any() and masked.halves[0].data[outside].any()
     np.testing.assert_array_equal(masked.halves[0].data, bare.halves[0].data)

@@ -47,6 +47,8 @@ REFINED = COMMON | {
     "noise_model": ({}, "white", {"noise"}),
     "noise_prior_weight": ({}, 10.0, {"noise.prior_images"}),
     "noise_initial_scale": ({}, 3.0, {"noise.initial_scale"}),
+    "align_symmetry": ({}, False, {"start.axes"}),
+    "relax_symmetry": ({"symmetry": "D2"}, "maximization", {"relaxation"}),
     "per_particle_scale": ({}, True, {"scale"}),
     "scale_start_iteration": (FITTED, 2, {"scale.start_iteration"}),
     "scale_reset": (FITTED, False, {"scale.reset"}),
@@ -89,7 +91,8 @@ JOBS = {
 }
 # What acts at the start alone must not change when a job is resumed: the change would have no effect
 AT_THE_START = {"symmetry", "box_size", "force_resplit", "initial_lowpass", "gsfsc_split_resolution",
-                "reestimate_greyscale", "scale_reset", "noise_model", "noise_initial_scale", "candidates"}  # fmt: skip
+                "reestimate_greyscale", "scale_reset", "noise_model", "noise_initial_scale", "candidates",
+                "align_symmetry", "relax_symmetry"}  # fmt: skip
 
 
 def recipe(job, **settings):

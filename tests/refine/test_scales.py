@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from halfmap.refine import scales
-from halfmap.refine.expectation import Posed
+from halfmap.refine.posed import Posed
 from halfmap.types import Candidates
 from tests.refine import made
 

@@ -74,10 +74,73 @@ def canonical(matrices: np.ndarray, ops: np.ndarray) -> np.ndarray:
 
     Poses that look along a symmetry axis have several with the same direction; among them the in-plane angle decides.
     """
+    return matrices @ ops[unit_of(matrices, ops)]
+
+
+def unit_of(matrices: np.ndarray, ops: np.ndarray) -> np.ndarray:
+    """Which operator R_g brings each pose (n, 3, 3) into the asymmetric unit: (n,) int, its place in ``ops``."""
     score = matrices[:, 2] @ (ops @ CELL_CENTRE).T
     # far above rounding (1e-16) and too small to move a direction by more than a rounding out of the cell
     score = score + 1e-10 * (matrices[:, 0] @ (ops @ TIE_BREAKER).T)
-    return matrices @ ops[np.argmax(score, axis=1)]
+    return np.argmax(score, axis=1)
+
+
+def axes(ops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors along the axes (m, 3) and angles (m,), 0..pi, of rotations (m, 3, 3) other than the identity."""
+    vectors = rotations.log_so3(ops)
+    angles = np.linalg.norm(vectors, axis=1)
+    return vectors / angles[:, None], angles
+
+
+def about_one_axis(ops: np.ndarray) -> bool:
+    """Whether the group is cyclic and not trivial: turning it about its axis does not change it."""
+    if len(ops) == 1:
+        return False
+    unit, _ = axes(ops[1:])
+    return bool(np.all(np.abs(unit @ unit[0]) > 1 - 1e-9))
+
+
+def normaliser(ops: np.ndarray) -> np.ndarray:
+    """All rotations N with N G N^T = G, (m, 3, 3), identity first, of a group G with more than one axis.
+
+    A map that obeys G obeys it still when turned by one of them. O for D2, D2n for Dn, the octahedral group about its
+    own axes for T, else G itself.
+    """
+    unit, angles = axes(ops[1:])
+    first = int(np.argmin(angles))  # of an axis of highest fold: it goes to an axis alike
+    second = int(np.argmin(np.abs(unit @ unit[first])))
+    alike = [np.concatenate([unit[np.abs(angles - angles[i]) < 1e-6] * sign for sign in (1, -1)])
+             for i in (first, second)]
+    a, b = (part.reshape(-1, 3) for part in np.broadcast_arrays(alike[0][:, None], alike[1][None]))
+    same = np.abs((a * b).sum(1) - unit[first] @ unit[second]) < 1e-6
+    frames = _frame(a[same], b[same]) @ np.swapaxes(_frame(unit[first][None], unit[second][None]), 1, 2)
+    images = np.einsum("nij,gjk,nlk->ngil", frames, generators(ops), frames)
+    apart = np.abs(images[:, :, None] - ops).max(axis=(3, 4)).min(axis=2)
+    return _distinct(frames[(apart < 1e-6).all(1)])
+
+
+def generators(ops: np.ndarray) -> np.ndarray:
+    """The first operators after the identity that generate the group: (k, 3, 3), none for C1."""
+    count = 0
+    while len(closure(ops[1 : 1 + count])) < len(ops):
+        count += 1
+    return ops[1 : 1 + count]
+
+
+def _distinct(ops: np.ndarray) -> np.ndarray:
+    """Rotations (n, 3, 3) without repeats, the identity first."""
+    kept = np.eye(3)[None]
+    for op in ops:
+        if np.abs(kept - op).max(axis=(1, 2)).min() > 1e-6:
+            kept = np.concatenate([kept, op[None]])
+    return kept
+
+
+def _frame(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Right-handed orthonormal columns (n, 3, 3) from two directions (n, 3) each."""
+    across = np.cross(a, b)
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    return np.stack([a, across, np.cross(a, across)], axis=-1)
 
 
 def _generators(name: str, given: str) -> np.ndarray:

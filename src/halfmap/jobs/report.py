@@ -60,6 +60,7 @@ FACTS = {
     "searched": ("Images searched globally", "{}"),
     "search_step_deg": ("Largest angular step of the search (deg)", "{:.2f}"),
     "undecided": ("Images between several poses", "{:.1%}"),
+    "hopped": ("Images that went to another symmetry mate", "{:.1%}"),
     "slope": ("Slope of data on map, median", "{:.3f}"),
     "mask": ("Mask of the reference", "{}"),
     "mask_volume_A3": ("Volume of the mask (A\u00b3)", "{:.3g}"),

@@ -16,7 +16,7 @@ class Homogeneous(Refinement, CurveSettings):
 
     settled_at_start = Refinement.settled_at_start | {
         "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "scale_reset", "noise_model",
-        "noise_initial_scale", "candidates",
+        "noise_initial_scale", "candidates", "align_symmetry", "relax_symmetry",
     }  # fmt: skip
 
     volume: Path = setting(
@@ -28,6 +28,18 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
         gt=0,
+    )
+    align_symmetry: bool = setting(
+        True,
+        help="Turn and move the starting map onto the axes of the symmetry, where it has it elsewhere.",
+        known_as="cryoSPARC: Do symmetry alignment",
+    )
+    relax_symmetry: Literal["none", "maximization", "marginalization"] = setting(
+        "none",
+        help="Search with the symmetry, but make the map without it: none = the map obeys it, maximization = each "
+        "particle goes to the best of its symmetry mates, marginalization = to all, by their probability. Poses then "
+        "cover all directions. At most 24 mates.",
+        known_as="cryoSPARC: Symmetry relaxation method; RELION --relax_sym",
     )
     max_align_resolution: float | None = setting(
         None,

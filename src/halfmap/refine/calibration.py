@@ -200,7 +200,7 @@ def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float]:
             for half in halves:
                 grid.symmetrised(half.numerator, half.weight, recipe.group)
         result.append(maximisation.maximise(tuple(halves), recipe, np.inf, box, small))
-        for reference in maximisation.references(tuple(halves), result[0], recipe, small):
+        for reference in maximisation.references(tuple(halves), result[-1], recipe, small):
             Projector.of(reference, box // 2, box)
 
     solving = _timed(solve)

@@ -14,6 +14,7 @@ import numpy as np
 from halfmap.align import polar
 from halfmap.geometry import symmetry
 from halfmap.refine.maximisation import Maximised
+from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
@@ -57,7 +58,8 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
         **{f"fsc_{name}": curve.values for name, curve in result.curves.items()},
         **guinier_of(result.halves, result.curves["corrected"]),
         **noise(old, new),
-        **directions(new.poses.rotations[rows], job.recipe.group),
+        **directions(new.poses.rotations[rows], job.recipe.map_group),
+        **mates(new.poses.rotations[rows], job.recipe),
         "precision_directions": coverage.directions,
         "precision": coverage.density,
         **changes(job, old, new, plan, rows),
@@ -144,6 +146,14 @@ def directions(rotations: np.ndarray, group: np.ndarray) -> dict[str, np.ndarray
     """
     counts = orientation.direction_histogram(symmetry.canonical(rotations, group)).counts
     return {"directions": counts.astype(np.int32)}
+
+
+def mates(rotations: np.ndarray, recipe: Recipe) -> dict[str, np.ndarray]:
+    """mates: particles posed in each asymmetric unit (operators,) int32, where the symmetry is relaxed."""
+    if len(recipe.map_group) == len(recipe.group):
+        return {}
+    unit = symmetry.unit_of(rotations, recipe.group)
+    return {"mates": np.bincount(unit, minlength=len(recipe.group)).astype(np.int32)}
 
 
 def precision(sums: tuple[Sums, Sums], band: int) -> orientation.Precision:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,32 +16,11 @@ from halfmap.kernels.residual import shell_sums
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine.batches import Source
+from halfmap.refine.posed import Posed
+from halfmap.refine.relaxation import Imposed
 from halfmap.refine.schedules import Plan
 from halfmap.refine.state import State
 from halfmap.types import Candidates, Images
-
-
-@dataclass(frozen=True)
-class Posed:
-    """What the E-step found for one batch, or for many: rows of the particle table and values for them."""
-
-    rows: np.ndarray
-    candidates: Candidates
-    weights: np.ndarray
-    information: np.ndarray
-    cross: np.ndarray
-    power: np.ndarray
-
-    def at_scale(self, scale: np.ndarray) -> Posed:
-        """The same with cross and power for models of scale 1, where they were for ``scale`` (b,)."""
-        return replace(self, cross=self.cross / scale, power=self.power / scale**2)
-
-    @classmethod
-    def joined(cls, parts: list[Posed]) -> Posed:
-        c = [p.candidates for p in parts]
-        whole = Candidates(*(np.concatenate([getattr(x, f) for x in c]) for f in Candidates.__dataclass_fields__))
-        rest = (np.concatenate([getattr(p, f) for p in parts]) for f in ("weights", "information", "cross", "power"))
-        return cls(np.concatenate([p.rows for p in parts]), whole, *rest)
 
 
 @dataclass(frozen=True)
@@ -59,6 +39,7 @@ class Matcher:
     search: PolarSearch | None
     group: np.ndarray
     count: int
+    relaxation: Imposed = Imposed()  # what the group is to the map, ready for the iteration
 
 
 def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state: State, plan: Plan,
@@ -70,7 +51,8 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
         heard = np.flatnonzero(~state.silent[images.rows])
-        accumulator.add(images, heard, posed.candidates.rotations[heard, 0], posed.candidates.shifts_A[heard, 0])
+        for laid in matcher.relaxation.laid_in(images, heard, posed):
+            accumulator.add(*laid)
         then = source.clock.add("insert", then)
         sample = np.flatnonzero(images.rows % plan.stock_every == 0)
         group = source.particles.group[images.rows[0]]
@@ -100,14 +82,16 @@ def by_direction(rotations: np.ndarray) -> np.ndarray:
 
 def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) -> Posed:
     then = time.perf_counter()
-    known = state.candidates[images.rows]
+    known = matcher.relaxation.merged(state.candidates[images.rows], matcher.group)
     images = above(images, plan.lowest)
     if matcher.search is not None:
         known = _searched(matcher, images, known, plan.searched[images.rows])
     then = clock.add("search", then)
     for radius, rounds in plan.stages:
-        posed = _climbed(matcher, images, known, radius, rounds)
+        posed = _climbed(matcher.projector, images, radius, known, rounds, matcher.group)
         known = posed.candidates
+    climb = partial(_climbed, matcher.projector, images, radius)
+    posed = matcher.relaxation.told_apart(posed, matcher.group, climb)
     clock.add("poses", then)
     return posed
 
@@ -130,19 +114,20 @@ def _only(images: Images, rows: np.ndarray) -> Images:
                   images.box, images.pixel_size_A, images.stretch, images.kept)
 
 
-def _climbed(matcher: Matcher, images: Images, known: Candidates, radius: int, rounds: int) -> Posed:
+def _climbed(projector: Projector, images: Images, radius: int, known: Candidates, rounds: int, group: np.ndarray
+             ) -> Posed:
     """Every candidate refined at ``radius``, ranked; information, cross and power are those of the best."""
     image, place = np.nonzero(np.isfinite(known.log_likelihood))
     order = by_direction(known.rotations[image, place])
     image, place = image[order], place[order]
-    fit = newton.refine(matcher.projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
+    fit = newton.refine(projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
                         min(radius, images.radius, images.box // 2), rounds)
     rotations, shifts, likelihood = (np.array(a) for a in (known.rotations, known.shifts_A, known.log_likelihood))
     rotations[image, place], shifts[image, place], likelihood[image, place] = (
         fit.rotations, fit.shifts_A, fit.log_likelihood)
     weight = np.full(likelihood.shape, -np.inf)
     weight[image, place] = posterior.log_weight(fit.log_likelihood, fit.information)
-    best, probability, ranks = posterior.ranked(Candidates(rotations, shifts, likelihood), weight, matcher.group)
+    best, probability, ranks = posterior.ranked(Candidates(rotations, shifts, likelihood), weight, group)
     index = np.zeros(likelihood.shape, int)
     index[image, place] = np.arange(len(image))
     first = index[np.arange(len(ranks)), ranks[:, 0]]

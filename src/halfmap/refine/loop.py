@@ -16,9 +16,10 @@ from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import diagnostics, optics
 from halfmap.refine.diagnostics import Diagnostics
-from halfmap.refine.expectation import Expected, Matcher, Posed, expect
+from halfmap.refine.expectation import Expected, Matcher, expect
 from halfmap.refine.maximisation import Maximised, maximise, references
 from halfmap.refine.outcome import outcome
+from halfmap.refine.posed import Posed
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run, Watch, prepare
@@ -95,7 +96,7 @@ def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expe
     found = expect(source, rows[plan.used[rows]], job.batch, matcher_of(job, state, plan, half), state, plan,
                    accumulator, progress)
     then = time.perf_counter()
-    sums = accumulator.sums(job.recipe.group)
+    sums = accumulator.sums(job.recipe.map_group)
     job.source.clock.add("solve", then)
     return found, sums
 
@@ -110,7 +111,10 @@ def matcher_of(job: Run, state: State, plan: Plan, half: int) -> Matcher:
     if plan.searched.any():
         grid = polar.grid(plan.search_radius, frame.length_A, frame.diameter_A, plan.offset_A, recipe.group)
         search = polar.PolarSearch.of(projector, grid, plan.search_radius)
-    return Matcher(projector, search, recipe.group, recipe.candidates)
+    relaxation = recipe.relaxation
+    if state.iteration == 0:
+        relaxation = relaxation.drawn(recipe.group, *state.weights.shape, job.rng)
+    return Matcher(projector, search, recipe.group, recipe.candidates, relaxation)
 
 
 def _progress(job: Run, plan: Plan):

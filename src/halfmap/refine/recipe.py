@@ -8,6 +8,7 @@ import numpy as np
 
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import MaskPart, StaticMask
+from halfmap.refine.relaxation import Imposed
 from halfmap.types import Map
 from halfmap.validate import fsc_report
 
@@ -18,7 +19,7 @@ LEAST_OFFSET_A = 15.0  # search radius for shifts of small particles; picking is
 class Recipe:
     """Parts of a refinement."""
 
-    group: np.ndarray  # (g, 3, 3) point group
+    group: np.ndarray  # (g, 3, 3) point group: poses are searched for in one of its asymmetric units
     start: object  # start.FromMap | start.FromPoses
     schedule: object  # schedules.Marching | schedules.OnePass
     mask: MaskPart
@@ -34,6 +35,12 @@ class Recipe:
     force_resplit: bool
     judge: MaskPart | None = None  # the user's FSC mask; None = that of the reference, and standard ones at the end
     curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
+    relaxation: Imposed = Imposed()  # what the group is to the map
+
+    @property
+    def map_group(self) -> np.ndarray:
+        """The group the maps obey: ``group`` unless it is relaxed."""
+        return self.relaxation.of_map(self.group)
 
     def with_mask(self, mask: Map | None) -> Recipe:
         """The same with the user's own mask, where there is one: it also judges the resolution."""

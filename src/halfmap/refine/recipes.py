@@ -11,7 +11,7 @@ from halfmap.maps import masks
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import masking, maximisation, noises, optics, scales, schedules, start
+from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 from halfmap.validate import fsc_masks, fsc_report
@@ -25,9 +25,12 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
 
     ``mask``, ``fsc_mask``: those the settings name. The latter judges the resolution, without it the former.
     """
+    group = symmetry.group(params.symmetry)
     return Recipe(
-        group=symmetry.group(params.symmetry),
-        start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale),
+        group=group,
+        relaxation=relaxation.method(params.relax_symmetry, group),
+        start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale,
+                            start.OntoAxes() if params.align_symmetry else start.AsGiven()),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
                                     params.max_iterations, subsets=_subsets(params),
                                     min_align_A=params.min_align_resolution,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from halfmap.data.particles import Particles
-from halfmap.refine.expectation import Posed
+from halfmap.refine.posed import Posed
 from halfmap.refine.state import State
 
 LEAST, MOST = 0.05, 10.0  # a fitted scale goes no further; fainter particles say nothing anyway

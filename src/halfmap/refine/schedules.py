@@ -19,6 +19,7 @@ DECIDED = 0.99  # probability of the best candidate from which a particle is not
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
 STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
+HOPPING = 0.02  # of the particles: while more change from one symmetry mate to another, a broken symmetry still grows
 GAIN = 1.005  # growth of the area under the FSC that counts as progress
 
 
@@ -142,6 +143,8 @@ class Marching:
     def _settled(self, state: State) -> bool:
         if state.iteration >= self.max_iterations or 0 < self.refits <= sum(row["refit"] for row in state.history):
             return True
+        if (state.history[-1].get("hopped") or 0) > HOPPING:
+            return False
         rows = [row for row in state.history if row["share"] == 1]
         since = next((i for i, row in enumerate(rows) if row["refit"]), 1) - 1
         areas = [row["fsc_area"] for row in rows[since:]]

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfmap import errors
+from halfmap.align import axes as symmetry_axes
 from halfmap.align import newton, polar
+from halfmap.align.axes import Axes
 from halfmap.data.particles import Particles
 from halfmap.maps import filters, resample
 from halfmap.physics import noise
@@ -25,19 +27,52 @@ FAINT = 1e-3  # grey scale so small that poses are ranked by correlation alone
 
 
 @dataclass(frozen=True)
+class AsGiven:
+    """The starting map stays where it is."""
+
+    def of(self, reference: Map, job: Run) -> Axes | None:
+        """Axes to bring the map onto: none."""
+        return None
+
+
+@dataclass(frozen=True)
+class OntoAxes:
+    """The starting map is brought onto the axes of the point group."""
+
+    def of(self, reference: Map, job: Run) -> Axes | None:
+        """The axes of the group in the map, where they are elsewhere; warns if the map does not obey the group."""
+        if len(job.recipe.group) == 1:
+            return None
+        found = symmetry_axes.find(reference, job.recipe.group)
+        if not found.obeyed:
+            job.warn("the starting map does not have the symmetry asked for: turned by it about the best axes it "
+                     f"agrees with itself only to {found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A; it is "
+                     "used where it is: check --symmetry, or refine in C1 first")
+        elif found.off:
+            job.watch("note", text=f"the starting map was turned by {found.angle_deg:.1f} degrees and moved by "
+                      f"{found.shift_A:.1f} A onto the axes of its symmetry, which it obeys to {found.after:.2f} there "
+                      f"({found.before:.2f} before; 1 = perfect)")
+            return found
+        return None
+
+
+@dataclass(frozen=True)
 class FromMap:
     """A starting map, low-passed, on the grey scale of the images; nothing known of the poses."""
 
     lowpass_A: float
     fit_grey: bool
+    axes: AsGiven | OntoAxes = AsGiven()
 
     def begin(self, job: Run, reference: Map) -> tuple[State, Plan]:
         frame, n = job.frame, len(job.half)
         plan = job.recipe.schedule.first(frame, n, job.recipe.offset_range(frame))
         start = resample.to_grid(reference, frame.box, frame.voxel_size_A)
+        found = self.axes.of(start, job)
         start = resample.fourier_crop(filters.lowpass(start, self.lowpass_A), plan.box)
+        start = start if found is None else found.onto(start)
         start = Map(start.data * SphereMask().of(start, np.inf, frame).data, start.voxel_size_A)
-        width = job.recipe.candidates + SPARE_CANDIDATES
+        width = job.recipe.candidates + SPARE_CANDIDATES + job.recipe.relaxation.places(job.recipe.group)
         nowhere = Candidates(np.broadcast_to(np.eye(3), (n, width, 3, 3)).copy(), np.zeros((n, width, 2)),
                              np.full((n, width), -np.inf))
         models = first_models(job)

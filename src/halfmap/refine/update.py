@@ -9,8 +9,8 @@ import numpy as np
 from halfmap.align import posterior
 from halfmap.geometry import symmetry
 from halfmap.maps import resample
-from halfmap.refine.expectation import Posed
 from halfmap.refine.maximisation import Maximised
+from halfmap.refine.posed import Posed
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
@@ -67,7 +67,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
     frame, rows = job.frame, posed.rows
     rotation, shift = posterior.expected_errors(new.information[rows])
     known = rows[old.seen[rows]]
-    turned = symmetry.distance(new.poses.rotations[known], old.poses.rotations[known], job.recipe.group)
+    turned = symmetry.distance(new.poses.rotations[known], old.poses.rotations[known], job.recipe.map_group)
     moved = np.linalg.norm(new.poses.shifts_A[known] - old.poses.shifts_A[known], axis=1)
     first = len(known) == 0
     area = np.clip(new.curves["corrected"].values[1 : int(new.shell) + 1], 0, 1).sum()
@@ -83,6 +83,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "accuracy_shift_A": _finite(np.median(shift)),
         "change_rotation_deg": None if first else float(np.rad2deg(np.median(turned))),
         "change_shift_A": None if first else float(np.median(moved)),
+        "hopped": None if first else job.recipe.relaxation.hopped(new.poses[known], old.poses[known], job.recipe.group),
         "searched": int(plan.searched[rows].sum()),
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
         "slope": float(np.median(posed.cross / np.maximum(old.scale[rows] * posed.power, 1e-30))),
