@@ -98,6 +98,8 @@ HOMOGENEOUS = {
     "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
     "candidates": "refine/test_settings::test_so_many_poses_of_the_search_are_kept",
     "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
+    "align_symmetry": "refine/test_start::test_a_map_off_its_axes_starts_on_them",
+    "relax_symmetry": "refine/test_relaxation::test_the_maps_obey_the_group_only_where_it_is_imposed",
     "refine_defocus": "refine/test_optics::test_defocus_errors_shrink",
     "defocus_range": "align/test_defocus::test_no_change_leaves_the_range",
     "defocus_prior": "align/test_defocus::test_a_prior_draws_uncertain_changes_towards_zero",

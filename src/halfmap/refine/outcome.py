@@ -74,8 +74,9 @@ def _in_asymmetric_unit(job: Run, state: State) -> Poses:
 def _posterior(job: Run, state: State, used: np.ndarray) -> Posterior:
     """All poses of the particles ``used``, the best as ``_in_asymmetric_unit`` has it."""
     found = state.candidates[used]
-    turned = symmetry.canonical(found.rotations.reshape(-1, 3, 3), job.recipe.group).reshape(found.rotations.shape)
-    return Posterior(replace(found, rotations=turned), state.weights[used], state.information[used])
+    turned = symmetry.canonical(found.rotations.reshape(-1, 3, 3), job.recipe.map_group)
+    return Posterior(replace(found, rotations=turned.reshape(found.rotations.shape)), state.weights[used],
+                     state.information[used])
 
 
 def _seconds(stages: dict[str, float]) -> dict[str, float]:
