@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from halfmap.geometry import rotations
 from halfmap.types import Images, Map
 
 
@@ -68,6 +69,11 @@ def scattered(number: int, reach_A: float, width_A: float, rng: np.random.Genera
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     centres = direction * reach_A * rng.uniform(0.2, 1, (number, 1)) ** (1 / 3)
     return Blobs(centres, np.full(number, width_A), rng.uniform(0.5, 1.5, number))
+
+
+def views(n: int, shift_A: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3) of all directions and shifts (n, 2) within ``shift_A`` per axis."""
+    return rotations.random(n, rng), rng.uniform(-shift_A, shift_A, (n, 2))
 
 
 def white_images(half_planes: np.ndarray, box: int, pixel_size_A: float, stretch: float = 1.0) -> Images:

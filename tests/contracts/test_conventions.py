@@ -16,10 +16,11 @@ from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
 from halfmap.geometry import rotations, symmetry
 from halfmap.io import cs, mrc, star
-from halfmap.physics import aberrations, ctf, lengths
+from halfmap.physics import aberrations, ctf, ewald, lengths
 from halfmap.physics.projection import Projector
+from halfmap.reconstruct import ewald as reconstruct_ewald
 from halfmap.simulate import Slices, slices
-from halfmap.types import Curve, Defocus, Map, Optics
+from halfmap.types import Curve, Defocus, Images, Map, Optics
 from halfmap.validate import fsc
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "CONVENTIONS.md"
@@ -343,6 +344,61 @@ class TestLens:
         np.testing.assert_allclose(found, -2 * np.pi * wavelength**2 * k**3 * odd, rtol=1e-8)
         found = self.phase(aberrations.even_phase, **lens)
         np.testing.assert_allclose(found, 2 * np.pi * wavelength**3 * k**4 * even, rtol=1e-8)
+
+
+class TestEwaldSphere:
+    """Ewald sphere"""
+
+    SHEET = ewald.curvature(300.0, 64 * 1.5)  # shells off the plane over squared shells, s = 1
+    K = 31
+
+    def pixels(self):
+        ky, kx = np.mgrid[-self.K : self.K + 1, 0 : self.K + 1]
+        return kx, ky
+
+    def halves(self, u):
+        """E exp(i chi) of defocus u, the way reconstruction has it."""
+        known = Defocus(*(np.array([value]) for value in (u, u, 0.0, 0.0, 0.0, 1.0)))
+        sine, cosine = reconstruct_ewald.Curved(1).transfers(OPTICS, known, self.K, OPTICS.box, OPTICS.pixel_size_A)
+        return cosine[0] + 1j * sine[0]
+
+    def test_a_sheet_is_half_the_wavelength_times_the_square_off_the_plane(self):
+        wavelength = 12.2643247 / np.sqrt(3e5 * (1 + 0.978466e-6 * 3e5))
+        q = 20 / (64 * 1.5)
+        assert self.SHEET * 20**2 / (64 * 1.5) == pytest.approx(wavelength * q**2 / 2)
+
+    @pytest.mark.parametrize(("name", "sign"), [("positive", 1), ("negative", -1)])
+    def test_an_atom_at_z_has_the_defocus_u_minus_s_z(self, name, sign):
+        assert reconstruct_ewald.SPHERES[name].sign == sign
+        kx, ky = self.pixels()
+        turn = np.exp(-2j * np.pi * sign * self.SHEET * (kx**2 + ky**2) * 40.0 / (64 * 1.5))  # V(0, h), z = 40 A
+        wave = self.halves(12000.0)
+        shown = (wave * turn - wave.conj() * turn.conj()) / 2j
+        np.testing.assert_allclose(shown, self.halves(12000.0 - sign * 40.0).imag, atol=1e-6)
+
+    def test_pixels_are_laid_in_where_the_sheets_are(self):
+        pose = rotations.euler_to_matrix([40.0], [70.0], [-30.0])[0]
+        image = np.zeros((1, 2 * self.K + 1, self.K + 1), np.complex64)
+        image[0, self.K + 9, 28] = 1
+        seen = Images(np.arange(1), image, image, np.ones(image.shape, np.float32), np.ones(self.K + 1), 64, 1.5,
+                      voltage_kV=10.0, quadrature=np.zeros(image.shape, np.float32))  # fmt: skip
+        grown = reconstruct_ewald.Curved(1).accumulator(self.K, 64, 1.5, 50.0)
+        grown.add(seen, np.arange(1), pose[None], np.zeros((1, 2)))
+        sums = grown.sums(np.eye(3)[None])
+        z, y, x = np.nonzero(abs(sums.numerator) > 0)
+        found = np.stack([x, y - 64, z - 64], -1) / 2 @ pose.T  # grid steps to shells, q = A r
+        height = ewald.curvature(10.0, 64 * 1.5) * (28**2 + 9**2)
+        assert height > 0.5
+        for side in (1, -1):  # and its mate: whichever has x >= 0
+            expected = np.array([28, 9, side * height])
+            apart = min(np.linalg.norm(found - m * expected, axis=1).min() for m in (1, -1))
+            assert apart < np.sqrt(3) / 4  # the nearest of the eight neighbours
+
+    def test_the_mirrored_map_has_the_other_sign(self):
+        mirror, atom = np.diag([1.0, 1.0, -1.0]), np.array([10.0, -20.0, 30.0])
+        pose = rotations.euler_to_matrix([40.0], [70.0], [-30.0])[0]
+        seen, mirrored = pose @ atom, (mirror @ pose @ mirror) @ (mirror @ atom)
+        np.testing.assert_allclose(mirrored, [seen[0], seen[1], -seen[2]])  # the same image, and z exchanged
 
 
 class TestTables:

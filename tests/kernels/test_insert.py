@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from halfmap import device
-from halfmap.kernels.insert import Points, cpu, insert, reference
+from halfmap.geometry import rotations
+from halfmap.kernels.insert import Points, cpu, insert, insert_curved, reference
 from halfmap.kernels.insert.cpu import complete_plane
-from halfmap.kernels.project.reference import in_band
+from halfmap.kernels.project.reference import corners, full_space, grid_points, in_band
 from tests.kernels import made
 
 
@@ -147,3 +148,109 @@ def test_an_image_can_be_laid_in_at_several_poses_and_left_out(rng):
     insert(*expected, *with_rows(images[which], ctf[which], poses[:3], phases[:3], 8, 2))
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
+
+
+# ---- on the Ewald sphere
+
+BENT = 0.004  # 1/shells: 0.26 shells off the plane at shell 8, where half a grid step is 0.25
+
+
+def curved_batch(image_radius, rng):
+    """Images, sines, cosines, coherence, which, poses, phases."""
+    images, sine, poses, phases = batch(image_radius, rng)
+    cosine = rng.uniform(-1, 1, images.shape).astype(np.float32)
+    alike = rng.uniform(-0.1, 1, images.shape[1:]).astype(np.float32)
+    return images, sine, cosine, alike, np.arange(len(poses)), poses, phases
+
+
+def inserted_curved(r, *arguments):
+    sums = empty(r)
+    insert_curved(*sums, *arguments)
+    return sums
+
+
+@pytest.mark.parametrize("radius", [1, 5, 8, 20])
+@pytest.mark.parametrize("padding", [1, 2])
+@pytest.mark.parametrize("curvature", [BENT, -3 * BENT])
+def test_the_curved_body_agrees_with_the_definition(radius, padding, curvature, rng):
+    arguments = (*curved_batch(radius + 2, rng), curvature, radius, padding)
+    r = padding * radius + 5  # at shell 20, 0.012 x 400 = 4.8 shells off the plane take the edge to 20.6
+    expected = np.zeros_like(empty(r)[0], np.complex128), np.zeros_like(empty(r)[1], float)
+    reference.insert_curved(*expected, *arguments)
+    numerator, weight = completed(*inserted_curved(r, *arguments))
+    # as for planes: float32 sums of up to 24 images x 8 corners of order 1/2
+    np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
+    np.testing.assert_allclose(weight, expected[1], atol=2e-5)
+
+
+def test_any_number_of_threads_batches_and_any_buffer_give_the_same_bits_on_the_sphere(rng, threads):
+    images, sine, cosine, alike, which, poses, phases = curved_batch(8, rng)
+    rest = (BENT, 8, 2)
+    threads(1)
+    expected = inserted_curved(19, images, sine, cosine, alike, which, poses, phases, *rest)
+    threads(3)
+    found = inserted_curved(19, images, sine, cosine, alike, which, poses, phases, *rest)
+    parts, pieces = empty(19), empty(19)
+    for rows in (slice(0, 4), slice(4, None)):
+        insert_curved(*parts, images, sine, cosine, alike, which[rows], poses[rows], phases[rows], *rest)
+    points = Points(*pieces, 4e3)
+    points.insert_curved(images, sine, cosine, alike, which, poses, phases, *rest)
+    points.flush()
+    for sums in (found, parts, pieces):
+        np.testing.assert_array_equal(sums[0], expected[0])
+        np.testing.assert_array_equal(sums[1], expected[1])
+
+
+def test_without_curvature_and_with_everything_alike_it_is_the_insertion_of_planes(rng):
+    images, sine, cosine, alike, which, poses, phases = curved_batch(8, rng)
+    expected = inserted(18, images, sine, poses, phases, 8, 2)
+    found = inserted_curved(18, images, sine, cosine, np.ones_like(alike), which, poses, phases, 0.0, 8, 2)
+    # float32 sums of the same halves in another order
+    np.testing.assert_allclose(found[0], expected[0], atol=2e-5)
+    np.testing.assert_allclose(found[1], expected[1], atol=2e-5)
+
+
+def test_a_stretched_image_is_bent_by_where_its_pixels_lie(rng):
+    images, sine, cosine, alike, which, poses, phases = curved_batch(8, rng)
+    stretch = np.array([[1.05, 0.1], [-0.02, 0.9]])
+    arguments = images, sine, cosine, alike, which, rotations.stretched(poses, stretch), phases, BENT, 8, 2
+    expected = np.zeros_like(empty(24)[0], np.complex128), np.zeros_like(empty(24)[1], float)
+    ky, kx = np.mgrid[-8:9, 0:9]
+    keep = in_band(8, 8)
+    q = np.einsum("ij,jyx->yxi", stretch, np.stack([kx, ky]))
+    height = BENT * (q**2).sum(-1)
+    assert height[keep].max() > 0.2  # of a shell
+    for i, pose in enumerate(poses):  # by the formula: A^T (S k, +-h)
+        ramp = np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1]))
+        for side in (1, -1):
+            place = 2 * np.concatenate([q, side * height[..., None]], axis=-1) @ pose
+            value = (sine[i] + side * 1j * cosine[i]) / 2 * images[i] * ramp
+            for sign, v in ((1, value), (-1, value.conj())):
+                for z, y, x, w in corners(sign * place[keep]):
+                    half = x >= 0
+                    np.add.at(expected[0], (z[half] + 24, y[half] + 24, x[half]), (w * v[keep])[half])
+    numerator, _ = completed(*inserted_curved(24, *arguments))
+    np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
+
+
+def test_curved_insertion_is_the_adjoint_of_slicing_the_two_sheets(rng):
+    images, sine, cosine, alike, which, poses, phases = curved_batch(8, rng)
+    half = made.half_space(20, rng)
+    cube = full_space(half.astype(np.complex128))
+    numerator, _ = completed(*inserted_curved(20, images, sine, cosine, alike, which, poses, phases, BENT, 8, 2))
+    ky, kx = np.mgrid[-8:9, 0:9]
+    keep = in_band(8, 8)
+    forward = 0.0
+    for i, pose in enumerate(poses):
+        flat = grid_points(pose, 8, 2)[keep]
+        up = BENT / 2 * (flat**2).sum(-1)[..., None] * pose[2]
+        sheets = [sum(w * cube[z + 20, y + 20, x + 20] for z, y, x, w in corners(flat + side * up)) for side in (1, -1)]
+        wave = (cosine[i] + 1j * sine[i])[keep]
+        seen = (wave * sheets[0] - wave.conj() * sheets[1]) / 2j
+        moved = images[i] * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1]))
+        forward += 2 * np.vdot(moved[keep], seen).real
+    whole = np.concatenate([numerator[..., :0:-1][::-1, ::-1].conj(), numerator], axis=-1)
+    backward = np.vdot(whole, cube).real
+    scale = np.linalg.norm(whole) * np.linalg.norm(cube)
+    assert abs(forward - backward) < 1e-6 * scale  # float32 sums
+    assert abs(forward) > 1e-3 * scale  # there is something to compare

@@ -153,6 +153,18 @@ def test_no_pixel_within_reach_leaves_the_grid_and_one_more_shell_would(stretch,
     assert reach(padding * 20 + MARGIN, padding, np.eye(2)) >= 20
 
 
+@pytest.mark.parametrize("curvature", [1e-4, -0.003, 0.02, 0.5, -30.0])
+@pytest.mark.parametrize("size", [1.0, 1.2])
+def test_no_pixel_of_a_curved_sheet_leaves_the_grid_and_one_more_shell_would(curvature, size):
+    for radius in range(6, 40):
+        edge = 2 * radius + MARGIN
+        allowed = reach(edge, 2, size * np.eye(2), curvature)
+        square = size**2 * np.array([k * k + k for k in (allowed, allowed + 1)])  # of the last pixel, and one beyond
+        away = 2 * np.sqrt(square + (curvature * square) ** 2)  # a view may lay it along any axis
+        assert np.floor(away[0]) + 1 <= edge
+        assert away[1] >= edge * (1 - 1e-8)
+
+
 def test_a_projector_reaches_no_further_than_it_was_made_for():
     made = Projector(np.zeros((2 * 22 + 1, 2 * 22 + 1, 23), np.complex64), 10, 2, 100.0)
     assert made.reach(np.eye(2)) == made.reach(0.5 * np.eye(2)) == 10

@@ -25,6 +25,7 @@ COMMON = {
     "box_size": ({}, 24, {"box_size"}),
     "particle_diameter_A": ({}, 90.0, {"diameter_A"}),
     "force_resplit": ({}, True, {"force_resplit"}),
+    "ewald_sphere": ({}, "negative", {"sphere"}),
     "minibatch_size": ({}, 7, {"minibatch_size"}),
     "fsc_mask_scaling": ({}, "resolution", {"curves.spread"}),
     "fsc_mask_near_factor": ({"fsc_mask_scaling": "resolution"}, 1.0, {"curves.spread.near_factor"}),

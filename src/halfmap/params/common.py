@@ -138,6 +138,14 @@ class ParticleJob(ParticleOutput):
         help="Treat the magnification matrix as the identity.",
         known_as="cryoSPARC: Ignore anisomag",
     )
+    ewald_sphere: Literal["off", "positive", "negative"] = setting(
+        "off",
+        help="Correct the maps for the curvature of the Ewald sphere. Positive: atoms further along the beam (q_z of "
+        "the pose) have less defocus; negative: more. Which it is depends on how the images were recorded and read, "
+        "and on the hand of the map: a mirrored map wants the other sign. Poses are found without it.",
+        known_as="RELION --ewald: positive, with --reverse_curvature: negative; cryoSPARC: Do EWS correction, EWS "
+        "curvature sign",
+    )
     bfactor: float | None = setting(
         None,
         help="B-factor of map_sharp.mrc: negative sharpens, positive blurs; none = from the Guinier fit.",

@@ -34,14 +34,17 @@ def corrected(volume: np.ndarray, padding: int = PADDING) -> np.ndarray:
     return volume * k[:, None, None] * k[:, None] * k
 
 
-def reach(edge: int, padding: int, stretch: np.ndarray) -> int:
+def reach(edge: int, padding: int, stretch: np.ndarray, curvature: float = 0.0) -> int:
     """Largest radius K whose pixels, stretched by S (2, 2), can be interpolated on a grid of -``edge``..``edge`` steps.
 
-    Pixels of K lie within |k|^2 <= K^2 + K, grid points within padding s |k| for the largest singular value s of S;
-    interpolation needs the next point too. An index beyond the grid would be memory of something else.
+    Pixels of K lie within |k|^2 <= K^2 + K, grid points within padding s |k| for the largest singular value s of S, and
+    with a ``curvature`` (1/shells) off the plane by padding curvature |s k|^2; interpolation needs the next point too.
+    An index beyond the grid would be memory of something else.
     """
-    farthest = edge / (padding * np.linalg.norm(stretch, 2)) * (1 - 1e-9)
-    return int((np.sqrt(1 + 4 * farthest**2) - 1) / 2)
+    farthest = edge / padding * (1 - 1e-9)
+    # the root of q^2 + (curvature q^2)^2 = farthest^2, written so that it holds for no curvature
+    flat = farthest * np.sqrt(2 / (1 + np.sqrt(1 + (2 * curvature * farthest) ** 2)))
+    return int((np.sqrt(1 + 4 * (flat / np.linalg.norm(stretch, 2)) ** 2) - 1) / 2)
 
 
 @dataclass(frozen=True)

@@ -36,13 +36,18 @@ class Accumulator:
 
     def add(self, images: Images, rows: np.ndarray, rotations: np.ndarray, shifts_A: np.ndarray) -> None:
         """Lay images ``rows`` of the batch in at their poses (len(rows), ...)."""
-        s = self._sums
         phases = shifts_A / (images.box * images.pixel_size_A)
-        edge = s.weight.shape[-1] - 1
-        reach = min(self._radius, images.radius, images.box // 2, projection.reach(edge, s.padding, images.stretch))
-        matrices = so3.stretched(rotations, images.stretch)
-        self._points.insert(images.unmasked, images.ctf, rows, matrices, phases, reach, s.padding)
+        self._lay_in(images, rows, so3.stretched(rotations, images.stretch), phases)
         self._images += len(rows)
+
+    def _lay_in(self, images: Images, rows: np.ndarray, matrices: np.ndarray, phases: np.ndarray) -> None:
+        s = self._sums
+        radius = self._reach(images, projection.reach(s.weight.shape[-1] - 1, s.padding, images.stretch))
+        self._points.insert(images.unmasked, images.ctf, rows, matrices, phases, radius, s.padding)
+
+    def _reach(self, images: Images, on_grid: int) -> int:
+        """Shells of the images that are laid in, of those that lie on the grid."""
+        return min(self._radius, images.radius, images.box // 2, on_grid)
 
     def sums(self, group: np.ndarray) -> Sums:
         """The sums with Friedel mates completed and added up over the point group (g, 3, 3). Nothing can follow."""

@@ -18,6 +18,7 @@ from halfmap.data.stack import Stack, faulty
 from halfmap.fourier import transforms
 from halfmap.kernels.window import window
 from halfmap.physics import aberrations, ctf, noise
+from halfmap.reconstruct import ewald
 from halfmap.types import Defocus, Images, Optics
 
 EDGE_PX = 5.0  # width of the soft edge of the image mask; RELION's width_mask_edge
@@ -68,6 +69,7 @@ class Source:
     frame: Frame
     reject: Callable[[np.ndarray, str], None]  # called with rows and reason for images that cannot be used
     clock: Clock = field(default_factory=Clock)
+    sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen
 
     def batches(self, rows: np.ndarray, size: int, radius: int, models, shifts_A: np.ndarray,
                 scale: np.ndarray) -> Iterator[Images]:
@@ -150,14 +152,14 @@ class Source:
             factor = factor * aberrations.modulation(optics, reach, length).conj()
         masked, plain = (transforms.half_plane(part, reach, factor=factor) for part in (masked, images))
         then = self.clock.add("fft", then)
-        transfer = ctf.half_plane(optics, self.particles.defocus[batch], reach, box, pixel)
-        if optics.premultiplied:
-            transfer = transfer**2
-        transfer *= weight * (model.grey * scale).astype(np.float32)[:, None, None]
+        transfers = self.sphere.transfers(optics, self.particles.defocus[batch], reach, box, pixel)
+        for transfer in transfers:
+            transfer *= weight * (model.grey * scale).astype(np.float32)[:, None, None]
         self.clock.add("ctf", then)
         stretch = self.frame.length_A / length * np.array(optics.magnification)
-        return Images(batch, *(_reaching(p, radius) for p in (masked, plain, transfer)),
-                      model.noise_sd[: reach + 1], box, pixel, stretch, kept)
+        masked, plain, transfer, *quadrature = (_reaching(p, radius) for p in (masked, plain, *transfers))
+        return Images(batch, masked, plain, transfer, model.noise_sd[: reach + 1], box, pixel, stretch, kept,
+                      optics.voltage_kV, *quadrature)
 
 
 def _whitening(model: noise.GroupModel, radius: int) -> np.ndarray:

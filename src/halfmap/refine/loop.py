@@ -13,7 +13,6 @@ import numpy as np
 from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
-from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import diagnostics, optics
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import Expected, Matcher, expect
@@ -90,7 +89,7 @@ def refitted(job: Run, state: State, plan: Plan) -> State:
 def _half(job: Run, state: State, plan: Plan, half: int, progress) -> tuple[Expected, Sums]:
     """The E-step of one half-set, and its finished sums."""
     frame = job.frame
-    accumulator = Accumulator(plan.reach, frame.box, frame.voxel_size_A)
+    accumulator = job.recipe.sphere.accumulator(plan.reach, frame.box, frame.voxel_size_A, frame.diameter_A)
     source = job.source.knowing(state.optics, state.defocus)
     rows = job.rows(half + 1)
     found = expect(source, rows[plan.used[rows]], job.batch, matcher_of(job, state, plan, half), state, plan,

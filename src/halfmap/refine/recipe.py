@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.refine.relaxation import Imposed
@@ -36,6 +37,7 @@ class Recipe:
     judge: MaskPart | None = None  # the user's FSC mask; None = that of the reference, and standard ones at the end
     curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
     relaxation: Imposed = Imposed()  # what the group is to the map
+    sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 
     @property
     def map_group(self) -> np.ndarray:

@@ -11,6 +11,7 @@ from halfmap.maps import masks
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
+from halfmap.reconstruct import ewald
 from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
@@ -129,4 +130,5 @@ def _common(params: Homogeneous | Reconstruct) -> dict:
         "minibatch_size": params.minibatch_size,
         "force_resplit": params.force_resplit,
         "curves": curve_settings(params),
+        "sphere": ewald.SPHERES[params.ewald_sphere],
     }

@@ -78,13 +78,17 @@ class Run:
 
 
 def prepare(recipe: Recipe, particles: Particles, reference: Map | None, rng: np.random.Generator, watch: Watch) -> Run:
-    """Assign half-sets and open the stacks. Raises UsageError for a diameter larger than the box."""
+    """Assign half-sets and open the stacks.
+
+    Raises UsageError for a diameter larger than the box, InputError for optics groups the recipe cannot take.
+    """
     recipe.lens.check(particles)
+    recipe.sphere.check(particles.optics[group] for group in np.unique(particles.group))
     particles = halves.assign(particles, rng, recipe.force_resplit)
     frame = frame_of(recipe, particles, reference)
     rejected: dict[int, str] = {}
     source = Source(particles, Stack(particles), frame,
-                    lambda rows, reason: rejected.update({int(row): reason for row in rows}))
+                    lambda rows, reason: rejected.update({int(row): reason for row in rows}), sphere=recipe.sphere)
     largest = max(o.box * o.pixel_size_A / frame.voxel_size_A for o in particles.optics)
     size = recipe.minibatch_size or batch_size(BYTES_PER_PIXEL * largest**2)
     run = Run(recipe, source, np.asarray(particles.half), size, rng, watch, rejected)
