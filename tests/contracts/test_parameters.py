@@ -43,6 +43,7 @@ OF_PARTICLE_JOB = OF_PARTICLE_OUTPUT | {
     "ignore_tetrafoil": "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
     "ignore_anisotropic_magnification":
         "jobs/test_inputs::test_what_is_to_be_ignored_is_zero_and_all_else_as_the_table_says",
+    "ewald_sphere": "refine/test_ewald::test_the_sign_of_the_images_gives_the_best_map_and_the_other_the_worst",
     "bfactor": "jobs/test_results::test_a_negative_bfactor_sharpens",
     "minibatch_size": "refine/test_settings::test_the_size_of_batches_changes_no_map_of_known_poses",
 }  # fmt: skip
