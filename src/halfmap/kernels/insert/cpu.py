@@ -52,7 +52,7 @@ def _curved_point(a, beam, kx, ky, curvature, r):
     return r + z, r + y, x, False
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
+@nb.njit(cache=True, parallel=True)  # no fastmath: counting and sorting must find the same brick
 def _count(matrices, lasts, padding, r, bricks, counts):
     radius = len(lasts) // 2
     for p in nb.prange(matrices.shape[0]):
@@ -68,7 +68,7 @@ def _count(matrices, lasts, padding, r, bricks, counts):
                             counts[p, (bz * bricks[1] + by) * bricks[2] + bx] += 1
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
+@nb.njit(cache=True, parallel=True)
 def _sort(images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
