@@ -43,7 +43,7 @@ def commands():
 
 
 def entry_of(words):
-    for entry in (*catalog.JOBS, *catalog.TOOLS):
+    for entry in (*catalog.JOBS, *catalog.TOOLS, catalog.RESUME):
         name = entry.name.split()
         if words[: len(name)] == name:
             return entry

@@ -83,4 +83,5 @@ def test_images_multiplied_by_their_ctf_are_refused_before_any_is_read(particles
 
 def test_a_group_without_particles_does_not_matter(particles):
     alone = replace(particles[particles.group == 0], optics=(ONE, replace(GROUPS[1], premultiplied=True)))
-    made.prepared(made.reconstruction(ewald_sphere="positive"), alone)
+    job = made.prepared(made.reconstruction(ewald_sphere="positive"), alone)
+    assert len(job.rows(1)) + len(job.rows(2)) == len(alone)  # accepted, with all its particles

@@ -29,6 +29,7 @@ GROUPS = {
     "check": "Look at data before hours are spent on them.",
 }
 FOLDER_HELP = "Folder of a job that has ended."
+RESUMED_HELP = "Folder of the interrupted job."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 CONFIG_HELP = (
     "Settings from a file, .yaml or .json, by the names of settings or flags; also the job.json of an earlier job. "
@@ -53,7 +54,7 @@ def build(command_line: Sequence[str] = (), from_file: config_file.FromFile | No
     groups = {name: App(name=name, help=help) for name, help in GROUPS.items()}
     for group in groups.values():
         app.command(group)
-    app.command(_resume(command_line), name="resume")
+    app.command(_resume(command_line), name=catalog.RESUME.name, help=catalog.RESUME.summary)
     for entry in catalog.JOBS:
         *group, name = entry.name.split()
         parent = groups[group[0]] if group else app
@@ -87,14 +88,7 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
 
 
 def _resume(command_line: Sequence[str]):
-    def resume(folder: Path, /, *, json: JsonFlag = False) -> int:
-        """Go on with an interrupted job from its newest checkpoint, with the settings it had.
-
-        Parameters
-        ----------
-        folder
-            Job folder.
-        """
+    def resume(folder: Annotated[Path, Parameter(help=RESUMED_HELP)], /, *, json: JsonFlag = False) -> int:
         return show(lambda runner, listener: runner.resume(folder, command_line, [listener]), json)
 
     return resume

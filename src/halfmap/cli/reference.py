@@ -16,7 +16,7 @@ Made from the settings by `python -m halfmap.cli.reference`; do not edit. A swit
 
 def markdown() -> str:
     """The whole page."""
-    tools = (f"## halfmap {tool.name} FOLDER\n\n{tool.summary}\n" for tool in catalog.TOOLS)
+    tools = (f"## halfmap {tool.name} FOLDER\n\n{tool.summary}\n" for tool in (catalog.RESUME, *catalog.TOOLS))
     return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools])
 
 

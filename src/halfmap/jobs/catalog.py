@@ -98,7 +98,7 @@ JOBS = (
 
 @dataclass(frozen=True)
 class Tool:
-    """A command for the folder of a job that has ended: ``halfmap NAME FOLDER``.
+    """A command for the folder of a job: ``halfmap NAME FOLDER``.
 
     ``runner`` is "module:function", called as ``function(folder)``; it returns the file to look at.
     """
@@ -119,6 +119,14 @@ TOOLS = (
         "Draw every plot of a job folder anew, of all iterations too, and write its report.html.",
         "halfmap.jobs.report:remake",
     ),
+)
+
+
+# Like a tool, it takes the folder of a job; it ends as that job does
+RESUME = Tool(
+    "resume",
+    "Go on with an interrupted job from its newest checkpoint, with the settings it had.",
+    "halfmap.jobs.run:resume",
 )
 
 

@@ -29,14 +29,20 @@ _ROW, _PLANE = np.uint64(3 * SIDE), np.uint64(3 * SIDE * SIDE)
 
 
 @nb.njit(inline="always")
-def _point(a, kx, ky, r):
-    """Grid position (z, y, x), counted from the corner, of pixel (kx, ky) or of its mate with x >= 0; and which."""
-    x = kx * a[0, 0] + ky * a[1, 0]
-    y = kx * a[0, 1] + ky * a[1, 1]
-    z = kx * a[0, 2] + ky * a[1, 2]
+def _from_corner(z, y, x, r):
+    """A grid position or its mate, whichever has x >= 0, counted from the corner; and whether it is the mate."""
     if x < 0:
         return r - z, r - y, -x, True
     return r + z, r + y, x, False
+
+
+@nb.njit(inline="always")
+def _point(a, kx, ky, r):
+    """Grid position (z, y, x) of pixel (kx, ky), as ``_from_corner``."""
+    x = kx * a[0, 0] + ky * a[1, 0]
+    y = kx * a[0, 1] + ky * a[1, 1]
+    z = kx * a[0, 2] + ky * a[1, 2]
+    return _from_corner(z, y, x, r)
 
 
 @nb.njit(inline="always")
@@ -46,13 +52,39 @@ def _curved_point(a, beam, kx, ky, curvature, r):
     y = kx * a[0, 1] + ky * a[1, 1]
     z = kx * a[0, 2] + ky * a[1, 2]
     height = curvature * (x * x + y * y + z * z)
-    x, y, z = x + height * beam[0], y + height * beam[1], z + height * beam[2]
-    if x < 0:
-        return r - z, r - y, -x, True
-    return r + z, r + y, x, False
+    return _from_corner(z + height * beam[2], y + height * beam[1], x + height * beam[0], r)
 
 
-@nb.njit(cache=True, parallel=True)  # no fastmath: counting and sorting must find the same brick
+@nb.njit(inline="always")
+def _tally(counts, z, y, x, bricks):
+    """Count a pixel in every brick that holds one of its eight neighbours."""
+    jz, jy, jx = int(z), int(y), int(x)
+    for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
+        for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
+            for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
+                counts[(bz * bricks[1] + by) * bricks[2] + bx] += 1
+
+
+@nb.njit(inline="always")
+def _enlist(points, free, z, y, x, re, im, square, bricks):
+    """Write a pixel into the next free place of each of those bricks; ``free`` moves on."""
+    jz, jy, jx = int(z), int(y), int(x)
+    for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
+        for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
+            for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
+                brick = (bz * bricks[1] + by) * bricks[2] + bx
+                k = free[brick]
+                free[brick] = k + 1
+                points[k, 0] = min(np.float32(z - bz * EDGE + 1), LAST)
+                points[k, 1] = min(np.float32(y - by * EDGE + 1), LAST)
+                points[k, 2] = min(np.float32(x - bx * EDGE + 1), LAST)
+                points[k, 3], points[k, 4], points[k, 5] = re, im, square
+
+
+# No fastmath in these four: counting and sorting must find a pixel in the same bricks, so both must round alike
+
+
+@nb.njit(cache=True, parallel=True)
 def _count(matrices, lasts, padding, r, bricks, counts):
     radius = len(lasts) // 2
     for p in nb.prange(matrices.shape[0]):
@@ -61,11 +93,7 @@ def _count(matrices, lasts, padding, r, bricks, counts):
             ky = row - radius
             for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
                 z, y, x, _ = _point(a, kx, ky, r)
-                jz, jy, jx = int(z), int(y), int(x)
-                for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
-                    for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
-                        for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
-                            counts[p, (bz * bricks[1] + by) * bricks[2] + bx] += 1
+                _tally(counts[p], z, y, x, bricks)
 
 
 @nb.njit(cache=True, parallel=True)
@@ -83,23 +111,7 @@ def _sort(images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, r, brick
                 c = ctf[i, row + cut, kx]
                 value = c * images[i, row + cut, kx] * ramp_x[p, kx] * row_ramp
                 z, y, x, mate = _point(a, kx, ky, r)
-                imaginary = -value.imag if mate else value.imag
-                jz, jy, jx = int(z), int(y), int(x)
-                for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
-                    for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
-                        for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
-                            brick = (bz * bricks[1] + by) * bricks[2] + bx
-                            k = free[brick]
-                            free[brick] = k + 1
-                            points[k, 0] = min(np.float32(z - bz * EDGE + 1), LAST)
-                            points[k, 1] = min(np.float32(y - by * EDGE + 1), LAST)
-                            points[k, 2] = min(np.float32(x - bx * EDGE + 1), LAST)
-                            points[k, 3] = value.real
-                            points[k, 4] = imaginary
-                            points[k, 5] = c * c
-
-
-# No fastmath in this pair: both must find a pixel in the same brick, so both must round in the same way
+                _enlist(points, free, z, y, x, value.real, -value.imag if mate else value.imag, c * c, bricks)
 
 
 @nb.njit(cache=True, parallel=True)
@@ -112,16 +124,12 @@ def _count_curved(matrices, beams, curvature, lasts, padding, r, bricks, counts)
             for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
                 for bent in (curvature, -curvature):
                     z, y, x, _ = _curved_point(a, beams[p], kx, ky, bent, r)
-                    jz, jy, jx = int(z), int(y), int(x)
-                    for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
-                        for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
-                            for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
-                                counts[p, (bz * bricks[1] + by) * bricks[2] + bx] += 1
+                    _tally(counts[p], z, y, x, bricks)
 
 
 @nb.njit(cache=True, parallel=True)
 def _sort_curved(images, sine, cosine, coherence, which, matrices, beams, curvature, ramp_x, ramp_y, lasts, padding, r,
-                 bricks, place, points):  # fmt: skip # noqa: C901 - one pass over the pixels
+                 bricks, place, points):  # fmt: skip
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
     half, one = np.float32(0.5), np.float32(1)
@@ -139,20 +147,7 @@ def _sort_curved(images, sine, cosine, coherence, which, matrices, beams, curvat
                 for side in (1, -1):
                     value = complex(s, side * c) * shown
                     z, y, x, mate = _curved_point(a, beams[p], kx, ky, side * curvature, r)
-                    imaginary = -value.imag if mate else value.imag
-                    jz, jy, jx = int(z), int(y), int(x)
-                    for bz in range(jz // EDGE, (jz + 1) // EDGE + 1):
-                        for by in range(jy // EDGE, (jy + 1) // EDGE + 1):
-                            for bx in range(jx // EDGE, (jx + 1) // EDGE + 1):
-                                brick = (bz * bricks[1] + by) * bricks[2] + bx
-                                k = free[brick]
-                                free[brick] = k + 1
-                                points[k, 0] = min(np.float32(z - bz * EDGE + 1), LAST)
-                                points[k, 1] = min(np.float32(y - by * EDGE + 1), LAST)
-                                points[k, 2] = min(np.float32(x - bx * EDGE + 1), LAST)
-                                points[k, 3] = value.real
-                                points[k, 4] = imaginary
-                                points[k, 5] = square
+                    _enlist(points, free, z, y, x, value.real, -value.imag if mate else value.imag, square, bricks)
 
 
 @nb.njit(inline="always")
@@ -232,6 +227,7 @@ class Points:
 
     def insert(self, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
         """Take in images; arguments as in ``insert``."""
+        images, ctf = np.ascontiguousarray(images), np.ascontiguousarray(ctf)  # one compilation, one way of rounding
         matrices, which = np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(which, np.int64)
         lasts, ramp_x, ramp_y = _lasts(radius), *_ramps(phases, radius)
         r = float(self._numerator.shape[2] - 1)
@@ -245,6 +241,7 @@ class Points:
     def insert_curved(self, images, sine, cosine, coherence, which, matrices, phases, curvature: float, radius: int,
                       padding: int) -> None:
         """Take in images that show the object on the Ewald sphere; arguments as in ``insert_curved``."""
+        images, sine, cosine = (np.ascontiguousarray(part) for part in (images, sine, cosine))
         matrices, which = np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(which, np.int64)
         beams = matrices[:, 2] / np.linalg.norm(matrices[:, 2], axis=1, keepdims=True)
         bent = curvature / padding  # in grid steps: padding h = bent (padding q)^2
