@@ -5,6 +5,7 @@ import time
 import pytest
 
 from halfmap.jobs import diagnostics, painter, painting, plots, run
+from halfmap.jobs.views import View
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
@@ -75,7 +76,7 @@ def test_with_time_to_spare_everything_is_drawn(folder):
     free = desk(folder, time.monotonic() - 1e6)
     free.add("iteration_001")
     work_until(free, lambda: not free.busy)
-    assert len(drawn(folder)) == len(plots.drawable(plots.View(folder, "iteration_001")))
+    assert len(drawn(folder)) == len(plots.drawable(View(folder, "iteration_001")))
 
 
 def test_a_plot_that_fails_does_not_stop_the_others(folder, capfd):

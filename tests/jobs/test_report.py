@@ -11,6 +11,7 @@ import pytest
 
 from halfmap.cli import main as cli
 from halfmap.jobs import catalog, diagnostics, events, painter, plots, record, report, results
+from halfmap.jobs.views import View
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
@@ -112,7 +113,7 @@ def test_a_page_that_would_grow_too_large_leaves_out_the_oldest_plots(folder, pa
 
 def test_a_job_without_maps_gets_only_the_plots_it_has_files_for(tmp_path, folder):
     (tmp_path / "fsc.json").write_text((folder / "fsc.json").read_text())
-    assert [plot.name for plot in plots.drawable(plots.View(tmp_path))] == ["fsc"]
+    assert [plot.name for plot in plots.drawable(View(tmp_path))] == ["fsc"]
 
 
 def test_the_drawing_process_draws_when_told_to(tmp_path, folder):

@@ -27,6 +27,8 @@ GROUPS = {
     "refine": "Refine a structure from particles and a starting map.",
     "import": "Bring data of other programs into one form.",
     "check": "Look at data before hours are spent on them.",
+    "volume": "Change a map, and what belongs to it, in one step.",
+    "mask": "Make masks from maps.",
 }
 FOLDER_HELP = "Folder of a job that has ended."
 RESUMED_HELP = "Folder of the interrupted job."

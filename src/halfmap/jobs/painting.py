@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 
 from halfmap.jobs import plots
+from halfmap.jobs.views import View
 
 SHARE = 0.08  # of the time that has passed, on one core; a small price for a look at a run under way
 FIRST_COST_S = 0.2  # expected of a plot before one was drawn
@@ -44,7 +45,7 @@ class Desk:
 
     def __init__(self, folder: Path, budget: Budget):
         self._folder, self._budget = folder, budget
-        self._waiting: list[tuple[str, plots.View]] = []
+        self._waiting: list[tuple[str, View]] = []
         self._artist: int | None = None
 
     @property
@@ -53,7 +54,7 @@ class Desk:
 
     def add(self, name: str) -> None:
         """Put the plots of an iteration before all older ones."""
-        view = plots.View(self._folder, name)
+        view = View(self._folder, name)
         mine = sorted((plot.name for plot in plots.drawable(view)), key=lambda name: name not in FIRST)
         self._waiting = [*((name, view) for name in mine), *self._waiting]
 
@@ -76,7 +77,7 @@ class Desk:
             self._artist = None
 
 
-def _begin(name: str, view: plots.View) -> int:
+def _begin(name: str, view: View) -> int:
     """Draw in a process of its own; returns its number. A plot that fails is left out: the report says so."""
     artist = os.fork()
     if artist:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader
 
 from halfmap.errors import UsageError
 from halfmap.jobs import plots, record
+from halfmap.jobs.views import Plot, View
 
 HEADLINES = {
     "resolution_A": ("Resolution (corrected FSC at 0.143)", "{:.2f} A"),
@@ -124,13 +125,13 @@ def write(folder: Path) -> Path:
     return path
 
 
-def _shown(folder: Path) -> list[plots.View]:
+def _shown(folder: Path) -> list[View]:
     """The result, and the iterations if a plot of any is there."""
     final, *iterations = plots.views(folder)
     return [final, *iterations] if any((folder / "plots" / view.name).is_dir() for view in iterations) else [final]
 
 
-def _sections(folder: Path, views: Sequence[plots.View]) -> list[tuple[plots.Plot, list[Picture]]]:
+def _sections(folder: Path, views: Sequence[View]) -> list[tuple[Plot, list[Picture]]]:
     """Every plot with its pictures; the result's first, then the newest iterations, until the page is full."""
     final, *iterations = views
     room = MOST_BYTES
@@ -143,7 +144,7 @@ def _sections(folder: Path, views: Sequence[plots.View]) -> list[tuple[plots.Plo
     return [(plot, found[plot.name]) for plot in plots.PLOTS if plot.name in found]
 
 
-def _facts(views: Sequence[plots.View]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _facts(views: Sequence[View]) -> list[tuple[str, list[tuple[str, str]]]]:
     """What each view says of itself in numbers."""
     return [(view.name, _told(view.facts)) for view in views if view.facts]
 
@@ -178,7 +179,7 @@ def _iterations(folder: Path) -> list[dict]:
     return [event for event in events if event["kind"] == "iteration"]
 
 
-def _embedded(view: plots.View, plot: plots.Plot, room: int) -> tuple[str, str]:
+def _embedded(view: View, plot: Plot, room: int) -> tuple[str, str]:
     """(the picture as a data address, empty where there is none; why there is none)."""
     path = view.picture(plot.name, ".png")
     if not path.is_file():

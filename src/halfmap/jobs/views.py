@@ -1,0 +1,106 @@
+"""What a plot is, and what a job folder shows at one moment: the result, or an iteration.
+
+A plot is drawn for a *view* of the folder: "final", the result, into plots/, or "iteration_003" into
+plots/iteration_003/. Which plots there are is in the galleries; how they look in `pictures`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from halfmap.jobs import diagnostics, pictures
+from halfmap.jobs.diagnostics import FINAL
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class View:
+    """A job folder as one iteration, or the result, shows it. The result also shows what the last iteration left."""
+
+    folder: Path
+    name: str = FINAL
+
+    @property
+    def final(self) -> bool:
+        return self.name == FINAL
+
+    @cached_property
+    def _content(self) -> tuple[dict[str, np.ndarray], dict]:
+        arrays, facts = diagnostics.read(self.folder, self.name)
+        last = diagnostics.iterations(self.folder)[-1:] if self.final else []
+        for name in last:
+            earlier = diagnostics.read(self.folder, name)
+            arrays, facts = {**earlier[0], **arrays}, {**earlier[1], **facts}
+        return arrays, facts
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        return self._content[0]
+
+    @property
+    def facts(self) -> dict:
+        return self._content[1]
+
+    @property
+    def length_A(self) -> float:
+        return self.facts["box"] * self.facts["voxel_size_A"]
+
+    def has(self, file: str) -> bool:
+        """Whether this is the result and the folder holds ``file``."""
+        return self.final and (self.folder / file).is_file()
+
+    def json(self, file: str) -> dict:
+        return json.loads((self.folder / file).read_text())
+
+    def picture(self, plot: str, suffix: str) -> Path:
+        """Where a plot of this view lies."""
+        place = self.folder / "plots" if self.final else self.folder / "plots" / self.name
+        return place / f"{plot}{suffix}"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One diagnostic: file name, title, what it shows and what good looks like, whether it can be drawn, who does."""
+
+    name: str
+    title: str
+    sentence: str
+    possible: Callable[[View], bool]
+    draw: Callable[[Figure, View], None]
+    height: float = 4.2  # inches of a row; the width is 7
+    rows: Callable[[View], int] = lambda view: 1
+
+
+def row_of_file(view: View, name: str) -> pictures.Row:
+    """Three central slices of a map of the folder; masks from 0 to 1, all else between percentiles."""
+    from halfmap.io import mrc
+
+    map = mrc.read(view.folder / name)
+    cut = [np.take(map.data, map.box // 2, axis=axis) for axis in (2, 1, 0)]
+    low, high = (0, 1) if name.startswith("mask") else np.percentile(np.stack(cut), (0.5, 99.9))
+    title = f"{name}, {map.box * map.voxel_size_A:.0f} A wide: slices along x, y, z"
+    return pictures.Row(title, cut, low, high)
+
+
+def files(*names: str) -> Callable[[View], bool]:
+    """Any of these files, for the result."""
+    return lambda view: any(view.has(name) for name in names)
+
+
+def array(name: str, *files: str) -> Callable[[View], bool]:
+    """This array, or any of these files for the result."""
+    return lambda view: name in view.arrays or any(view.has(file) for file in files)
+
+
+def rows_of(files: Sequence[str]) -> Callable[[View], int]:
+    """A row for each of the files that is there, one for an iteration."""
+    return lambda view: max(1, sum(view.has(file) for file in files))
