@@ -97,3 +97,17 @@ def test_an_occupied_folder_exits_2(capsys, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     assert cli.main(["fsc", "--half1", "a.mrc", "--half2", "b.mrc", "--out", str(tmp_path)]) == 2
     assert "not a halfmap job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "given, meant",
+    [
+        ("reconstruct p.star --out J2", "reconstruct --particles p.star --out J2"),
+        ("check particles J1 --out J2", "check particles --particles J1 --out J2"),
+        ("reconstruct --out J2 --particles p.star", "reconstruct --out J2 --particles p.star"),
+        ("refine homogeneous p.star", "refine homogeneous p.star"),  # two inputs are needed: which is meant?
+        ("report J1", "report J1"),
+    ],
+)
+def test_the_one_input_of_a_job_needs_no_flag(given, meant):
+    assert cli.with_subject(given.split()) == meant.split()

@@ -130,6 +130,7 @@ def show(start, json: bool) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: returns the exit code of the process."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = with_subject(arguments)
     from_file = config_file.FromFile()
     try:
         result = build(["halfmap", *arguments], from_file)(
@@ -142,6 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain(["interrupted"], Interrupted.exit_code)
     return result or 0
+
+
+def with_subject(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line, with the flag of a job's one required input where only the file was named."""
+    for entry in catalog.JOBS:
+        name = entry.name.split()
+        rest = list(arguments[len(name) :])
+        if list(arguments[: len(name)]) == name and entry.subject and rest and not rest[0].startswith("-"):
+            return [*name, flag(entry.subject), *rest]
+    return list(arguments)
 
 
 def usage_faults(fault: CycloptsError, places: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,8 @@ from halfmap.jobs import catalog
 HEAD = """# Commands
 
 Made from the settings by `python -m halfmap.cli.reference`; do not edit. A switch `--x` has a counterpart `--no-x`.
+A word in capitals after a command is a file that needs no flag: `halfmap reconstruct particles.star --out J2`.
+A job folder may be named in place of the file in it that is meant: its particles, its map, its masks.
 """
 
 
@@ -26,7 +28,8 @@ def section(entry: catalog.Entry) -> str:
     rows.append(f"| `--config` | `None` | {CONFIG_HELP} |")
     rows.append(f"| `--json` | `False` | {JSON_HELP} |")
     head = "| flag | default | meaning |\n|---|---|---|\n"
-    return f"## halfmap {entry.name}\n\n{entry.summary}\n\n{head}" + "\n".join(rows) + "\n"
+    subject = f" {entry.subject.upper()}" if entry.subject else ""
+    return f"## halfmap {entry.name}{subject}\n\n{entry.summary}\n\n{head}" + "\n".join(rows) + "\n"
 
 
 def _fields(entry: catalog.Entry) -> list[tuple[str, FieldInfo]]:

@@ -33,6 +33,12 @@ class Entry:
     inputs: tuple[str, ...]
     runner: str
 
+    @property
+    def subject(self) -> str | None:
+        """The one input that the job cannot do without: it needs no flag. None where there are more or none."""
+        needed = [name for name in self.inputs if self.params.model_fields[name].is_required()]
+        return needed[0] if len(needed) == 1 else None
+
     def load(self) -> Callable:
         """The runner; imports the numerics."""
         module, function = self.runner.split(":")

@@ -17,7 +17,7 @@ from pathlib import Path
 from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
-from halfmap.jobs import catalog, events, painter, record
+from halfmap.jobs import catalog, events, folders, painter, record
 from halfmap.params.common import Job, Refinement
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -36,10 +36,12 @@ class Ended:
 def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence[events.Listener] = ()) -> Ended:
     """Run the job called ``name`` to its end; every event also goes to ``listeners``.
 
-    Raises UsageError where no job folder could be made; every later fault ends in the returned ``Ended``.
+    Raises UsageError where no job folder could be made, InputError where a job folder that is an input lacks the file
+    that is meant; every later fault ends in the returned ``Ended``.
     """
     begun = time.monotonic()
     entry = catalog.find(name)
+    params = folders.resolved(params, entry.inputs)
     if params.dry_run:
         return _rehearsed(entry, params, listeners)
     before = record.interrupted(entry, params) if params.resume else None

@@ -10,6 +10,8 @@ from halfmap.params.common import Job, setting
 class VolumeInput(Job):
     """A job that reads a map, alone or with its half-maps and masks."""
 
+    takes_folders = Job.takes_folders | {"volume"}
+
     volume: Path = setting(
         help="Map, MRC; or the folder of a job, with its half-maps and masks.",
         known_as="cryoSPARC: Input volume",
