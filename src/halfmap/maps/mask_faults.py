@@ -179,7 +179,7 @@ FULL = 0.999  # of the largest value: where a mask counts as 1
 
 
 def profile(data: np.ndarray, reach_px: float) -> Profile:
-    """The profile up to ``reach_px`` from the region of values above FULL of the largest, by whole steps of its sampling."""
+    """The profile up to ``reach_px`` from where the mask exceeds FULL of its largest value."""
     step = -(-data.shape[0] // MOST_VOXELS)
     coarse = data[::step, ::step, ::step]
     square = masks.squared_distances(coarse > FULL * coarse.max(), reach_px / step)

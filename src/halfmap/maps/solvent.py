@@ -15,16 +15,16 @@ from halfmap.types import Map
 
 # In a sphere of 10^4 to 10^6 independent values the largest of normal noise lies near 4.3 to 4.9 standard deviations
 NOISE_SDS = 5.0
-# Of the maximum: a noise-free map still has the tails of its low-pass and ripples of the CTF about it. Four
-# experimental maps lie above it by themselves (0.05 to 0.10 of the maximum at 15 A)
+# Of the maximum above the solvent: a noise-free map still has the tails of its low-pass and ripples of the CTF
+# about it. Four experimental maps lie above it by themselves (0.07 to 0.11 at 15 A)
 LEAST_FRACTION = 0.05
-MOST_FRACTION = 0.5  # of the maximum: above it only scraps of a particle would be left
+MOST_FRACTION = 0.5  # of it: above it only scraps of a particle would be left
 SPHERE = 0.97  # of half the box: corners of a reconstruction hold other noise, or none
 # Resolutions of the low-pass: solvent begins this far from the particle. Further away lies less noise than beside it
 AWAY = 1.0
 LEAST_SOLVENT = 0.02  # of the sphere: less tells nothing of noise
 ROUNDS = 20  # six or seven are enough; the end of a region that flickers
-SETTLED = 1e-3  # of the threshold
+SETTLED = 1e-3  # change of the standard deviation
 NORMAL = 1.4826  # standard deviation of normal noise over its median absolute deviation
 
 
@@ -42,40 +42,41 @@ def contour(map: Map, lowpass_A: float) -> tuple[Map, Contour]:
     """The map low-passed (Gaussian, half power at ``lowpass_A``: no ringing), and the contour of its particle.
 
     Threshold: median + NOISE_SDS x standard deviation (from the median absolute deviation) of the solvent, but at least
-    LEAST_FRACTION of the maximum. Solvent: the sphere in the box without what lies within AWAY ``lowpass_A`` of the
-    largest part above the threshold; both are found in turn until the threshold rests.
+    LEAST_FRACTION of the way from the median to the maximum. Solvent: the sphere in the box without what lies within
+    AWAY ``lowpass_A`` of the largest part above the threshold; both are found in turn until the threshold rests.
     Raises InputError where no particle stands out.
     Source: noise of the solvent as in Beckers, Jakobi & Sachse 2019 (confidence maps); the rest is our own.
     """
     smooth = filters.coarser(map, lowpass_A, filters.gaussian_rolloff)
-    peak = float(smooth.data.max())
     middle, deviation = _noise(smooth, AWAY * lowpass_A)
-    noise = middle + NOISE_SDS * deviation
-    if not MOST_FRACTION * peak > max(noise, 0.0):
-        told = f"its maximum is {peak:.3g}, its solvent {middle:.3g} +- {deviation:.3g}"
-        raise InputError(f"no particle stands out of the map low-passed to {lowpass_A:.3g} A ({told}): check that the "
-                         "particle is white, give a coarser --lowpass, or a --threshold of your own")
-    if noise >= LEAST_FRACTION * peak:
-        words = f"solvent + {NOISE_SDS:g} standard deviations of its noise, {noise / peak:.3f} of the maximum"
-        return smooth, Contour(noise, middle, deviation, f"{words} at {lowpass_A:.3g} A")
-    words = f"{LEAST_FRACTION:g} of the maximum at {lowpass_A:.3g} A; the solvent is quieter than that"
-    return smooth, Contour(LEAST_FRACTION * peak, middle, deviation, words)
+    height = float(smooth.data.max()) - middle
+    noise = NOISE_SDS * deviation
+    if not (height > max(middle - float(smooth.data.min()), noise / MOST_FRACTION)):
+        told = f"its values go from {smooth.data.min():.3g} to {smooth.data.max():.3g}, solvent {middle:.3g}"
+        raise InputError(f"no particle stands out of the map low-passed to {lowpass_A:.3g} A ({told} +- {deviation:.3g}"
+                         "): check that the particle is white, give a coarser --lowpass, or a --threshold of your own")
+    if noise >= LEAST_FRACTION * height:
+        words = f"{NOISE_SDS:g} standard deviations of its noise above the solvent, {noise / height:.3f} of the maximum"
+        return smooth, Contour(middle + noise, middle, deviation, f"{words} at {lowpass_A:.3g} A")
+    words = f"{LEAST_FRACTION:g} of the maximum at {lowpass_A:.3g} A; the noise of the solvent is less than that"
+    return smooth, Contour(middle + LEAST_FRACTION * height, middle, deviation, words)
 
 
 def _noise(smooth: Map, away_A: float) -> tuple[float, float]:
     """Median and standard deviation of the solvent."""
     sphere = masks.sphere(smooth.box, SPHERE * smooth.box / 2, 0.0) > 0
-    floor = LEAST_FRACTION * float(smooth.data.max())
+    peak = float(smooth.data.max())
+    reach = away_A / smooth.voxel_size_A
     middle, deviation = _robust(smooth.data[sphere])
     for _ in range(ROUNDS):
-        threshold = max(middle + NOISE_SDS * deviation, floor)
+        threshold = middle + max(NOISE_SDS * deviation, LEAST_FRACTION * (peak - middle))
         particle = masks.without_islands(smooth.data > threshold, 1.0)
-        reach = away_A / smooth.voxel_size_A
         solvent = sphere & (masks.squared_distances(particle, reach) > reach**2)
         if solvent.sum() < LEAST_SOLVENT * sphere.sum():
             break  # the particle fills its box: the robust values of before stand
+        before = deviation
         middle, deviation = _robust(smooth.data[solvent])
-        if abs(max(middle + NOISE_SDS * deviation, floor) - threshold) <= SETTLED * abs(threshold):
+        if abs(deviation - before) <= SETTLED * before:
             break
     return middle, deviation
 
