@@ -41,7 +41,7 @@ def scattered(box: int) -> np.ndarray:
 
 
 def ellipsoid(box: int) -> np.ndarray:
-    z, y, x = np.ogrid[:box, :box, :box] - np.float32(box // 2)
+    z, y, x = (axis - box // 2 for axis in np.ogrid[:box, :box, :box])
     return (2.0 * z / box) ** 2 * 16 + (2.0 * y / box) ** 2 * 6 + (2.0 * x / box) ** 2 * 3 < 1
 
 
