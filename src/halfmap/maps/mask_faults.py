@@ -5,6 +5,7 @@ Owns the rules and their limits. A mask may be any file with values 0 to 1; how 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -134,7 +135,8 @@ def narrow_edge(c: Case) -> str | None:
 
 def _wanted(c: Case) -> str:
     of = f"a resolution of {c.resolution_A:.3g} A" if c.resolution_A else "the best resolution these voxels allow"
-    return f"a soft edge of {c.wanted_px:.0f} voxels or more, {EDGE_RESOLUTIONS:g} times {of}"
+    voxels = math.ceil(round(c.wanted_px, 3))
+    return f"a soft edge of {voxels} voxels or more, {EDGE_RESOLUTIONS:g} times {of}"
 
 
 def at_border(c: Case) -> str | None:
