@@ -13,6 +13,7 @@ import pytest
 from halfmap.jobs import catalog
 from halfmap.params.common import Job, ParticleInput, ParticleJob, ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
+from halfmap.params.volumes import VolumeInput
 
 TESTS = Path(__file__).parents[1]
 
@@ -148,6 +149,45 @@ SIMULATE = {
         "jobs/test_simulate::test_a_setting_changes_its_part_of_the_simulation_and_no_other",
     ),
 }  # fmt: skip
+VOLUMES, MASKS = "jobs/test_volume_tools", "jobs/test_mask_tools"
+IMPORT_VOLUME = {
+    "volume": f"{VOLUMES}::test_a_volume_is_linked_under_the_name_of_its_kind",
+    "kind": f"{VOLUMES}::test_a_volume_is_linked_under_the_name_of_its_kind",
+    "voxel_size_A": f"{VOLUMES}::test_another_voxel_size_is_written_into_a_copy",
+    "contrast": f"{VOLUMES}::test_a_dark_map_is_made_white",
+}
+OF_VOLUME_INPUT = OF_ALL | {
+    "volume": "jobs/test_volumes::test_a_job_folder_gives_all_its_volumes",
+    **dict.fromkeys(("half1", "half2", "mask"), "jobs/test_volumes::test_given_files_come_before_those_of_the_folder"),
+}
+FILTER = dict.fromkeys(
+    ("gaussian_sdev", "lowpass", "highpass", "filter_type", "filter_order"),
+    f"{VOLUMES}::test_every_density_is_filtered_as_asked_and_masks_stay",
+)
+THRESHOLD = dict.fromkeys(
+    ("volume", "threshold", "keep_values"), f"{VOLUMES}::test_a_threshold_leaves_ones_or_values"
+)
+MASK_VOLUME = {
+    "resolution_A": f"{MASKS}::test_the_resolution_given_or_of_the_folder_judges_the_edge",
+    "invert": f"{MASKS}::test_the_inverse_is_one_less_the_mask_and_inverting_it_gives_the_mask_back",
+    **dict.fromkeys(
+        ("volume", "threshold", "smallest_island", "fill_holes", "dilation_radius", "soft_padding", "unit"),
+        f"{MASKS}::test_a_mask_is_made_by_the_steps_asked_for",
+    ),
+}
+MASK_FROM_MAP = {
+    "volume": f"{MASKS}::test_a_mask_from_a_map_holds_the_particle_without_noise_holes_or_specks",
+    **dict.fromkeys(
+        ("resolution_A", "threshold", "lowpass", "smallest_island", "fill_holes", "dilation_radius", "soft_padding",
+         "unit"),
+        f"{MASKS}::test_settings_of_a_mask_from_a_map_reach_their_step",
+    ),
+}
+COMBINE = {
+    "mask": f"{MASKS}::test_masks_are_combined_as_asked",
+    "operation": f"{MASKS}::test_masks_are_combined_as_asked",
+    "resolution_A": f"{MASKS}::test_the_resolution_of_a_combination_judges_its_edge",
+}
 TABLE = {
     "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
@@ -155,6 +195,12 @@ TABLE = {
     },
     "fsc": OF_CURVES | CURVES_OF_TWO_MAPS,
     "import particles": OF_PARTICLE_OUTPUT | IMPORT,
+    "import volume": OF_ALL | IMPORT_VOLUME,
+    "volume filter": OF_VOLUME_INPUT | FILTER,
+    "volume threshold": OF_ALL | THRESHOLD,
+    "volume mask": OF_ALL | MASK_VOLUME,
+    "mask from-map": OF_ALL | MASK_FROM_MAP,
+    "mask combine": OF_ALL | COMBINE,
     "check particles": OF_PARTICLE_INPUT | CHECK,
     "simulate": OF_ALL | SIMULATE,
     "demo": OF_ALL,
@@ -189,7 +235,8 @@ def test_the_table_names_no_setting_that_is_gone():
 @pytest.mark.parametrize(
     "model, table",
     [(Job, OF_ALL), (ParticleInput, OF_PARTICLE_INPUT), (ParticleOutput, OF_PARTICLE_OUTPUT),
-     (ParticleJob, OF_PARTICLE_JOB), (Refinement, OF_REFINEMENT), (CurveSettings, OF_CURVES)],
+     (ParticleJob, OF_PARTICLE_JOB), (Refinement, OF_REFINEMENT), (CurveSettings, OF_CURVES),
+     (VolumeInput, OF_VOLUME_INPUT)],
 )  # fmt: skip
 def test_shared_settings_are_listed_where_they_are_declared(model, table):
     assert set(table) == set(model.model_fields)

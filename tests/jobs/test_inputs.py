@@ -8,7 +8,8 @@ import pytest
 from halfmap.data import relion
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import homogeneous, inputs
+from halfmap.jobs import events, homogeneous, inputs
+from halfmap.maps import masks
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.types import Map
@@ -52,6 +53,15 @@ def test_a_mask_of_the_same_width_fits(fitting, tmp_path):
 def test_a_mask_of_another_box_or_a_map_is_refused(wrong, text, tmp_path):
     with pytest.raises(InputError, match=text):
         inputs.check_mask("m.mrc", wrong, made.particles(tmp_path))
+
+
+def test_a_static_mask_with_a_hard_edge_is_warned_of_by_its_name():
+    heard = events.Passing()
+    ball = masks.sphere(made.BOX, 6.0, 0.0)
+    inputs.warn_of_mask("m.mrc", Map(ball, made.VOXEL_A), heard)
+    assert len(heard.warnings) == 1 and heard.warnings[0].startswith("m.mrc: it is binary")
+    inputs.warn_of_mask("m.mrc", Map(masks.sphere(made.BOX, 4.0, 11.0), made.VOXEL_A), heard)
+    assert len(heard.warnings) == 1
 
 
 LENS = {

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -105,3 +107,66 @@ def test_filters_leave_their_argument_alone(noise):
     before = noise.data.copy()
     filters.bfactor(filters.lowpass(noise, 8.0), 10.0)
     np.testing.assert_array_equal(noise.data, before)
+
+
+def _wave(shell, box=32):
+    """One Fourier component, at ``shell``."""
+    wave = np.cos(2 * np.pi * np.arange(box) * shell / box)
+    return Map(np.broadcast_to(wave, (box,) * 3).astype(np.float32), VOXEL_A)
+
+
+CLOSED_FORMS = {
+    "butterworth": (filters.butterworth, lambda x: 1 / np.sqrt(1 + x**16)),
+    "fourth order": (partial(filters.butterworth, order=4), lambda x: 1 / np.sqrt(1 + x**8)),
+    "rectangular": (filters.rectangular, lambda x: float(x <= 1)),
+    "gaussian": (filters.gaussian_rolloff, lambda x: 2 ** (-(x**2) / 2)),
+    # two shells wide about shell 8: from 7/8 to 9/8
+    "cosine": (filters.raised_cosine, lambda x: 0.5 + 0.5 * np.cos(np.pi * np.clip((8 * x - 7) / 2, 0, 1))),
+}
+
+
+@pytest.mark.parametrize("shell", [0, 3, 7, 8, 9, 12])
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_low_and_high_pass_are_their_closed_forms_and_share_the_power(name, shell):
+    rolloff, form = CLOSED_FORMS[name]
+    wave = _wave(shell)
+    low = form(shell / 8)
+    np.testing.assert_allclose(filters.coarser(wave, 8.0, rolloff).data, low * wave.data, atol=1e-6)
+    high = np.sqrt(1 - low**2)
+    # where 1 - low^2 is all rounding, 2e-16, its root is 1.5e-8
+    np.testing.assert_allclose(filters.finer(wave, 8.0, rolloff).data, high * wave.data, atol=1e-6)
+
+
+def test_a_butterworth_high_pass_is_the_usual_one():
+    x = np.array([0.5, 0.9, 1.0, 1.1, 2.0])
+    low = filters.butterworth(8 * x, 8.0)
+    np.testing.assert_allclose(np.sqrt(1 - low**2), 1 / np.sqrt(1 + x**-16.0), rtol=1e-9)
+
+
+def test_a_butterworth_of_any_order_ends_in_0_without_complaint():
+    with np.errstate(all="raise", over="raise"):
+        assert filters.butterworth(np.array([0.0, 1e6]), 1.0, 100).tolist() == [1, 0]
+
+
+def test_a_gaussian_filter_is_a_convolution_with_a_gaussian_of_that_width():
+    # sigmas add in squares: 2.5 voxels of 2 A and 2 voxels are 3.2 voxels
+    blurred = filters.gaussian(_gaussian(48, VOXEL_A, 2.5 * VOXEL_A), 2.0)
+    wider = np.sqrt(2.5**2 + 2.0**2)
+    expected = (2.5 / wider) ** 3 * _gaussian(48, VOXEL_A, wider * VOXEL_A).data
+    np.testing.assert_allclose(blurred.data, expected, atol=2e-6)
+
+
+def test_a_gaussian_filter_follows_its_formula_into_the_corners():
+    corner = np.indices((16,) * 3).sum(axis=0) % 2 * -2.0 + 1  # (-1)^(x + y + z): k = 8 along every axis
+    factor = np.exp(-2 * np.pi**2 * 0.2**2 * 3 * 0.5**2)
+    filtered = filters.gaussian(Map(corner.astype(np.float32), VOXEL_A), 0.2)
+    np.testing.assert_allclose(filtered.data, factor * corner, atol=1e-6)
+
+
+@pytest.mark.parametrize("ask", [
+    lambda map: filters.coarser(map, -1.0, filters.rectangular), lambda map: filters.gaussian(map, 0.0),
+    lambda map: filters.finer(map, float("nan"), filters.rectangular),
+])  # fmt: skip
+def test_lengths_that_are_not_positive_are_refused(noise, ask):
+    with pytest.raises(UsageError, match="positive"):
+        ask(noise)

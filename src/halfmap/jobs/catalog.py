@@ -13,8 +13,10 @@ from halfmap.params.demo import Demo
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
+from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
+from halfmap.params.volume_tools import FilterVolume, ImportVolume, ThresholdVolume
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,48 @@ JOBS = (
         ImportParticles,
         ("particles", "passthrough"),
         "halfmap.jobs.importing:run",
+    ),
+    Entry(
+        "import volume",
+        "Bring in a map or mask of another program, checked; linked, not copied, where nothing of it changes.",
+        ImportVolume,
+        ("volume",),
+        "halfmap.jobs.volume_import:run",
+    ),
+    Entry(
+        "volume filter",
+        "Filter a map, alone or with its half-maps: Gaussian blur, low-pass, high-pass.",
+        FilterVolume,
+        ("volume", "half1", "half2", "mask"),
+        "halfmap.jobs.volume_filter:run",
+    ),
+    Entry(
+        "volume threshold",
+        "Cut a map at a value: 1 and 0, or its values and 0.",
+        ThresholdVolume,
+        ("volume",),
+        "halfmap.jobs.volume_threshold:run",
+    ),
+    Entry(
+        "volume mask",
+        "Make a mask: threshold, fill holes, dilate, soft edge, invert, in this order.",
+        MaskVolume,
+        ("volume",),
+        "halfmap.jobs.volume_mask:run",
+    ),
+    Entry(
+        "mask from-map",
+        "Make a soft mask around the particle of a map; the threshold comes from the noise of its solvent.",
+        MaskFromMap,
+        ("volume",),
+        "halfmap.jobs.mask_from_map:run",
+    ),
+    Entry(
+        "mask combine",
+        "Union, intersection or difference of masks, or the complement of one.",
+        CombineMasks,
+        ("mask",),
+        "halfmap.jobs.mask_combine:run",
     ),
     Entry(
         "check particles",

@@ -46,6 +46,7 @@ def read(params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles
     for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
         if given is not None:
             inputs.check_mask(path, given, particles)
+            inputs.warn_of_mask(path, given, watch)
     return recipes.homogeneous(params, mask, fsc_mask), particles, reference
 
 

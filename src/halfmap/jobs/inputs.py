@@ -11,12 +11,13 @@ import numpy as np
 from halfmap.data import cryosparc
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
+from halfmap.jobs.events import Passing, Watch
+from halfmap.maps import mask_faults
 from halfmap.params.common import ParticleJob
 from halfmap.physics import aberrations, lengths
 from halfmap.types import Map, Optics
 
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
-OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
 
 
 def read_all(*readers: Callable[[], Any]) -> list:
@@ -73,8 +74,21 @@ def check_mask(path: object, mask: Map, particles: Particles) -> None:
     if not any(abs(length - wanted) <= SAME_LENGTH * wanted for wanted in wide_A):
         asked = ", ".join(f"{wanted:.1f}" for wanted in wide_A)
         faults.append(f"{path}: the mask's box is {length:.1f} A wide, that of the particles {asked} A; crop or pad it")
-    low, high = float(np.min(mask.data)), float(np.max(mask.data))
-    if low < -OVERSHOOT or high > 1 + OVERSHOOT or high <= 0:
-        faults.append(f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make a mask of this map first")
+    faults += values_of_no_mask(path, mask)
     if faults:
         raise InputError(faults)
+
+
+def values_of_no_mask(path: object, mask: Map) -> list[str]:
+    """The fault, if any, of values that are not those of a mask."""
+    low, high = float(np.min(mask.data)), float(np.max(mask.data))
+    if low >= -mask_faults.OVERSHOOT and 0 < high <= 1 + mask_faults.OVERSHOOT:
+        return []
+    return [f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make a mask of it first: halfmap volume "
+            "mask --threshold"]
+
+
+def warn_of_mask(path: object, mask: Map, watch: Watch | Passing) -> None:
+    """Warn of all that makes a static mask unfit; its edge by the Nyquist limit: the resolution is not known yet."""
+    for sentence in mask_faults.faults(mask):
+        watch("warning", message=f"{path}: {sentence}")

@@ -277,3 +277,42 @@ def images(figure: Figure, shown: Sequence[np.ndarray]) -> None:
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, origin="lower")
         axes.set_axis_off()
     figure.subplots_adjust(left=0.01, right=0.99, top=0.99, bottom=0.01, wspace=0.03, hspace=0.03)
+
+
+CONTOURS = {0.05: "#ffd92f", 0.5: "#ff7f0e", 0.95: "#d62728"}  # of a mask
+
+
+def contoured(figure: Figure, row: Row, mask: np.ndarray) -> None:
+    """Three slices with contours of a mask (3, N, N) on them."""
+    for place, (cut, values) in enumerate(zip(row.slices, mask, strict=True)):
+        axes = figure.add_axes((0.01 + 0.33 * place, 0.0, 0.32, 0.91))
+        axes.imshow(cut, cmap=row.colours, vmin=row.low, vmax=row.high, origin="lower", interpolation="nearest")
+        for level, colour in CONTOURS.items():
+            if values.min() < level < values.max():  # matplotlib warns of a contour that is not there
+                axes.contour(values, [level], colors=colour, linewidths=0.9)
+        axes.set_axis_off()
+    figure.text(0.5, 0.95, row.title, fontsize=9, ha="center")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Values of a mask by distance, and the least width that its edge should have."""
+
+    distance_A: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    wanted_A: float
+
+
+def edge(figure: Figure, shown: Edge) -> None:
+    """Mean and band, and the cosine of the wanted width."""
+    axes = figure.add_axes((0.09, 0.15, 0.89, 0.82))
+    axes.fill_between(shown.distance_A, shown.low, shown.high, color="#1f77b4", alpha=0.2, label="least to largest")
+    axes.plot(shown.distance_A, shown.mean, "o-", ms=3, color="#1f77b4", label="mean of the mask")
+    part = np.linspace(0, 1, 100)
+    axes.plot(part * shown.wanted_A, 0.5 + 0.5 * np.cos(np.pi * part), "--", color="#d62728", lw=1.2,
+              label=f"least width to wish for, {shown.wanted_A:.3g} A")
+    axes.set(xlabel="distance from where the mask is 1 (A)", ylabel="mask", ylim=(-0.03, 1.05),
+             xlim=(0, shown.distance_A[-1]))
+    axes.legend(fontsize=8, loc="upper right")

@@ -38,5 +38,6 @@ def read(params: Reconstruct, watch: Watch | Passing) -> tuple[Recipe, Particles
     )
     if mask is not None:
         inputs.check_mask(params.mask, mask, particles)
+        inputs.warn_of_mask(params.mask, mask, watch)
     start.require_poses(particles)
     return recipes.reconstruction(params).with_mask(mask), particles

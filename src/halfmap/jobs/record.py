@@ -26,8 +26,8 @@ from halfmap.params.common import Job
 # Everything a job may leave in its folder; --overwrite removes these and nothing else.
 FILES = (
     "job.json summary.json events.jsonl log.txt report.html map.mrc map_sharp.mrc half1.mrc half2.mrc mask_refine.mrc "
-    "mask_fsc.mrc mask_fsc_auto.mrc particles.star particles.cs rejected.star check.txt particles.mrcs truth.star "
-    "truth_moving.star fsc.json fsc.star fsc.xml guinier.json noise.json candidates.npz"
+    "mask_fsc.mrc mask_fsc_auto.mrc mask.mrc particles.star particles.cs rejected.star check.txt particles.mrcs "
+    "truth.star truth_moving.star fsc.json fsc.star fsc.xml guinier.json noise.json candidates.npz"
 ).split()
 FOLDERS = ("plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
@@ -170,8 +170,12 @@ def _step(before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _input_files(entry: Entry, params: Job) -> dict[str, Path]:
-    named = {name: getattr(params, name) for name in entry.inputs}
-    return {name: Path(path) for name, path in named.items() if path is not None and Path(path).is_file()}
+    named = {}
+    for name in entry.inputs:
+        value = getattr(params, name)
+        several = {f"{name} {place}": path for place, path in enumerate(value, 1)} if isinstance(value, tuple) else {}
+        named |= several or {name: value}
+    return {name: Path(path) for name, path in named.items() if path and Path(path).is_file()}
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

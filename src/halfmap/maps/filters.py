@@ -1,12 +1,14 @@
 """Radial filters of a map.
 
 Owns filters that depend on |k| only; all act through ``radial``. The corners of Fourier space beyond the Nyquist shell
-are treated as the Nyquist shell, so no filter amplifies what no shell has measured.
+are treated as the Nyquist shell, so no filter amplifies what no shell has measured; only ``gaussian``, which amplifies
+nothing, goes on into the corners.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import scipy.fft
@@ -16,15 +18,21 @@ from halfmap.errors import UsageError
 from halfmap.fourier import shells
 from halfmap.types import Map
 
+Rolloff = Callable[[np.ndarray, float], np.ndarray]  # (radii, cutoff shell) -> amplitudes of a low-pass
+
 
 def radial(map: Map, factor: Callable[[np.ndarray], np.ndarray]) -> Map:
     """The map with every Fourier coefficient multiplied by ``factor(shell)``, shell = |k| in Fourier pixels, a float.
 
     ``factor`` gets an array of radii 0..box // 2 and returns as many factors.
     """
-    radii = np.minimum(shells.radii(map.box), map.box // 2)
+    return _scaled(map, factor(np.minimum(shells.radii(map.box), map.box // 2)))
+
+
+def _scaled(map: Map, factor_of_square: np.ndarray) -> Map:
+    """The map times a factor for every k^2, as ``shells.scaled`` takes them."""
     transform = scipy.fft.rfftn(map.data, workers=device.threads())
-    filtered = shells.scaled(transform, factor(radii))
+    filtered = shells.scaled(transform, factor_of_square)
     data = scipy.fft.irfftn(filtered, s=map.data.shape, workers=device.threads(), overwrite_x=True)
     return Map(data.astype(np.float32, copy=False), map.voxel_size_A)
 
@@ -40,10 +48,59 @@ def lowpass(map: Map, resolution_A: float, edge_shells: float = 2.0) -> Map:
 
     A resolution beyond Nyquist leaves the map as it is. Raises UsageError for a resolution that is not positive.
     """
+    return coarser(map, resolution_A, partial(raised_cosine, edge_shells=edge_shells))
+
+
+def coarser(map: Map, resolution_A: float, rolloff: Rolloff) -> Map:
+    """Low-pass: keep what is coarser than ``resolution_A``. Raises UsageError unless that is positive."""
+    shell = _shell(map, resolution_A, "low-pass")
+    return radial(map, lambda radii: rolloff(radii, shell))
+
+
+def finer(map: Map, resolution_A: float, rolloff: Rolloff) -> Map:
+    """High-pass: keep what is finer than ``resolution_A``, sqrt(1 - low^2): the power that the low-pass takes away.
+
+    Of Butterworth's that is 1 / sqrt(1 + (k0 / k)^(2 n)). The mean becomes 0. Raises UsageError unless positive.
+    """
+    shell = _shell(map, resolution_A, "high-pass")
+    return radial(map, lambda radii: np.sqrt(1 - rolloff(radii, shell) ** 2))
+
+
+def _shell(map: Map, resolution_A: float, name: str) -> float:
     if not resolution_A > 0:
-        raise UsageError(f"low-pass resolution {resolution_A} A: give a positive number of Angstrom")
-    shell = map.box * map.voxel_size_A / resolution_A
-    return radial(map, lambda radii: falling_cosine(radii, shell - edge_shells / 2, shell + edge_shells / 2))
+        raise UsageError(f"{name} resolution {resolution_A} A: give a positive number of Angstrom")
+    return map.box * map.voxel_size_A / resolution_A
+
+
+def butterworth(radii: np.ndarray, shell: float, order: float = 8.0) -> np.ndarray:
+    """1 / sqrt(1 + (k / k0)^(2 order)): half of the power at the cutoff. Source: Butterworth 1930; CryoSPARC 5."""
+    with np.errstate(over="ignore"):  # infinity is a factor of 0
+        return 1 / np.sqrt(1 + (radii / shell) ** (2 * order))
+
+
+def rectangular(radii: np.ndarray, shell: float) -> np.ndarray:
+    """1 up to the cutoff, 0 beyond."""
+    return (radii <= shell).astype(np.float64)
+
+
+def raised_cosine(radii: np.ndarray, shell: float, edge_shells: float = 2.0) -> np.ndarray:
+    """1, half a cosine ``edge_shells`` wide about the cutoff, 0: half of the amplitude at the cutoff."""
+    return falling_cosine(radii, shell - edge_shells / 2, shell + edge_shells / 2)
+
+
+def gaussian_rolloff(radii: np.ndarray, shell: float) -> np.ndarray:
+    """exp(-ln 2 / 2 (k / k0)^2): half of the power at the cutoff, no ringing."""
+    return np.exp(-np.log(2) / 2 * (radii / shell) ** 2)
+
+
+def gaussian(map: Map, sdev_px: float) -> Map:
+    """Convolved with a Gaussian of ``sdev_px`` voxels standard deviation: exp(-2 pi^2 sdev^2 |k|^2), k per voxel.
+
+    The sDev of ChimeraX's ``volume gaussian``, for voxels of 1 A. Raises UsageError unless it is positive.
+    """
+    if not sdev_px > 0:
+        raise UsageError(f"Gaussian of {sdev_px} voxels: give a positive standard deviation")
+    return _scaled(map, np.exp(-2 * (np.pi * sdev_px * shells.radii(map.box) / map.box) ** 2))
 
 
 def bfactor(map: Map, bfactor_A2: float) -> Map:

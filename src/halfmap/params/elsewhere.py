@@ -149,6 +149,53 @@ CRYOSPARC_IMPORT = (
     P("cut lengths of prefix and suffix", "matching names of micrographs", (), "Micrographs are not looked for."),
 )  # fmt: skip
 
+CRYOSPARC_IMPORT_VOLUME = (
+    P("volume_blob_path", "Volume data path", ("volume",), "One file a job."),
+    P("volume_out_name", "Type of volume being imported", ("kind",)),
+    P("volume_psize", "Pixel size override", ("voxel_size_A",)),
+    P("EMDB ID", "fetch from the EMDB", (), "Nothing is fetched from the network."),
+)  # fmt: skip
+
+CRYOSPARC_FILTER = (
+    P("volume (input)", "Input volume", ("volume", "half1", "half2"), "With its half-maps."),
+    P("mask (input)", "Input mask", ("mask",), "Goes along unchanged."),
+    P("lowpass resolution", "Lowpass filter resolution", ("lowpass",)),
+    P("lowpass type", "Lowpass filter type", ("filter_type",), "There rectangular before version 5."),
+    P("lowpass order", "Lowpass filter order", ("filter_order",), "There 10 before version 5."),
+    P("volume gaussian sDev", "blur in ChimeraX", ("gaussian_sdev",), "There in A."),
+)  # fmt: skip
+
+CRYOSPARC_MASK = (
+    P("volume or mask (input)", "Input volume", ("volume",)),
+    P("type of output volume", "map or mask", (), "Always a mask; halfmap volume threshold makes a map."),
+    P("threshold", "Threshold", ("threshold",)),
+    P("fill holes", "Fill holes", ("fill_holes",)),
+    P("dilation radius", "Dilation radius", ("dilation_radius", "unit")),
+    P("soft padding", "Soft padding width", ("soft_padding", "unit")),
+    P("invert", "Invert mask", ("invert",), "The last step, as there."),
+)  # fmt: skip
+
+RELION_MASK = (
+    P("--i", "input map", ("volume",)),
+    P("--o", "output", ("out",), "A folder with mask.mrc."),
+    P("--lowpass", "low-pass filter before the threshold", ("lowpass",), "Gaussian; there 15 A, a cosine."),
+    P("--ini_threshold", "binarisation threshold", ("threshold",), "There 0.01 of the map's units; none finds it."),
+    P("--extend_inimask", "extend the binary map", ("dilation_radius", "unit"), "There 3 voxels."),
+    P("--width_soft_edge", "soft edge", ("soft_padding", "unit"), "There 3 voxels."),
+    P("--angpix", "pixel size", (), "The header of the map says it; halfmap import volume changes it."),
+    P("--invert", "invert", (), "halfmap volume mask --invert."),
+    P("--helix", "helical mask", (), "Point groups only."),
+    P("--j", "threads", ("threads",)),
+)  # fmt: skip
+
+RELION_COMBINE = (
+    P("--i, --and, --or, --and_not, --or_not", "masks", ("mask",), "There thresholded; here soft masks stay soft."),
+    P("--and", "in both", ("operation",), "intersection."),
+    P("--or", "in one of both", ("operation",), "union."),
+    P("--and_not", "in the first only", ("operation",), "difference."),
+    P("--invert", "the other side", ("operation",), "complement."),
+)  # fmt: skip
+
 RELION_REFINE = (
     P("--i", "input images", ("particles",)),
     P("--ref", "reference map", ("volume",)),
@@ -218,6 +265,11 @@ TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
     Table("cryoSPARC: Import Particle Stack", "import particles", CRYOSPARC_IMPORT),
+    Table("cryoSPARC: Import 3D Volumes", "import volume", CRYOSPARC_IMPORT_VOLUME),
+    Table("cryoSPARC: Volume Tools, filters", "volume filter", CRYOSPARC_FILTER),
+    Table("cryoSPARC: Volume Tools, masks", "volume mask", CRYOSPARC_MASK),
+    Table("RELION: relion_mask_create", "mask from-map", RELION_MASK),
+    Table("RELION: relion_mask_create, several masks", "mask combine", RELION_COMBINE),
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
     Table("RELION: relion_postprocess", "fsc", RELION_POSTPROCESS),
 )
