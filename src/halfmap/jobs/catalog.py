@@ -14,6 +14,7 @@ from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
 from halfmap.params.reconstruct import Reconstruct
+from halfmap.params.segment import SegmentMask
 from halfmap.params.simulate import Simulate
 
 
@@ -78,6 +79,13 @@ JOBS = (
         CheckParticles,
         ("particles", "passthrough"),
         "halfmap.jobs.checking:run",
+    ),
+    Entry(
+        "mask segment",
+        "Cut a map into numbered regions, choose some of them and make a mask of those.",
+        SegmentMask,
+        ("volume",),
+        "halfmap.jobs.segment:run",
     ),
     Entry(
         "simulate",
