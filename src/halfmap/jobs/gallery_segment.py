@@ -216,10 +216,10 @@ def _list(figure: Figure, regions: Regions) -> None:
     for place, region in enumerate(rows[: min(room, LISTED)], start=1):
         y = top - 0.145 * place
         axes.add_patch(Rectangle((0, y - 0.05), 0.1, 0.1, color=regions.colours[region["number"]]))
-        share = 100 * region["volume_A3"] / whole
-        for x, text, side in ((0.28, f"{region['number']}", "right"), (0.66, f"{region['volume_A3'] / 1e3:,.0f}", "right"),
-                              (0.98, f"{share:.1f} %", "right")):  # fmt: skip
-            axes.text(x, y, text, fontsize=7, va="center", ha=side)
+        volume = region["volume_A3"]
+        columns = (0.28, f"{region['number']}"), (0.66, f"{volume / 1e3:,.0f}"), (0.98, f"{100 * volume / whole:.1f} %")
+        for x, text in columns:
+            axes.text(x, y, text, fontsize=7, va="center", ha="right")
     left = len(rows) - min(room, LISTED)
     if left > 0:
         y = top - 0.145 * (min(room, LISTED) + 1)

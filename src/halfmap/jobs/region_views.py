@@ -61,7 +61,8 @@ def _projection(labels, data, name, axis) -> dict[str, np.ndarray]:
     place = np.expand_dims(inside.argmax(axis), axis)
     highest = np.take_along_axis(inside, place, axis).squeeze(axis)
     owner = np.take_along_axis(labels, place, axis).squeeze(axis)
-    return {f"projection_{name}": np.where(owner > 0, highest, 0).astype(np.float32), f"projection_{name}_labels": owner}
+    highest = np.where(owner > 0, highest, 0).astype(np.float32)
+    return {f"projection_{name}": highest, f"projection_{name}_labels": owner}
 
 
 def _surfaces(labels, name, axis) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
 """Parts of a map: watershed regions, grouped by smoothing, chosen by number or by a point in them.
 
-Every voxel above a threshold belongs to the density maximum that steepest ascent leads it to: a *basin*. Then the map is
-smoothed more and more. A basin's maximum climbs to a maximum of the smoothed map; basins that arrive at the same one are
-one *region* from there on. Regions are numbered from 1, the largest first. Their grouping is kept, so that a region can
-be ungrouped again into what it was made of.
+Every voxel above a threshold belongs to the density maximum that steepest ascent leads it to: a *basin*. Then the map
+is smoothed more and more. A basin's maximum climbs to a maximum of the smoothed map; basins that arrive at the same one
+are one *region* from there on. Regions are numbered from 1, the largest first. Their grouping is kept, so that a region
+can be ungrouped again into what it was made of.
 
 Owns regions and their numbers; masks of them are `masks`'. Positions of voxels are z, y, x inside, x, y, z from the box
 corner where a user sees them.
@@ -75,7 +75,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Regions of a map. ``number``: (basins,) int32, the region of each basin; ``origin``: region ungrouped -> parts."""
+    """Regions of a map. ``number``: (basins,) int32, the region of each basin; ``ungrouped``: region -> its parts."""
 
     map: Map
     threshold: float
@@ -162,9 +162,9 @@ def segment(map: Map, threshold: float | None = None, steps: int = 4, step_px: f
     threshold = automatic_threshold(map) if threshold is None else threshold
     peak = float(map.data.max())
     if not peak > threshold:
-        raise InputError(f"segment: nothing is above the threshold {threshold:.4g}: the maximum of the map, smoothed as "
-                         f"asked for, is {peak:.4g}; give a --threshold between 0 and that, and check the contrast "
-                         "(particle white)")
+        raise InputError(f"segment: nothing is above the threshold {threshold:.4g}: the maximum of the map, smoothed "
+                         f"as asked for, is {peak:.4g}; give a --threshold between 0 and that, and check the "
+                         "contrast (particle white)")
     basins = _basins(map, threshold)
     levels = _grouped(map, basins, steps, step_px) if wanted is None else _down_to(map, basins, wanted, step_px)
     return Segmentation(map, float(threshold), basins, tuple(levels), _numbered(levels[-1], basins), {})
@@ -189,7 +189,7 @@ def ungroup(found: Segmentation, number: int) -> Segmentation:
 
 
 def at(found: Segmentation, point_px: Sequence[float]) -> int:
-    """The region of the voxel nearest to ``point_px``, x, y, z from the box corner. Raises UsageError outside of all."""
+    """The region of the voxel nearest to ``point_px``, x, y, z from the box corner. Raises UsageError outside."""
     told = ",".join(f"{value:g}" for value in point_px)
     place = np.rint(np.asarray(point_px, float)[::-1]).astype(int)
     if not ((place >= 0) & (place < found.map.box)).all():

@@ -30,8 +30,8 @@ def point_px(text: str, voxel_size_A: float) -> tuple[float, float, float]:
     try:
         x, y, z = (float(value) for value in match.groups()[:3])
     except (AttributeError, ValueError):
-        raise ValueError(f"{text!r} is no point; write x,y,z in voxels from the box corner like 48,52,60, or with A for "
-                         "Angstrom: 168,182,210A") from None
+        raise ValueError(f"{text!r} is no point; write x,y,z in voxels from the box corner like 48,52,60, or with A "
+                         "for Angstrom: 168,182,210A") from None
     unit = voxel_size_A if match.group(4) == "A" else 1.0
     return x / unit, y / unit, z / unit
 
