@@ -25,7 +25,7 @@ GOLDEN = 0.618034  # of the colour circle: neighbours in the row are far apart o
 GREY = (0.75, 0.75, 0.75)
 LISTED = 32  # regions in the list beside the pictures
 LABEL_ROOM_PX = 2.0  # between a number and the edge of what is seen of its region, in voxels of a 100 px picture
-FINE = 4  # pixels of a slice a voxel: outlines are one of them
+FINE_PX = 400  # pixels of a slice at least: an outline is one of them wide
 PLANES = {"x": ("y", "z"), "y": ("x", "z"), "z": ("x", "y")}  # seen along -> horizontal, vertical axis
 LIGHT = np.array([-0.4, 0.5, 0.77])  # from the upper left, towards the viewer
 # what a surface picture looks along; the second word: whether the horizontal axis runs to the left
@@ -150,9 +150,10 @@ def _slices(figure: Figure, view: views.View) -> None:
 
 
 def outlined(grey: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Picture (FINE n, FINE n, 3): density in grey, tinted and outlined by region."""
-    fine = np.kron(labels, np.ones((FINE, FINE), labels.dtype))
-    base = np.kron(grey, np.ones((FINE, FINE)))[..., None] * np.ones(3)
+    """Picture (pixels, pixels, 3), whole pixels a voxel: density in grey, tinted and outlined by region."""
+    times = -(-FINE_PX // len(labels))
+    fine = labels.repeat(times, axis=0).repeat(times, axis=1)
+    base = grey.repeat(times, axis=0).repeat(times, axis=1)[..., None]
     tint = np.where(fine[..., None] > 0, 0.72 * base + 0.28 * colours[fine], base)
     return np.where(border(fine)[..., None], colours[fine], tint)
 
