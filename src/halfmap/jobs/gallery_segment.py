@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Twelve colours that are told apart at a glance; those of later regions go round the colour circle
+# Twenty colours that are told apart at a glance; those of later regions go round the colour circle
 FIRST_COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#ffb000", "#911eb4", "#46d3e0", "#f05be6", "#a06a2c", "#7f9a00",
-                 "#1d7a86", "#f58231", "#b8a1ff")  # fmt: skip
+                 "#1d7a86", "#f58231", "#b8a1ff", "#7a0019", "#a8f0c0", "#1a1a80", "#ffd0a0", "#5a4200", "#ff9fb5",
+                 "#00c878", "#fff3a0")  # fmt: skip
 GOLDEN = 0.618034  # of the colour circle: neighbours in the row are far apart on it
 GREY = (0.75, 0.75, 0.75)
 LISTED = 32  # regions in the list beside the pictures
@@ -155,7 +156,7 @@ def outlined(grey: np.ndarray, labels: np.ndarray, colours: np.ndarray) -> np.nd
     fine = labels.repeat(times, axis=0).repeat(times, axis=1)
     base = grey.repeat(times, axis=0).repeat(times, axis=1)[..., None]
     tint = np.where(fine[..., None] > 0, 0.72 * base + 0.28 * colours[fine], base)
-    return np.where(border(fine)[..., None], colours[fine], tint)
+    return np.clip(np.where(border(fine)[..., None], colours[fine], tint), 0, 1)  # rounding in float32
 
 
 def _outline_of_mask(axes: Axes, view: views.View, row: int, column: int, extent: tuple) -> None:
