@@ -188,6 +188,19 @@ COMBINE = {
     "operation": f"{MASKS}::test_masks_are_combined_as_asked",
     "resolution_A": f"{MASKS}::test_the_resolution_of_a_combination_judges_its_edge",
 }
+DECIDES = "jobs/test_segment::test_a_setting_decides_which_regions_there_are_and_which_are_chosen"
+SEGMENT = {
+    "volume": "jobs/test_segment::test_the_folder_of_a_job_is_its_map",
+    **dict.fromkeys(
+        ("pixel_size_A", "gaussian_sdev", "smoothing_steps", "step_size", "regions", "ungroup", "choose", "at",
+         "exclude"),
+        DECIDES,
+    ),
+    "threshold": "jobs/test_segment::test_a_threshold_is_the_one_given_and_by_default_a_tenth_of_the_maximum",
+    "dilation": "jobs/test_segment::test_the_mask_is_one_to_the_dilation_and_falls_as_a_cosine",
+    "soft_edge": "jobs/test_segment::test_the_soft_edge_is_as_given_or_five_resolutions",
+    "resolution_A": "jobs/test_segment::test_the_soft_edge_is_as_given_or_five_resolutions",
+}  # fmt: skip
 TABLE = {
     "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
@@ -202,6 +215,7 @@ TABLE = {
     "mask from-map": OF_ALL | MASK_FROM_MAP,
     "mask combine": OF_ALL | COMBINE,
     "check particles": OF_PARTICLE_INPUT | CHECK,
+    "mask segment": OF_ALL | SEGMENT,
     "simulate": OF_ALL | SIMULATE,
     "demo": OF_ALL,
 }  # fmt: skip

@@ -57,7 +57,7 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
 @pytest.mark.parametrize("command", [
     "fsc --half1 {0}/map.mrc --half2 {0}/map.mrc", "import particles --particles {0}/particles.star",
     "check particles --particles {0}/particles.star", "simulate --map {0}/map.mrc -n 10", "simulate --symmetry D3",
-    "demo",
+    "demo", "mask segment --volume {0}/map.mrc",
 ])  # fmt: skip
 def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, capsys, command):
     words = command.format(inputs).split()
@@ -72,7 +72,8 @@ def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, 
     ("refine homogeneous --particles {0}/particles.star --volume {0}/map.mrc --particle-diameter 5000", 2),
     ("reconstruct --particles nowhere.star", 3), ("fsc --half1 nowhere.mrc --half2 {0}/map.mrc", 3),
     ("import particles --particles nowhere.star", 3), ("check particles --particles nowhere.star", 3),
-    ("simulate --map nowhere.mrc", 3), ("simulate --symmetry Q7", 2),
+    ("simulate --map nowhere.mrc", 3), ("simulate --symmetry Q7", 2), ("mask segment --volume nowhere.mrc", 3),
+    ("mask segment --volume {0}/map.mrc --choose 99", 2),
 ])  # fmt: skip
 def test_faults_have_the_exit_code_of_a_real_run(inputs, tmp_path, capsys, command, code):
     assert cli.main([*command.format(inputs).split(), "--out", str(tmp_path / "job"), "--dry-run"]) == code

@@ -15,6 +15,7 @@ from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
 from halfmap.params.reconstruct import Reconstruct
+from halfmap.params.segment import SegmentMask
 from halfmap.params.simulate import Simulate
 from halfmap.params.volume_tools import FilterVolume, ImportVolume, ThresholdVolume
 
@@ -128,6 +129,13 @@ JOBS = (
         CheckParticles,
         ("particles", "passthrough"),
         "halfmap.jobs.checking:run",
+    ),
+    Entry(
+        "mask segment",
+        "Cut a map into numbered regions, choose some of them and make a mask of those.",
+        SegmentMask,
+        ("volume",),
+        "halfmap.jobs.segment:run",
     ),
     Entry(
         "simulate",

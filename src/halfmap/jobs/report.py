@@ -38,6 +38,9 @@ HEADLINES = {
     "accuracy_rotation_deg": ("Estimated accuracy of rotations", "{:.2f} deg"),
     "accuracy_shift_A": ("Estimated accuracy of shifts", "{:.2f} A"),
     "true_rotation_error_deg": ("Median error of rotations against the truth", "{:.2f} deg"),
+    "n_regions": ("Regions", "{}"),
+    "mask": ("Mask", "{}"),
+    "mask_volume_A3": ("Volume of the mask", "{:.3g} A\u00b3"),
     "seconds_total": ("Time", "{:.1f} s"),
     "peak_memory_GB": ("Peak memory", "{:.2f} GB"),
 }

@@ -1,4 +1,4 @@
-"""Where to find a parameter of cryoSPARC or RELION: in which setting of halfmap, or why in none.
+"""Where to find a parameter of cryoSPARC, RELION or Segger: in which setting of halfmap, or why in none.
 
 Owns other programs' names. Facts from their documentation: cryoSPARC's guide and job specifications up to version 5,
 RELION 5's help texts. docs/PARAMETERS.md is made from it.
@@ -261,6 +261,25 @@ RELION_POSTPROCESS = (
     P("--o", "output", ("out",)),
 )  # fmt: skip
 
+SEGGER = (
+    P("Segment map", "the map that is cut", ("volume",)),
+    P("volume gaussian sDev", "smoothing before it", ("gaussian_sdev",), "In voxels; there in A."),
+    P("Threshold", "density above which voxels belong to regions", ("threshold",), "There the contour level on show."),
+    P("Minimum region size, minimum contacts", "what is left out", (), "All regions stay, the smallest have the last "
+      "numbers; choose the others."),
+    P("Group by smoothing: number of steps", "smoothings that join regions", ("smoothing_steps",)),
+    P("Group by smoothing: step size", "standard deviation that a step adds, voxels", ("step_size",)),
+    P("Group by smoothing: stop at", "number of regions", ("regions",)),
+    P("Group by connectivity", "another way to join regions", (), "By smoothing only; several regions can be chosen."),
+    P("Group", "join selected regions", ("choose",), "Name all of them."),
+    P("Ungroup", "split a region into what it was made of", ("ungroup",)),
+    P("Select, Hide, Delete", "which regions stay", ("choose", "at", "exclude"), "The map file is never changed."),
+    P("Save selected regions to .mrc, volume resample onGrid", "the mask base", (), "mask_base.mrc lies on the grid of "
+      "the map."),
+    P("Dilation radius, Soft padding width", "cryoSPARC Volume Tools", ("dilation", "soft_edge", "resolution_A"),
+      "mask.mrc is made of the regions at once, no threshold between."),
+)  # fmt: skip
+
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
@@ -272,4 +291,5 @@ TABLES = (
     Table("RELION: relion_mask_create, several masks", "mask combine", RELION_COMBINE),
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
     Table("RELION: relion_postprocess", "fsc", RELION_POSTPROCESS),
+    Table("ChimeraX: Segment Map (Segger)", "mask segment", SEGGER),
 )
