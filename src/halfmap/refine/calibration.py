@@ -206,7 +206,7 @@ def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float]:
     solving = _timed(solve)
     both, judge = result[0].halves, result[0].judge
     solving += _timed(lambda: conical.conical(*both, judge.data, result[0].curves["masked"]))
-    return solving, _timed(lambda: fsc_report.report(*both, recipe.curves))
+    return solving, _timed(lambda: fsc_report.report(*both, recipe.curves, order=len(recipe.map_group)))
 
 
 def _reading(particles: Particles) -> float:

@@ -38,7 +38,7 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
     """Solve both halves in a box of ``box`` voxels; ``last_A``: resolution so far, which decides on the mask."""
     plain = tuple(solve.unfiltered(s, box, frame.box) for s in halves)
     mean = Map((plain[0].data + plain[1].data) / 2, plain[0].voxel_size_A)
-    pair = fsc.Pair(*plain)
+    pair = fsc.Pair(*plain, len(recipe.map_group))
     sphere = SphereMask().made(mean, last_A, frame)
     inside = pair.masked(sphere.data, "spherical")
     resolution = fsc.resolution_A(inside)

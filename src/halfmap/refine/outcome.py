@@ -63,7 +63,7 @@ def _report(job: Run, result: Maximised) -> fsc_report.Report:
     """All curves, judged by the user's FSC mask where there is one."""
     recipe, (half1, half2) = job.recipe, result.halves
     given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
-    return fsc_report.report(half1, half2, recipe.curves, given)
+    return fsc_report.report(half1, half2, recipe.curves, given, len(recipe.map_group))
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:

@@ -45,8 +45,8 @@ class Report:
         return list(self.masks.values())[-1]
 
 
-def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None) -> Report:
-    """All curves of two half-maps; the resolution to quote is "corrected" at fsc.THRESHOLD.
+def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None, order: int = 1) -> Report:
+    """All curves of two half-maps; the resolution to quote is "corrected" at fsc.THRESHOLD. ``order``: as of fsc.Pair.
 
     Keys "no_mask", "spherical", "mask_free", then "loose", "tight", with a search "auto" and "corrected_tight", and
     "randomised", "corrected" of the mask in force: "auto" where the search found one, else "tight". Where the user
@@ -54,7 +54,7 @@ def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None
     own corrected curve is then "corrected_given" (or "corrected_tight"), and a warning says so. The mask in force is
     "mask_fsc_auto" where there is one, else "mask_fsc". Raises InputError as ``fsc.curve``.
     """
-    pair = fsc.Pair(half1, half2)
+    pair = fsc.Pair(half1, half2, order)
     made = fsc_masks.standard(pair, settings.spread)
     inside = fsc.corrected(pair, made.sphere.data)
     curves = {"no_mask": pair.unmasked, "spherical": fsc.named(inside["masked"], "spherical")}
@@ -84,7 +84,7 @@ def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], s
         return f"it shows the half-maps to agree to {claim}, a sphere to {fsc.resolution_A(inside['corrected']):.2f} A"
     ratio = noise_ratio(sphere, mask)
     most = fsc.without_solvent(inside["corrected"], ratio)
-    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)))
+    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)), pair.order)
     if at > fsc.crossing(most) + LOST_SHELLS and surplus(corrected, inside["corrected"], ratio, modes) > CHANCE:
         return f"it claims {claim}, but the solvent it removes can bring no more than {fsc.resolution_A(most):.2f} A"
     return None
