@@ -63,8 +63,8 @@ class Pair:
     """Two half-maps and what is the same whatever mask they are seen through. Raises InputError as ``curve``.
 
     ``order``: of the point group that both maps obey. So many Fourier values of each are one and the same, and chance
-    plays with those that are left. ``cached_property`` keeps what was asked for once: the transforms, and the parts with
-    and without random phases.
+    plays with those that are left. ``cached_property`` keeps what was asked for once: the transforms, and the parts
+    with and without random phases.
     """
 
     half1: Map
