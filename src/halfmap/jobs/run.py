@@ -132,7 +132,8 @@ def _keep(folder: Path, made, params: Job, plots: painter.Painter) -> None:
     from halfmap.jobs import diagnostics  # needs numpy, which a refused job does not
 
     diagnostics.write(folder, made)
-    if isinstance(params, Refinement) and params.intermediate_plots:
+    shown = made.name.startswith(diagnostics.ITERATION)  # a look at the CTF is shown with the iteration it began
+    if shown and isinstance(params, Refinement) and params.intermediate_plots:
         plots.iteration(made.name)
 
 
