@@ -114,11 +114,10 @@ def test_a_reconstruction_is_one_pass():
 
 
 def test_references_are_made_only_for_an_iteration_to_come():
-    course = plans(64)
-    for plan in (course[0], course[-1]):
+    only = forecast.course(made.reconstruction(), frame(64), 500, 8.0)[0]
+    for plan, final, seconds in ((plans(64)[0], False, 0.13), (only, True, 0.1)):
         solve = forecast.iteration_seconds(load(64), plan, SPEEDS)["solve"]
-        assert solve == pytest.approx((0.1 if plan.final else 0.13) * (plan.box / 64) ** 3)
-    assert not course[0].final and course[-1].final
+        assert plan.final == final and solve == pytest.approx(seconds * (plan.box / 64) ** 3)
 
 
 def test_reading_counts_where_it_is_slower_than_all_else():
