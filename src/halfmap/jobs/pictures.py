@@ -225,11 +225,11 @@ def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> 
             _histogram(axes, label, shown)
 
 
-def _histogram(axes: Axes, label: str, shown: Counts) -> None:
+def _histogram(axes: Axes, label: str, shown: Counts, legend: str = "upper right") -> None:
     axes.stairs(shown.counts, shown.edges, fill=True, alpha=0.45, color="#1f77b4")
     axes.stairs(shown.counts, shown.edges, color="#1f77b4", lw=1.2, label=shown.label)
     axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
-    axes.legend(fontsize=8, loc="upper right")
+    axes.legend(fontsize=8, loc=legend)
     axes.locator_params(axis="x", nbins=5)
 
 
@@ -306,7 +306,8 @@ def mates(figure: Figure, counts: np.ndarray, certainty: Counts | None, title: s
     axes.legend(fontsize=8, loc="upper right")
     figure.text(0.09, 0.94, title, fontsize=9)
     if certainty:
-        _histogram(figure.add_axes((0.59, 0.14, 0.39, 0.76)), "probability of the likeliest mate", certainty)
+        _histogram(figure.add_axes((0.59, 0.14, 0.39, 0.76)), "probability of the likeliest mate", certainty,
+                   "upper left")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class Maximised:
     mask_gave_way: bool  # it is a sphere, for no density stood out for the mask wanted
     judge: Made  # the mask of the curves
     gave_way: bool  # the sphere is that mask, for the one that was to judge is too tight
+    inside: Curve  # FSC in the sphere of the particle's diameter
+    inside_words: str  # what that sphere is
 
 
 def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int, frame: Frame) -> Maximised:
@@ -54,7 +56,7 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
         judge, curves = sphere, within
     _, shell = trusted_curve(curves["corrected"])
     return Maximised(plain, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
-                     shell, mask.words, mask.gave_way, judge, gave_way)
+                     shell, mask.words, mask.gave_way, judge, gave_way, inside, sphere.words)
 
 
 def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:
