@@ -118,6 +118,7 @@ CURVES_OF_TWO_MAPS = {
     "half1": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
     "half2": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
     "mask": "validate/test_fsc_report::test_a_given_mask_takes_the_place_of_loose_and_tight",
+    "symmetry": "jobs/test_fsc::test_maps_of_a_large_group_have_too_few_values_for_a_tight_mask",
 }
 IMPORT = {
     "pixel_size_A": "jobs/test_tables::test_given_values_replace_those_of_the_table",

@@ -60,6 +60,10 @@ def iteration(number: int = 1) -> Diagnostics:
         "precision_directions": axes,
         "precision": np.ones(len(axes)),
         **changes,
+        "mates": np.array([7, 5], np.int32),
+        "mate_certainty": np.array([0, 3, 9]),
+        "mate_certainty_edges": np.array([0, 0.4, 0.8, 1]),
+        "mate_certainty_median": np.float64(0.9),
         **diagnostics.scales(rng.normal(1, 0.1, N)),
         **diagnostics.cone_arrays(conical.conical(*both)),
     }
@@ -71,6 +75,27 @@ def iteration(number: int = 1) -> Diagnostics:
         "directions_differ": False,
     }  # fmt: skip
     return Diagnostics(f"iteration_{number:03d}", arrays, facts)
+
+
+def lens(number: int = 1) -> Diagnostics:
+    """What a look at the CTF before such an iteration would show: coma, and no Cs to speak of."""
+    ky, kx = np.mgrid[-8:9, 0:9]
+    inside = (np.hypot(kx, ky) <= 8) & ((kx > 0) | (ky > 0))
+    coma = np.where(inside, kx * (kx**2 + ky**2) / 200, np.nan).astype(np.float32)
+    planes = {"measured": coma + np.float32(0.1), "fitted": coma, "beside": np.zeros_like(coma)}
+    fit = {"values": {"tilt_x_rad": 1e-3}, "errors": {"tilt_x_rad": 1e-5}, "gain": 9.0, "slope": 1.0}
+    groups = [{"group": 0, "name": "opticsGroup1", "band_A": [20.0, 9.0], "odd": {**fit, "significant": True},
+               "even": {**fit, "significant": False}}]  # fmt: skip
+    error = np.full(N, 50.0)
+    error[3] = np.nan  # an image that was not looked at
+    tried = np.linspace(-2000, 2000, 9)
+    arrays = {
+        **{f"{kind}_0_{part}": plane for kind in ("odd", "even") for part, plane in planes.items()},
+        "defocus_change_A": np.linspace(-300, 300, N), "defocus_error_A": error, "defocus_tried_A": tried,
+        "defocus_curves": -(tried - np.array([[100], [0], [-100]])) ** 2 / 1e4, "defocus_curves_rows": np.arange(3),
+    }  # fmt: skip
+    defocus = {"particles": N - 1, "moved": 9, "rms_change_A": 180.0, "median_error_A": 50.0}
+    return Diagnostics(f"optics_{number:03d}", arrays, {"iteration": number, "groups": groups, "defocus": defocus})
 
 
 def outcome(folder: Path, rejected: tuple = ()) -> Outcome:

@@ -15,7 +15,7 @@ from halfmap.jobs.views import View
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
-NAMES = "slices fourier masks fsc guinier noise directions precision changes scales cfsc".split()
+NAMES = "slices fourier masks fsc guinier noise directions precision changes mates scales cfsc phases defocus".split()
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,7 @@ def folder(tmp_path_factory):
     record.write(folder, catalog.find("refine homogeneous"), params, ["halfmap", "refine"], None)
     watch = events.Watch(folder)
     watch("iteration", iteration=1, resolution_A=9.0, seconds=1.5)
+    diagnostics.write(folder, made.lens(1))
     diagnostics.write(folder, made.iteration(1))
     found = results.write(made.outcome(folder), made.particles(folder), params, folder, watch)
     warnings = ["too <few> particles"]
@@ -67,7 +68,7 @@ def test_the_fsc_plot_of_an_iteration_names_the_mask_of_the_reference(folder, pa
 
 
 def test_every_plot_has_its_sentence_under_it(page):
-    for plot in plots.PLOTS[: len(NAMES)]:
+    for plot in (plot for plot in plots.PLOTS if plot.name in NAMES):
         assert plot.title in page and str(markupsafe.escape(plot.sentence)) in page and "Good:" in plot.sentence
 
 
@@ -146,3 +147,17 @@ def test_the_report_can_be_made_again_from_the_folder(folder, page, capsys):
 def test_a_folder_without_a_job_has_no_report(tmp_path, capsys):
     assert cli.main(["report", str(tmp_path)]) == 2
     assert "holds no job.json" in capsys.readouterr().err
+
+
+def test_the_curves_before_the_mask_was_changed_have_a_plot_of_their_own(tmp_path, folder):
+    content = json.loads((folder / "fsc.json").read_text())
+    first = content["descriptions"].pop("corrected_tight", None)
+    for name in ("randomised", "corrected"):  # as after a search
+        content[f"{name}_tight"], content["crossings_A"][f"{name}_tight"] = content[name], {"0.143": 12.34, "0.5": 20.0}
+        content["descriptions"][f"{name}_tight"] = f"{name}: tight mask, before the search"
+    (tmp_path / "fsc.json").write_text(json.dumps(content))
+    assert first is None and [plot.name for plot in plots.drawable(View(tmp_path))] == ["fsc", "fsc_before"]
+    plots.draw("fsc_before", View(tmp_path))
+    text = (tmp_path / "plots" / "fsc_before.svg").read_text()
+    assert "corrected: tight mask, before the search: 12.34 A" in text and content["descriptions"]["tight"] in text
+    assert content["descriptions"]["corrected"] not in text

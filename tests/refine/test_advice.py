@@ -161,6 +161,23 @@ def test_a_dynamic_mask_that_gave_way_is_told():
     assert "--dynamic-mask-threshold" in only(mask_gave_way=True)
 
 
+def test_mates_that_cannot_be_told_apart_are_told():
+    even = np.random.default_rng(1).uniform(0.25, 0.6, 500)
+    words = only(mate_certainty=even, mates=4)
+    assert "the 4 symmetry mates cannot be told apart" in words and "0 of 500" in words and "--relax-symmetry" in words
+    assert f"{np.median(even):.2f}; 0.25" in words
+
+
+@pytest.mark.parametrize("sure, silent", [(0.7, True), (0.6, False)])
+def test_two_thirds_of_the_particles_must_know_their_mate(sure, silent):
+    certainty = np.where(np.arange(1000) < 1000 * sure, 0.99, 0.5)
+    assert (said(mate_certainty=certainty, mates=2) == []) == silent
+
+
+def test_without_competing_mates_nothing_is_said_of_them():
+    assert said(mate_certainty=None) == said(mate_certainty=np.array([])) == []
+
+
 def test_a_run_stopped_while_it_grew_is_told():
     assert "after 20 iterations" in only(iterations=20, still_growing=True)
 

@@ -13,6 +13,7 @@ from halfmap.geometry import rotations, symmetry
 from halfmap.physics import noise as noise_model
 from halfmap.refine import diagnostics, loop
 from halfmap.types import Map, Poses
+from halfmap.validate import fsc_report
 from tests.refine import made
 
 
@@ -67,9 +68,25 @@ def test_the_change_since_the_input_is_how_far_the_input_was_off(run):
 
 def test_all_curves_of_the_iteration_are_there_with_their_radii(run):
     shown = run[0][0]
-    names = {"no_mask", "masked", "randomised", "corrected"}
+    names = {"no_mask", "spherical", "masked", "randomised", "corrected"}
     assert {name.removeprefix("fsc_") for name in shown.arrays if name.startswith("fsc_")} == names
     assert set(shown.facts["radii"]) == names and shown.facts["band"] >= 1
+
+
+def test_curves_through_the_standard_masks_are_those_of_a_report_and_come_only_where_they_cost_little(data):
+    job = made.prepared(made.reconstruction(symmetry="D2"), data.truth)
+    state, plan = job.recipe.start.begin(job, None)
+    plan = replace(plan, final=False)
+    _, result, _ = loop.iterate(job, state, plan)
+    cheap = replace(plan, used=np.ones(diagnostics.CHEAP_IMAGES * plan.box, bool))
+    curves, words = diagnostics.standard_curves(result, job.recipe, cheap)
+    report = fsc_report.report(*result.halves, job.recipe.curves, order=4)
+    assert list(curves) == list(words) == ["spherical", "loose", "tight"]
+    for name in ("loose", "tight"):
+        np.testing.assert_array_equal(curves[name].values, report.curves[name].values)
+        assert words[name] == report.descriptions[name]
+    for dear in (replace(cheap, used=cheap.used[1:]), replace(cheap, final=True)):
+        assert list(diagnostics.standard_curves(result, job.recipe, dear)[0]) == ["spherical"]
 
 
 def test_the_noise_before_an_iteration_is_that_after_the_one_before(run):

@@ -14,7 +14,7 @@ from tests.refine import made
 SPEEDS = Speeds(
     start=1.0, compiling=0.0, prepare=1e-3, reading=1e-10, search=dict.fromkeys(range(1, 300), 1e-3),
     evaluation=Power(((32, 1e-4),), 2.0), insert=Power(((32, 1e-4),), 2.0), stock=Power(((32, 1e-4),), 2.0),
-    solve=Power(((64, 0.1),), 3.0), report=Power(((64, 0.1),), 3.0), draw=1.0,
+    solve=Power(((64, 0.1),), 3.0), references=Power(((64, 0.03),), 3.0), report=Power(((64, 0.1),), 3.0), draw=1.0,
 )  # fmt: skip
 RECIPE = made.homogeneous()
 
@@ -113,6 +113,13 @@ def test_a_reconstruction_is_one_pass():
     assert forecast.memory_GB(load(64, 500, recipe)) <= forecast.memory_GB(load(64, 500))
 
 
+def test_references_are_made_only_for_an_iteration_to_come():
+    only = forecast.course(made.reconstruction(), frame(64), 500, 8.0)[0]
+    for plan, final, seconds in ((plans(64)[0], False, 0.13), (only, True, 0.1)):
+        solve = forecast.iteration_seconds(load(64), plan, SPEEDS)["solve"]
+        assert plan.final == final and solve == pytest.approx(seconds * (plan.box / 64) ** 3)
+
+
 def test_reading_counts_where_it_is_slower_than_all_else():
     slow, fast = replace(SPEEDS, reading=1e-3), replace(SPEEDS, reading=0.0)
     course = plans(64)
@@ -142,7 +149,8 @@ def test_every_speed_is_measured_and_counted(tmp_path, recipe):
     speeds = calibration.measure(recipe, size, course, sample.truth)
     wanted = {plan.search_radius for plan in course if plan.searched.any()}
     assert set(speeds.search) == wanted and all(value > 0 for value in speeds.search.values())
-    for power, at in ((speeds.evaluation, 16), (speeds.insert, 16), (speeds.stock, 16), (speeds.solve, 32)):
+    for power, at in ((speeds.evaluation, 16), (speeds.insert, 16), (speeds.stock, 16), (speeds.solve, 32),
+                      (speeds.references, 32)):  # fmt: skip
         assert 0 < power.at(at) < 10
     assert speeds.start > 0 and speeds.prepare > 0 and speeds.reading > 0 and speeds.compiling >= 0
     told = forecast.expected(recipe, size, course, speeds, device.memory_GB(), 12.0)

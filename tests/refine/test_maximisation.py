@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from halfmap.geometry import symmetry
 from halfmap.reconstruct import solve
-from halfmap.refine import loop, masking, maximisation
+from halfmap.refine import loop, masking, maximisation, relaxation
 from tests.refine import made
 
 SPLIT_A = 20.0  # shell 8 of a box of 160 A; with MASK_LEAK the halves share the shells below 6
@@ -94,6 +95,15 @@ def test_the_two_halves_are_treated_alike(summed):
     for i in (0, 1):
         np.testing.assert_array_equal(first[i].data, second[1 - i].data)
     assert one.shell == other.shell
+
+
+def test_curves_are_judged_by_the_values_of_an_asymmetric_unit_of_the_map(summed, monkeypatch):
+    recipe, halves, frame, _ = summed
+    orders = []
+    monkeypatch.setattr(maximisation.fsc_report, "unfit", lambda pair, *_: orders.append(pair.order))
+    for part in (recipe, replace(recipe, relaxation=relaxation.Maximised())):
+        maximisation.maximise(halves, replace(part, group=symmetry.group("D2")), np.inf, frame.box, frame)
+    assert orders == [4, 1]
 
 
 def test_louder_images_make_louder_maps_and_the_same_curves(summed):

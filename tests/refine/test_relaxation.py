@@ -87,6 +87,14 @@ def test_poses_cover_all_asymmetric_units_only_where_the_group_is_relaxed(refine
             # random views: a quarter each, 75 +- 7.5 of 300, four standard deviations
             assert units.min() > 45
             np.testing.assert_array_equal(last["mates"], units)
+            certain = outcome.posterior.probability[:, 0]
+            assert last["mate_certainty"].sum() == len(certain)
+            assert last["mate_certainty_median"] == pytest.approx(np.median(certain))
+
+
+@pytest.mark.parametrize("name", relaxation.METHODS)
+def test_mates_that_differ_draw_no_warning(refined, name):
+    assert not any("told apart" in warning for warning in refined[name][0].warnings)
 
 
 def test_a_refinement_goes_on_while_particles_change_their_mates(refined):

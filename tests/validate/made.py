@@ -29,3 +29,15 @@ def halves_to(shell, rng, box=64, sd=0.3):
     """Halves that agree up to ``shell``; from there on both hold independent white noise and nothing else."""
     low = filters.lowpass(particle(box), box * VOXEL_A / shell, 1.0)
     return halves(rng, Map(20 * low.data, VOXEL_A), sd)
+
+
+def symmetrised(map, group):
+    """Sum over the operators of a group that maps the grid onto itself: C2, D2, O and their kin. Even boxes."""
+    n = map.box
+    k = np.arange(n) - n // 2
+    points = np.stack(np.meshgrid(k, k, k, indexing="ij")[::-1])  # x, y, z
+    total = np.zeros_like(map.data)
+    for g in np.rint(group).astype(int):
+        x, y, z = (np.einsum("ij,j...->i...", g, points) + n // 2) % n
+        total += map.data[z, y, x]
+    return Map(total, map.voxel_size_A)

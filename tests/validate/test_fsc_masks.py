@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_masks
@@ -129,6 +130,19 @@ def test_modes_of_the_whole_box_are_half_the_coefficients():
     assert fsc_masks.modes(np.ones((32,) * 3, np.float32), 10) == pytest.approx(2 * np.pi * 100)
     ball = masks.sphere(32, 8, 0)
     assert fsc_masks.modes(ball, 10) == pytest.approx(2 * np.pi * 100 * ball.mean(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["C1", "C2", "D2", "O"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_symmetric_map_has_as_many_independent_values_as_its_asymmetric_unit(name, masked):
+    group, mask = symmetry.group(name), masks.sphere(48, 14, 5) if masked else np.ones((48,) * 3, np.float32)
+    pairs = (tuple(made.symmetrised(made.noise(np.random.default_rng((seed, half))), group) for half in (0, 1))
+             for seed in range(12))  # fmt: skip
+    variance = np.mean([fsc.curve(*pair, mask).values ** 2 for pair in pairs], axis=0)
+    told = np.array([fsc_masks.modes(mask, shell, len(group)) for shell in range(25)])
+    # 0.5 of complex values without mask, less through one. 12 pairs of 19 shells, of which the mask joins neighbours:
+    # the mean square is known to 0.15 of itself
+    assert 0.15 < (variance * told)[6:].mean() < 0.65
 
 
 @pytest.mark.parametrize("name", ["maps/diffmodeler_emd_6824.mrc", "empiar-10204/reference_100px.mrc"])

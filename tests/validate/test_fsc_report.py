@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks
 from halfmap.maps.masks import Made
 from halfmap.types import Curve, Map
@@ -132,6 +133,18 @@ def test_noise_claims_no_resolution(settings):
         assert "mask_free" not in report.curves  # no particle, no volume
 
 
+@pytest.mark.parametrize("settings", OFFERED, ids=["fixed", "scaled", "as made", "narrow"])
+@pytest.mark.parametrize("name", ["D2", "O"])
+def test_noise_that_was_symmetrised_claims_no_resolution(settings, name):
+    group = symmetry.group(name)
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        halves = (made.symmetrised(made.noise(rng), group) for _ in range(2))
+        report = fsc_report.report(*halves, settings, order=len(group))
+        # as for noise without symmetry; shells that hold an order times fewer values fall as often below zero
+        assert all(fsc.crossing(curve) <= 3 * 1.36 for curve in report.curves.values())
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_noise_claims_no_resolution_through_a_given_mask(seed):
     rng = np.random.default_rng(seed)
@@ -176,3 +189,33 @@ def test_shells_together_tell_an_honest_mask_from_one_drawn_around_noise(honest,
     claimed = true if honest else np.where(np.arange(129) < 84, true, 0.25 * (np.arange(129) < 100))
     curves = [Curve("corrected", values, 256, 1.0) for values in (claimed, sphere)]
     assert (fsc_report.surplus(*curves, ratio, modes) < fsc_report.CHANCE) == honest
+
+
+@pytest.mark.parametrize("order", [1, 4, 24])
+def test_chance_in_few_values_is_no_reason_against_an_honest_mask(order, rng):
+    """Of maps of a point group, shells hold so many times fewer values: the error of their FSC is larger by its root.
+
+    Not divided by 24, the values would make three standard deviations out of 0.6: a verdict in a quarter of cases.
+    """
+    ratio, whole = 11.0, 2 * np.pi * np.arange(129.0) ** 2 * 0.4
+    true = np.clip(1.2 - np.arange(129) / 80, 0, 1)
+    exact = true / (true + (1 - true) * ratio)
+    claimed, unfit = Curve("corrected", true, 256, 1.0), []
+    for _ in range(300):
+        sphere = Curve("corrected", exact + rng.normal(0, 1, 129) * np.sqrt(order / np.maximum(whole, 1)), 256, 1.0)
+        unfit.append([fsc_report.surplus(claimed, sphere, ratio, whole / each) > fsc_report.CHANCE
+                      for each in (order, 1)])  # fmt: skip
+    counted, ignored = np.mean(unfit, axis=0)
+    assert counted < 0.02  # 0.1 % of a normal distribution; shells are chosen by the data, which costs a little
+    assert order < 24 or ignored > 0.15
+
+
+def test_a_mask_that_leaves_too_few_values_of_an_asymmetric_unit_gives_way_to_the_sphere():
+    halves = _halves(3.0)
+    pair = fsc.Pair(*halves)
+    made_ = fsc_masks.standard(pair, fsc_masks.Fixed())
+    left = fsc_masks.modes(made_.tight.data, fsc.crossing(pair.unmasked))
+    enough, too_few = int(left / fsc_masks.MASK_LEAST_MODES), int(left / fsc_masks.MASK_LEAST_MODES) + 1
+    told = [fsc_report.report(*halves, PLAIN, order=order).descriptions["tight"] for order in (1, enough, too_few)]
+    assert told[0] == told[1] and "0.50 max" in told[0]
+    assert "too few Fourier values" in told[2]

@@ -252,6 +252,11 @@ class PhaseFit(Fit):
     fitted: np.ndarray
     whole: np.ndarray  # (2K+1, K+1) float64 rad: the fit with what was fitted beside, 0 outside the band
 
+    @property
+    def beside(self) -> np.ndarray:
+        """(2K+1, K+1) float32 rad: what was fitted beside, shifts or defocus and astigmatism; NaN outside the band."""
+        return (self.whole - self.fitted).astype(np.float32)
+
 
 def fit_odd(sums: PhaseSums, optics: Optics, terms: tuple[Term, ...], band: tuple[int, int]) -> PhaseFit:
     """Odd ``terms`` from the shells ``band`` (first, last)."""

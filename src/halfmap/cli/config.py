@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclopts import Token
+from pydantic.fields import FieldInfo
 
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
@@ -101,15 +102,25 @@ def _mapping(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _recorded(path: Path, record: Mapping[str, Any], entry: catalog.Entry) -> dict[str, Any]:
-    """The settings in a job.json that are not of that run alone; its file names start in its working folder."""
+    """The settings in a job.json that are not of that run alone; its file names start in its working folder.
+
+    It holds every setting. Those at their default are left out: nobody set them, and they say the same unsaid.
+    """
     if record["job"] != entry.name:
         raise UsageError(f"{FLAG} {path}: is of a job {record['job']!r}, not {entry.name!r}")
-    kept = {name: value for name, value in record["params"].items() if name not in OF_ONE_RUN}
+    fields = entry.params.model_fields
+    kept = {name: value for name, value in record["params"].items()
+            if name not in OF_ONE_RUN and not (name in fields and _is_default(fields[name], value))}  # fmt: skip
     for name in (*entry.inputs, "images_root"):
         file = Path(record.get("working_folder", "."), str(kept.get(name)))
         if kept.get(name) is not None and file.exists():
             kept[name] = str(file)
     return kept
+
+
+def _is_default(field: FieldInfo, value: Any) -> bool:
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    return value == default
 
 
 def _line(text: str, key: object) -> str:

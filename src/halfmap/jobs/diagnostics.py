@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from halfmap.refine.diagnostics import Diagnostics
 
 FOLDER, FINAL = "diagnostics", "final"
+ITERATION, OPTICS = "iteration_", "optics_"  # what names begin with: of an iteration, of a look at the CTF before one
 
 
 def write(folder: Path, made: Diagnostics) -> None:
@@ -40,4 +41,17 @@ def read(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
 
 def iterations(folder: Path) -> list[str]:
     """Names of the iterations that left a file, in order."""
-    return sorted(path.stem for path in (folder / FOLDER).glob("iteration_*.npz"))
+    return _names(folder, ITERATION)
+
+
+def lens(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """(arrays, facts) of the look at the CTF that iteration ``name`` began with, of the result the last one.
+
+    Both empty where there was none.
+    """
+    wanted = _names(folder, OPTICS)[-1:] if name == FINAL else [name.replace(ITERATION, OPTICS)]
+    return read(folder, wanted[0]) if wanted else ({}, {})
+
+
+def _names(folder: Path, begin: str) -> list[str]:
+    return sorted(path.stem for path in (folder / FOLDER).glob(f"{begin}*.npz"))

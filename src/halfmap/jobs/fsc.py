@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.jobs import inputs, results
 from halfmap.jobs.events import Passing, Watch
@@ -20,7 +21,7 @@ def run(params: Fsc, folder: Path, rng: np.random.Generator, watch: Watch) -> di
     """Compute and write fsc.*, guinier.json and the masks; returns the summary of the result files."""
     half1, half2, mask = read(params)
     given = None if mask is None else Made(mask.data, f"given mask {params.mask.name}")
-    report = fsc_report.report(half1, half2, recipes.curve_settings(params), given)
+    report = fsc_report.report(half1, half2, recipes.curve_settings(params), given, _order(params))
     own = (half1.box, half1.voxel_size_A)
     for sentence in advice.advise(advice.Evidence(report.curves, np.inf, *own, *own, mask_faults=report.warnings)):
         watch("warning", message=sentence)
@@ -31,9 +32,15 @@ def run(params: Fsc, folder: Path, rng: np.random.Generator, watch: Watch) -> di
     return {**results.describe_curves(report.curves), "bfactor_A2": bfactor}
 
 
+def _order(params: Fsc) -> int:
+    """Of the point group that the maps obey."""
+    return len(symmetry.group(params.symmetry))
+
+
 def check(params: Fsc, watch: Passing) -> dict:
     """Read the maps and see whether they fit each other."""
     half1, half2, mask = read(params)
+    symmetry.group(params.symmetry)
     pair = fsc.Pair(half1, half2)
     if mask is not None:
         pair.masked(mask.data, "masked")

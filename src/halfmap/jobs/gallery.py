@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,30 @@ def _final_fsc(view: views.View) -> pictures.FscPicture:
                                content["threshold"], content["randomised_from_shell"], view.facts.get("band"))
 
 
+def _fsc_before(figure: Figure, view: views.View) -> None:
+    """The curves of the first mask under the names of those in force."""
+    shown, old = _final_fsc(view), _replaced(view)
+    content = view.json("fsc.json")
+    later = ("auto", "mask_free", "randomised", "corrected")
+    kept = {name: values for name, values in shown.curves.items() if name not in later}
+    curves = {**kept, **{name: np.array(content[f"{name}_{old}"], float) for name in later[2:]}}
+    crossings = {**shown.crossings_A, "corrected": shown.crossings_A[f"corrected_{old}"]}
+    words = {**shown.descriptions, **{name: shown.descriptions[f"{name}_{old}"] for name in later[2:]}}
+    pictures.fsc(figure, replace(shown, curves=curves, crossings_A=crossings, descriptions=words))
+
+
+def _replaced(view: views.View) -> str | None:
+    """The mask that was made first, or given, and that another took the place of: "tight", "given"."""
+    names = view.json("fsc.json") if view.has("fsc.json") else ()
+    return next((mask for mask in ("tight", "given") if f"randomised_{mask}" in names), None)
+
+
 def _iteration_fsc(view: views.View) -> pictures.FscPicture:
     curves = {name.removeprefix("fsc_"): v for name, v in view.arrays.items() if name.startswith("fsc_")}
     crossings = {name: view.length_A / shell if shell else None for name, shell in view.facts["radii"].items()}
     descriptions = {"no_mask": "no mask", "masked": f"masked: {view.facts['fsc_mask']}",
-                    "randomised": "the same mask, random phases", "corrected": "corrected"}  # fmt: skip
+                    "randomised": "the same mask, random phases", "corrected": "corrected: the same mask",
+                    **view.facts.get("fsc_words", {})}  # fmt: skip
     return pictures.FscPicture(curves, crossings, descriptions, view.length_A, THRESHOLD, view.facts["randomised_from"],
                                view.facts["band"])
 
@@ -134,6 +154,16 @@ def _change(view: views.View, key: str, unit: str) -> pictures.Counts:
     return pictures.Counts(f"median {median:.2f} {unit}", view.arrays[key], view.arrays[f"{key}_edges"])
 
 
+def _mates(figure: Figure, view: views.View) -> None:
+    hopped = view.facts.get("hopped")
+    title = "" if hopped is None else f"{100 * hopped:.1f} % of the particles went to another mate in this iteration"
+    certainty = None
+    if "mate_certainty" in view.arrays:
+        label = f"median {float(view.arrays['mate_certainty_median']):.2f}"
+        certainty = pictures.Counts(label, view.arrays["mate_certainty"], view.arrays["mate_certainty_edges"])
+    pictures.mates(figure, view.arrays["mates"], certainty, title)
+
+
 def _scales(figure: Figure, view: views.View) -> None:
     label = f"mean {float(view.arrays['scales_mean']):.3f}"
     counts = pictures.Counts(label, view.arrays["scales"], view.arrays["scales_edges"])
@@ -197,6 +227,16 @@ PLOTS = (
         height=5.6,  # the legend names every mask in full, below the axes
     ),
     views.Plot(
+        "fsc_before",
+        "Fourier shell correlation, before the mask was changed",
+        "The same with the mask as it was first made or given, before the search for a tighter one or before it had to "
+        "give way. Good: corrected follows tight as closely here as above; what was gained is real if the curve moved "
+        "out and kept its shape.",
+        lambda view: _replaced(view) is not None,
+        _fsc_before,
+        height=5.6,
+    ),
+    views.Plot(
         "guinier",
         "Guinier plot",
         "How the amplitudes of the map fall off with resolution; the slope of the line gives the B-factor of "
@@ -240,6 +280,16 @@ PLOTS = (
         _changes,
         3.2,
         lambda view: len(_compared(view)),
+    ),
+    views.Plot(
+        "mates",
+        "Symmetry mates",
+        "Where the symmetry is relaxed. Left: how many particles are posed in each asymmetric unit. Right: how sure "
+        "each particle is of its place among the mates. Good: most are sure, and hardly any changes its mate at the "
+        "end; probabilities near one over the number of mates mean that the molecule shows no difference between them.",
+        views.array("mates"),
+        _mates,
+        3.4,
     ),
     views.Plot(
         "scales",

@@ -20,10 +20,10 @@ COLOURS = {  # one for each mask, whatever the plot
     "spherical": "#2ca02c",
     "loose": "#ff7f0e",
     "tight": "#d62728",
-    "masked": "#d62728",
+    "masked": "#17a2b8",
     "auto": "#e377c2",
     "mask_free": "#8c564b",
-    "randomised": "#d62728",
+    "randomised": "#555555",
     "corrected": "#6a3d9a",
 }
 DASHED = ("randomised",)  # phases were randomised
@@ -222,11 +222,92 @@ def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> 
         for place, (label, shown) in enumerate(row):
             left, bottom = place * width + 0.085, below * height + 0.55 * inch
             axes = figure.add_axes((left, bottom, width - 0.105, height - 0.68 * inch))
-            axes.stairs(shown.counts, shown.edges, fill=True, alpha=0.45, color="#1f77b4")
-            axes.stairs(shown.counts, shown.edges, color="#1f77b4", lw=1.2, label=shown.label)
-            axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
-            axes.legend(fontsize=8, loc="upper right")
-            axes.locator_params(axis="x", nbins=5)
+            _histogram(axes, label, shown)
+
+
+def _histogram(axes: Axes, label: str, shown: Counts, legend: str = "upper right") -> None:
+    axes.stairs(shown.counts, shown.edges, fill=True, alpha=0.45, color="#1f77b4")
+    axes.stairs(shown.counts, shown.edges, color="#1f77b4", lw=1.2, label=shown.label)
+    axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
+    axes.legend(fontsize=8, loc=legend)
+    axes.locator_params(axis="x", nbins=5)
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Phase of the lens that one optics group shows, rad, and what the fit makes of it: (2K+1, 2K+1), NaN outside."""
+
+    title: str
+    measured: np.ndarray
+    fitted: np.ndarray
+    length_A: float
+
+
+def phases(figure: Figure, rows: Sequence[Phases]) -> None:
+    """Data, fit and what the fit leaves, a row a group and kind, phases modulo a turn on one scale a row."""
+    inch, height = 1 / figure.get_figheight(), 1 / len(rows)
+    for below, row in enumerate(reversed(rows)):
+        bottom = below * height + 0.12 * inch
+        shown = [_wrapped(values) for values in (row.measured, row.fitted, row.measured - row.fitted)]
+        top = _phase_scale(shown)
+        for place, (name, values) in enumerate(zip(("data", "fit", "residual"), shown, strict=True)):
+            axes = figure.add_axes((0.01 + 0.29 * place, bottom, 0.28, height - 0.85 * inch))
+            picture = axes.imshow(values, cmap="RdBu_r", vmin=-top, vmax=top, origin="lower", interpolation="nearest")
+            axes.set_title(name, fontsize=8, pad=2)
+            axes.set_axis_off()
+        figure.text(0.01, bottom + height - 0.17 * inch, row.title, fontsize=8, va="top")
+        bar = figure.add_axes((0.89, bottom, 0.015, height - 0.85 * inch))
+        figure.colorbar(picture, cax=bar).set_label("phase (rad)")
+
+
+def _wrapped(phase: np.ndarray) -> np.ndarray:
+    return np.angle(np.exp(1j * phase))
+
+
+def _phase_scale(shown: Sequence[np.ndarray]) -> float:
+    """Half the range of colours, rad: most of the fit is inside, and noise of the data does not drown it."""
+    data, fit, _ = (np.percentile(np.abs(values[np.isfinite(values)]), 98) if np.isfinite(values).any() else 0
+                    for values in shown)  # fmt: skip
+    return float(np.clip(max(1.3 * fit, 0.5 * data), 0.05, np.pi))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, its name, and the place on it that was chosen."""
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    chosen: float
+
+
+def histogram_and_lines(figure: Figure, x_label: str, counts: Counts, lines: Sequence[Line], y_label: str) -> None:
+    """Left a histogram; right curves over the same axis, a dot where each was left, where there are any."""
+    left = figure.add_axes((0.09, 0.14, 0.40 if lines else 0.88, 0.80))
+    _histogram(left, x_label, counts)
+    if not lines:
+        return
+    axes = figure.add_axes((0.59, 0.14, 0.39, 0.80))
+    for place, line in enumerate(lines):
+        axes.plot(line.x, line.y, lw=1.3, color=f"C{place}", label=line.label)
+        axes.plot([line.chosen], [np.interp(line.chosen, line.x, line.y)], "o", ms=5, color=f"C{place}")
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.axvline(0, color="black", lw=0.5)
+    axes.legend(fontsize=8)
+
+
+def mates(figure: Figure, counts: np.ndarray, certainty: Counts | None, title: str) -> None:
+    """Particles per symmetry mate, a bar each with the even share as a line; right how sure each is of its mate."""
+    axes = figure.add_axes((0.09, 0.14, 0.40 if certainty else 0.88, 0.76))
+    axes.bar(np.arange(1, len(counts) + 1), counts, color="#1f77b4", alpha=0.6)
+    axes.axhline(counts.mean(), color="black", lw=0.8, ls=":", label=f"even share, {counts.mean():.0f}")
+    axes.set(xlabel="symmetry mate", ylabel="particles", ylim=(0, 1.25 * max(counts.max(), 1)))
+    axes.locator_params(axis="x", integer=True)
+    axes.legend(fontsize=8, loc="upper right")
+    figure.text(0.09, 0.94, title, fontsize=9)
+    if certainty:
+        _histogram(figure.add_axes((0.59, 0.14, 0.39, 0.76)), "probability of the likeliest mate", certainty,
+                   "upper left")
 
 
 @dataclass(frozen=True)

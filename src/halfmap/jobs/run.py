@@ -18,6 +18,7 @@ from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
 from halfmap.jobs import catalog, events, folders, painter, record
+from halfmap.params import needs
 from halfmap.params.common import Job, Refinement
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
@@ -53,6 +54,8 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
         with events.stop_on_signals(watch):
             record.write(folder, entry, params, command, before)
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
+            for sentence in needs.idle(params) if before is None else ():  # else told when it was begun
+                watch.tell("warning", message=sentence)
             for name, value in ({} if before is None else record.changes(before, params)).items():
                 watch.tell("warning", message=f"{name} is {value} from here on; it was {before['params'].get(name)}")
             summary = _work(entry, params, folder, watch, begun)
@@ -86,6 +89,8 @@ def _rehearsed(entry: catalog.Entry, params: Job, listeners: Sequence[events.Lis
     watch = events.Passing(listeners)
     try:
         with events.stop_on_signals(watch):
+            for sentence in needs.idle(params):
+                watch("warning", message=sentence)
             if params.threads:
                 _use_threads(params.threads)
             found = entry.load_check()(params, watch)
@@ -134,7 +139,8 @@ def _keep(folder: Path, made, params: Job, plots: painter.Painter) -> None:
     from halfmap.jobs import diagnostics  # needs numpy, which a refused job does not
 
     diagnostics.write(folder, made)
-    if isinstance(params, Refinement) and params.intermediate_plots:
+    shown = made.name.startswith(diagnostics.ITERATION)  # a look at the CTF is shown with the iteration it began
+    if shown and isinstance(params, Refinement) and params.intermediate_plots:
         plots.iteration(made.name)
 
 

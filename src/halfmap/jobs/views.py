@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """A job folder as one iteration, or the result, shows it. The result also shows what the last iteration left."""
+    """A job folder as one iteration, or the result, shows it. The result also shows what the last iteration left.
+
+    An iteration also shows the look at the CTF it began with, the result the last one: its facts are ``facts["lens"]``.
+    """
 
     folder: Path
     name: str = FINAL
@@ -40,7 +43,8 @@ class View:
         for name in last:
             earlier = diagnostics.read(self.folder, name)
             arrays, facts = {**earlier[0], **arrays}, {**earlier[1], **facts}
-        return arrays, facts
+        planes, lens = diagnostics.lens(self.folder, self.name)
+        return ({**planes, **arrays}, {**facts, "lens": lens}) if lens else (arrays, facts)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:

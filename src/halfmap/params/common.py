@@ -15,15 +15,18 @@ from halfmap.errors import UsageError
 RANGE_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 
 
-def setting(default: Any = ..., *, help: str, unit: str | None = None, known_as: str | None = None, **limits: Any):
+def setting(default: Any = ..., *, help: str, unit: str | None = None, known_as: str | None = None,
+            needs: dict[str, Any] | None = None, **limits: Any):  # fmt: skip
     """A pydantic field whose description carries help, unit, range and the names other programs use for it.
 
-    ``unit`` and ``known_as`` are also kept apart in the JSON schema, for forms and documentation.
+    ``needs``: values of other settings without which this one does nothing (see needs.py): one each, or a list of
+    which any will do. ``unit``, ``known_as`` and ``needs`` are also kept apart in the JSON schema, for forms and
+    documentation.
     """
     ranges = ", ".join(f"{RANGE_SIGNS[key]} {value:g}" for key, value in limits.items())
     parts = [help, f"[{unit}]" if unit else "", f"({ranges})" if ranges else ""]
     parts.append(f"Known as: {known_as}." if known_as else "")
-    extra = {"unit": unit, "known_as": known_as}
+    extra = {"unit": unit, "known_as": known_as, "needs": needs}
     return Field(default, description=" ".join(part for part in parts if part), json_schema_extra=extra, **limits)
 
 

@@ -8,6 +8,8 @@ from pydantic import model_validator
 
 from halfmap.params.common import Job, setting
 
+OWN_MASK = {"mask": [None, "dynamic", "none"], "fsc_mask": None}  # masks of the FSC made from the map, not given
+
 
 class CurveSettings(Job):
     """How the resolution and the fall-off of two half-maps are judged."""
@@ -17,22 +19,26 @@ class CurveSettings(Job):
         help="Masks of the FSC curves: fixed distances (loose 25 to 40 A, tight 6 to 12 A), or in units of the "
         "resolution.",
         known_as="cryoSPARC before version 5: fixed; from 5: resolution",
+        needs=OWN_MASK,
     )
     fsc_mask_near_factor: float = setting(
         2.0,
         help="Scaled tight FSC mask: 1 up to this many resolutions from the density; the loose one twice that.",
         ge=0,
+        needs={**OWN_MASK, "fsc_mask_scaling": "resolution"},
     )
     fsc_mask_far_factor: float = setting(
         5.0,
         help="Scaled tight FSC mask: 0 from this many resolutions from the density; the loose one twice that.",
         gt=0,
+        needs={**OWN_MASK, "fsc_mask_scaling": "resolution"},
     )
     auto_tighten_fsc_mask: bool = setting(
         True,
         help="Search the distances of the FSC mask at the end, for the best corrected curve of a mask that adds no "
         "correlation of its own; the mask is written as mask_fsc_auto.mrc, the one before as mask_fsc.mrc.",
         known_as="cryoSPARC: Optimize FSC mask",
+        needs=OWN_MASK,
     )
     molecular_weight_kDa: float | None = setting(
         None,

@@ -9,6 +9,9 @@ from pydantic import field_validator, model_validator
 
 from halfmap.params.common import Refinement, mask_text, setting
 from halfmap.params.curves import CurveSettings
+from halfmap.params.needs import FILE
+
+DYNAMIC = {"mask": "dynamic"}  # what settings of the dynamic mask need
 
 
 class Homogeneous(Refinement, CurveSettings):
@@ -78,6 +81,7 @@ class Homogeneous(Refinement, CurveSettings):
         known_as="cryoSPARC: Scale min/use start iter",
         ge=0,
         le=200,
+        needs={"per_particle_scale": True},
     )
     scale_reset: bool = setting(
         True,
@@ -120,6 +124,7 @@ class Homogeneous(Refinement, CurveSettings):
         unit="images",
         known_as="cryoSPARC: Initial batchsize",
         ge=100,
+        needs={"early_subsets": True},
     )
     subset_growth: float = setting(
         3.0,
@@ -127,6 +132,7 @@ class Homogeneous(Refinement, CurveSettings):
         known_as="cryoSPARC: Batchsize epsilon and snrfactor",
         gt=1,
         le=100,
+        needs={"early_subsets": True},
     )
     extra_final_passes: int = setting(
         0,
@@ -146,6 +152,7 @@ class Homogeneous(Refinement, CurveSettings):
         "the start.",
         unit="A",
         gt=0,
+        needs={"mask": FILE},
     )
     fsc_mask: Path | None = setting(
         None,
@@ -162,6 +169,7 @@ class Homogeneous(Refinement, CurveSettings):
         "fixed",
         help="Distances of the dynamic mask: fixed (near, far), or in units of the resolution (near and far factor).",
         known_as="cryoSPARC before version 5: fixed; from 5: resolution",
+        needs=DYNAMIC,
     )
     dynamic_mask_near: float = setting(
         6.0,
@@ -169,6 +177,7 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Dynamic mask near",
         ge=0,
+        needs={**DYNAMIC, "dynamic_mask_scaling": "fixed"},
     )
     dynamic_mask_far: float = setting(
         14.0,
@@ -176,12 +185,19 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Dynamic mask far",
         gt=0,
+        needs={**DYNAMIC, "dynamic_mask_scaling": "fixed"},
     )
     dynamic_mask_near_factor: float = setting(
-        2.0, help="The scaled dynamic mask is 1 up to this many resolutions from the density.", ge=0
+        2.0,
+        help="The scaled dynamic mask is 1 up to this many resolutions from the density.",
+        ge=0,
+        needs={**DYNAMIC, "dynamic_mask_scaling": "resolution"},
     )
     dynamic_mask_far_factor: float = setting(
-        5.0, help="The scaled dynamic mask falls to 0 at this many resolutions from the density.", gt=0
+        5.0,
+        help="The scaled dynamic mask falls to 0 at this many resolutions from the density.",
+        gt=0,
+        needs={**DYNAMIC, "dynamic_mask_scaling": "resolution"},
     )
     dynamic_mask_start_resolution: float = setting(
         12.0,
@@ -189,6 +205,7 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Dynamic mask start resolution",
         gt=0,
+        needs=DYNAMIC,
     )
     dynamic_mask_threshold: float = setting(
         0.2,
@@ -197,11 +214,13 @@ class Homogeneous(Refinement, CurveSettings):
         known_as="cryoSPARC: Dynamic mask threshold",
         gt=0,
         lt=1,
+        needs=DYNAMIC,
     )
     dynamic_mask_use_abs: bool = setting(
         False,
         help="Strongly negative density counts as molecule, too.",
         known_as="cryoSPARC: Dynamic mask use absolute value",
+        needs=DYNAMIC,
     )
     refine_defocus: bool = setting(
         False,
@@ -215,12 +234,14 @@ class Homogeneous(Refinement, CurveSettings):
         known_as="cryoSPARC: Defocus search range",
         gt=0,
         le=20000,
+        needs={"refine_defocus": True},
     )
     defocus_prior: float | None = setting(
         None,
         help="With --refine-defocus: expected error of the defocus, standard deviation; none = nothing is expected.",
         unit="A",
         gt=0,
+        needs={"refine_defocus": True},
     )
     defocus_min_fit_resolution: float = setting(
         20.0,
@@ -228,6 +249,7 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Minimum Fit Res (local CTF refinement); relion_ctf_refine --kmin_defocus",
         gt=0,
+        needs={"refine_defocus": True},
     )
     refine_group_ctf: bool = setting(
         False,
@@ -240,31 +262,37 @@ class Homogeneous(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Minimum Fit Res (global CTF refinement); relion_ctf_refine --kmin_tilt",
         gt=0,
+        needs={"refine_group_ctf": True},
     )
     fit_tilt: bool = setting(
         True,
         help="With --refine-group-ctf: fit beam tilt (axial coma).",
         known_as="cryoSPARC: Fit Tilt; relion_ctf_refine --fit_beamtilt",
+        needs={"refine_group_ctf": True},
     )
     fit_trefoil: bool = setting(
         True,
         help="With --refine-group-ctf: fit trefoil.",
         known_as="cryoSPARC: Fit Trefoil; relion_ctf_refine --odd_aberr_max_n 3",
+        needs={"refine_group_ctf": True},
     )
     fit_spherical: bool = setting(
         False,
         help="With --refine-group-ctf: fit the spherical aberration Cs.",
         known_as="cryoSPARC: Fit Spherical Aberration; relion_ctf_refine --fit_aberr",
+        needs={"refine_group_ctf": True},
     )
     fit_tetrafoil: bool = setting(
         False,
         help="With --refine-group-ctf: fit tetrafoil and the two-fold term of the same order.",
         known_as="cryoSPARC: Fit Tetrafoil; relion_ctf_refine --fit_aberr",
+        needs={"refine_group_ctf": True},
     )
     fit_anisotropic_magnification: bool = setting(
         False,
         help="With --refine-group-ctf: fit anisotropic magnification.",
         known_as="cryoSPARC: Fit Anisotropic Magnification; relion_ctf_refine --fit_aniso",
+        needs={"refine_group_ctf": True},
     )
     offset_range_A: float | None = setting(
         None,

@@ -36,7 +36,9 @@ SEARCHED = 96  # images: what a batch costs as a whole is shared by as many as i
 POSES = 8  # of an image in pose refinement: neighbours share cache lines, as in a run
 LARGEST_RADIUS = 64  # shells: the half space of a larger one takes seconds to make
 LARGEST_BOX = 96  # voxels of the maps solved: a third of a second; the rest is its third power
-CACHES = 3.2  # power of the box that solving grows with, 96 to 256 voxels: less of it stays in the caches
+# Power of the box that solving grows with: processor time from 96 to 256 voxels, C1, grows by 21 (D2: by 18, for the
+# sums over mates grow with 2.5), references and conical FSC by 20, the curves at the end by 22
+CACHES = 3.1
 READ_BYTES = 3e7
 DRAWING = 1.5  # drawing the plots costs so many times the start of Python and its libraries
 
@@ -79,12 +81,13 @@ def _measured(recipe: Recipe, load: Load, plans: tuple[Plan, ...], particles: Pa
         insert.append((radius, _insertion(images, radius, frame)))
         stock.append((radius, _stock(projector, images, radius)))
     box = min(frame.box, LARGEST_BOX)
-    solve, report = _solving(recipe, box, frame)
+    solve, references, report = _solving(recipe, box, frame)
     return {
         "prepare": prepare / len(rows),
         "search": _searching(recipe, plans, load, images, projector),
         "evaluation": Power(tuple(poses), 1.5), "insert": Power(tuple(insert), 1.5), "stock": Power(tuple(stock), 1.5),
-        "solve": Power(((box, solve),), CACHES), "report": Power(((box, report),), 3.0),
+        "solve": Power(((box, solve),), CACHES), "references": Power(((box, references),), CACHES),
+        "report": Power(((box, report),), CACHES),
     }
 
 
@@ -184,8 +187,9 @@ def _searching(recipe: Recipe, plans: tuple[Plan, ...], load: Load, images: Imag
     return found
 
 
-def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float]:
-    """Seconds of an M-step in a box of ``box`` voxels with all that goes with it, and of the curves at the end."""
+def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float, float]:
+    """Seconds in a box of ``box`` voxels: the M-step with the projectors, what only an iteration that another follows
+    does, and the curves at the end."""
     small = Frame(box, frame.length_A / box, frame.diameter_A)
     blob = _blob(small, box)
     halves = []
@@ -196,17 +200,20 @@ def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float]:
     result = []
 
     def solve() -> None:
-        if len(recipe.group) > 1:
+        if len(recipe.map_group) > 1:
             for half in halves:
-                grid.symmetrised(half.numerator, half.weight, recipe.group)
+                grid.symmetrised(half.numerator, half.weight, recipe.map_group)
         result.append(maximisation.maximise(tuple(halves), recipe, np.inf, box, small))
-        for reference in maximisation.references(tuple(halves), result[-1], recipe, small):
-            Projector.of(reference, box // 2, box)
+        for half in result[-1].halves:  # a half-map takes as long as the reference made of it
+            Projector.of(half, box // 2, box)
+
+    def follow() -> None:
+        maximisation.references(tuple(halves), result[-1], recipe, small)
+        conical.conical(*both, judge.data, result[0].curves["masked"])
 
     solving = _timed(solve)
     both, judge = result[0].halves, result[0].judge
-    solving += _timed(lambda: conical.conical(*both, judge.data, result[0].curves["masked"]))
-    return solving, _timed(lambda: fsc_report.report(*both, recipe.curves))
+    return solving, _timed(follow), _timed(lambda: fsc_report.report(*both, recipe.curves, order=len(recipe.map_group)))
 
 
 def _reading(particles: Particles) -> float:

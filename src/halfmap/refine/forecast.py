@@ -44,8 +44,8 @@ PLOTS_BYTES, DIAGNOSTICS_VALUES = 12e6, 11  # pictures and page; planes of 16-bi
 ROW_BYTES = 400  # of a row of particles.star: the known columns; the others of the input come on top
 STEEPER = 0.7  # pixels are the second power of a radius; caches put it between 1.5 and 2.2
 DISK_BYTES_PER_S = 3e8  # checkpoints and maps are written through to the disk
-BEGIN_SOLVE = 0.15  # of the cost of solving at full size: resampling, filtering and masking the starting map
-END_SOLVE = 0.3  # the same: the map of both halves, sharpening, Guinier fit
+BEGIN_SOLVE = 0.2  # of the cost of solving at full size: resampling, filtering and masking the starting map
+END_SOLVE = 0.4  # the same: the map of both halves, conical FSC, sharpening, Guinier fit
 
 
 @dataclass(frozen=True)
@@ -237,6 +237,7 @@ class Speeds:
     insert: Power  # an image, by radius
     stock: Power  # an image, by radius
     solve: Power  # M-step of both halves and their projectors, by box
+    references: Power  # what an iteration does only if another follows: references, conical FSC, by box
     report: Power  # all curves at the end, by box
     draw: float  # the plots of the result
 
@@ -297,7 +298,8 @@ def iteration_seconds(load: Load, plan: Plan, speeds: Speeds) -> dict[str, float
     }
     reading = speeds.reading * MAP_BYTES * load.image_box**2 * n
     parts["reading"] = max(reading - sum(parts.values()), 0.0)
-    return {**parts, "solve": speeds.solve.at(plan.box)}
+    solve = speeds.solve.at(plan.box) + (0.0 if plan.final else speeds.references.at(plan.box))
+    return {**parts, "solve": solve}
 
 
 def _poses(n: int, searched: int, plan: Plan, speeds: Speeds) -> float:

@@ -32,13 +32,15 @@ class Maximised:
     mask_gave_way: bool  # it is a sphere, for no density stood out for the mask wanted
     judge: Made  # the mask of the curves
     gave_way: bool  # the sphere is that mask, for the one that was to judge is too tight
+    inside: Curve  # FSC in the sphere of the particle's diameter
+    inside_words: str  # what that sphere is
 
 
 def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int, frame: Frame) -> Maximised:
     """Solve both halves in a box of ``box`` voxels; ``last_A``: resolution so far, which decides on the mask."""
     plain = tuple(solve.unfiltered(s, box, frame.box) for s in halves)
     mean = Map((plain[0].data + plain[1].data) / 2, plain[0].voxel_size_A)
-    pair = fsc.Pair(*plain)
+    pair = fsc.Pair(*plain, len(recipe.map_group))
     sphere = SphereMask().made(mean, last_A, frame)
     inside = pair.masked(sphere.data, "spherical")
     resolution = fsc.resolution_A(inside)
@@ -54,7 +56,7 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
         judge, curves = sphere, within
     _, shell = trusted_curve(curves["corrected"])
     return Maximised(plain, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
-                     shell, mask.words, mask.gave_way, judge, gave_way)
+                     shell, mask.words, mask.gave_way, judge, gave_way, inside, sphere.words)
 
 
 def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:

@@ -301,7 +301,8 @@ def _shifted(defocus: Defocus, change_A: np.ndarray) -> Defocus:
 def _report(job: Run, state: State, fits: dict[int, dict[str, Fit]], found: _Found, change_A, error_A, band) -> dict:
     """``groups``: numbers of every fit, ready for JSON; ``defocus``: the same; ``arrays``: what plots need, by name.
 
-    Arrays: ``odd_0_measured``, ``odd_0_fitted`` (2K+1, K+1) rad and the same of ``even``, 0 the number of the group;
+    Arrays: ``odd_0_measured``, ``odd_0_fitted`` and ``odd_0_beside``, what was fitted along and belongs to the
+    particles, (2K+1, K+1) rad, and the same of ``even``, 0 the number of the group;
     ``defocus_change_A``, ``defocus_error_A`` (n,); ``defocus_tried_A`` (t,), ``defocus_curves`` (particles, t) and
     ``defocus_curves_rows`` of the first few particles.
     """
@@ -312,7 +313,7 @@ def _report(job: Run, state: State, fits: dict[int, dict[str, Fit]], found: _Fou
         for g, each in sorted(fits.items())
     ]  # fmt: skip
     arrays = {f"{kind}_{g}_{part}": getattr(fit, part) for g, each in fits.items() for kind, fit in each.items()
-              if kind != "magnification" for part in ("measured", "fitted")}  # fmt: skip
+              if kind != "magnification" for part in ("measured", "fitted", "beside")}  # fmt: skip
     report = {"groups": groups, "arrays": arrays}
     if found.defocus:
         first = found.defocus[0]

@@ -63,7 +63,7 @@ def _report(job: Run, result: Maximised) -> fsc_report.Report:
     """All curves, judged by the user's FSC mask where there is one."""
     recipe, (half1, half2) = job.recipe, result.halves
     given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
-    return fsc_report.report(half1, half2, recipe.curves, given)
+    return fsc_report.report(half1, half2, recipe.curves, given, len(recipe.map_group))
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:
@@ -103,7 +103,7 @@ def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Repor
         particle_box=round(job.frame.length_A / pixel), pixel_size_A=pixel,
         cfar=shown.facts["cfar"], directions_differ=shown.facts["directions_differ"],
         precision_ratio=shown.facts["precision_ratio"], scales=state.scale[used],
-        **_fit(state, used),
+        **_fit(state, used), **_mates(job, state, used),
         halves=(len(job.rows(1)), len(job.rows(2))),
         halves_given=(int((job.half == 1).sum()), int((job.half == 2).sum())),
         mask_gave_way=result.mask_gave_way, iterations=state.iteration,
@@ -115,3 +115,11 @@ def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Repor
 def _fit(state: State, used: np.ndarray) -> dict[str, np.ndarray]:
     """cross and power of the particles used, where poses were fitted at all."""
     return {"cross": state.cross[used], "power": state.power[used]} if state.power[used].any() else {}
+
+
+def _mates(job: Run, state: State, used: np.ndarray) -> dict:
+    """How sure the particles are of their symmetry mates, where these compete."""
+    group, of_map = job.recipe.group, job.recipe.map_group
+    if len(of_map) == len(group):
+        return {}
+    return {"mate_certainty": state.weights[used, 0], "mates": len(group)}

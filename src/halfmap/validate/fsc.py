@@ -62,11 +62,14 @@ def resolution_A(curve: Curve, threshold: float = THRESHOLD) -> float:
 class Pair:
     """Two half-maps and what is the same whatever mask they are seen through. Raises InputError as ``curve``.
 
-    ``cached_property`` keeps what was asked for once: the transforms, and the parts with and without random phases.
+    ``order``: of the point group that both maps obey. So many Fourier values of each are one and the same, and chance
+    plays with those that are left. ``cached_property`` keeps what was asked for once: the transforms, and the parts
+    with and without random phases.
     """
 
     half1: Map
     half2: Map
+    order: int = 1
 
     def __post_init__(self) -> None:
         _refuse(_faults(self.half1, self.half2))

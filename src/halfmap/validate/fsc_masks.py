@@ -124,7 +124,7 @@ def standard(pair: fsc.Pair, spread: Spread) -> Standard:
     except InputError:
         return _without_shape(ball, "no particle stands out of the map")
     tight = shape.mask(*spread.tight(resolution))
-    if modes(tight.data, shell) < MASK_LEAST_MODES:
+    if modes(tight.data, shell, pair.order) < MASK_LEAST_MODES:
         return _without_shape(ball, "a tighter mask would leave too few Fourier values to judge")
     return Standard(ball, shape.mask(*spread.loose(resolution)), tight, shape, volume)
 
@@ -136,10 +136,14 @@ def spherical(box: int, voxel_size_A: float) -> Made:
     return Made(masks.sphere(box, inner, outer - inner), words)
 
 
-def modes(mask: np.ndarray, shell: float) -> float:
-    """Independent Fourier values that a soft mask leaves in a shell of the whole box."""
+def modes(mask: np.ndarray, shell: float, order: int = 1) -> float:
+    """Independent Fourier values that a soft mask leaves in a shell of the whole box, ``order``: as of ``fsc.Pair``.
+
+    One over its root is more than the error of an FSC: each value is complex and counts once. White noise, symmetrised
+    (C2, D2, O) or not, has 0.3 to 0.5 of that variance, through soft masks and without.
+    """
     kept = float(mask.sum(dtype=float) ** 2 / np.maximum(np.square(mask, dtype=float).sum(), 1e-30) / mask.size)
-    return 2 * np.pi * shell**2 * kept
+    return 2 * np.pi * shell**2 * kept / order
 
 
 def particle_volume_A3(molecular_weight_Da: float) -> float:
@@ -177,7 +181,7 @@ class Tightened:
             most = area(curves["corrected"])
         for near, far in self.steps:
             mask = made.shape.mask(near * resolution, far * resolution)
-            if modes(mask.data, fsc.crossing(pair.unmasked)) < MASK_LEAST_MODES:
+            if modes(mask.data, fsc.crossing(pair.unmasked), pair.order) < MASK_LEAST_MODES:
                 continue
             tried = fsc.corrected(pair, mask.data)
             found = area(tried["corrected"])

@@ -45,16 +45,16 @@ class Report:
         return list(self.masks.values())[-1]
 
 
-def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None) -> Report:
-    """All curves of two half-maps; the resolution to quote is "corrected" at fsc.THRESHOLD.
+def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None, order: int = 1) -> Report:
+    """All curves of two half-maps; the resolution to quote is "corrected" at fsc.THRESHOLD. ``order``: as of fsc.Pair.
 
-    Keys "no_mask", "spherical", "mask_free", then "loose", "tight", with a search "auto" and "corrected_tight", and
+    Keys "no_mask", "spherical", "mask_free", then "loose", "tight", with a search "auto" and both "_tight" ones, and
     "randomised", "corrected" of the mask in force: "auto" where the search found one, else "tight". Where the user
     gives a mask, "masked" takes the place of "loose" and "tight". A mask that is ``unfit`` gives way to the sphere: its
-    own corrected curve is then "corrected_given" (or "corrected_tight"), and a warning says so. The mask in force is
-    "mask_fsc_auto" where there is one, else "mask_fsc". Raises InputError as ``fsc.curve``.
+    own curves are then "randomised_given", "corrected_given" (or "_tight", "_auto"), and a warning says so. The mask in
+    force is "mask_fsc_auto" where there is one, else "mask_fsc". Raises InputError as ``fsc.curve``.
     """
-    pair = fsc.Pair(half1, half2)
+    pair = fsc.Pair(half1, half2, order)
     made = fsc_masks.standard(pair, settings.spread)
     inside = fsc.corrected(pair, made.sphere.data)
     curves = {"no_mask": pair.unmasked, "spherical": fsc.named(inside["masked"], "spherical")}
@@ -84,7 +84,7 @@ def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], s
         return f"it shows the half-maps to agree to {claim}, a sphere to {fsc.resolution_A(inside['corrected']):.2f} A"
     ratio = noise_ratio(sphere, mask)
     most = fsc.without_solvent(inside["corrected"], ratio)
-    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)))
+    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)), pair.order)
     if at > fsc.crossing(most) + LOST_SHELLS and surplus(corrected, inside["corrected"], ratio, modes) > CHANCE:
         return f"it claims {claim}, but the solvent it removes can bring no more than {fsc.resolution_A(most):.2f} A"
     return None
@@ -124,8 +124,9 @@ def _by_own(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], settings: 
         return _judged(pair, made, inside, through, Report(curves, words, stock, pair.start), "tight")
     mask, found = better
     curves["auto"], words["auto"] = fsc.named(found["masked"], "auto"), f"auto: {mask.words}"
-    curves["corrected_tight"] = fsc.named(through["corrected"], "corrected_tight")
-    words["corrected_tight"] = "corrected tight: the same for the tight mask, before the search"
+    curves |= _put_aside(through, "tight")
+    words |= {"randomised_tight": "randomised: tight mask, before the search",
+              "corrected_tight": "corrected: tight mask, before the search"}
     stock["mask_fsc_auto"] = Map(mask.data, pair.half1.voxel_size_A)
     return _judged(pair, made, inside, found, Report(curves, words, stock, pair.start), "auto")
 
@@ -145,17 +146,22 @@ def _judged(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], through: d
         words = {**report.descriptions, **_words_of_correction(through["corrected"], pair.start, f"{by} mask")}
         return replace(report, curves={**report.curves, **_last(through)}, descriptions=words,
                        judge="masked" if by == "given" else by)
-    old = f"corrected_{by}"
     words = _words_of_correction(inside["corrected"], pair.start, f"spherical mask, for the {by} mask is too tight")
     return replace(
         report,
-        curves={**report.curves, old: fsc.named(through["corrected"], old), **_last(inside)},
-        descriptions={**report.descriptions, old: f"corrected {by}: the same for the {by} mask, too tight", **words},
+        curves={**report.curves, **_put_aside(through, by), **_last(inside)},
+        descriptions={**report.descriptions, f"randomised_{by}": f"randomised: {by} mask, which is too tight",
+                      f"corrected_{by}": f"corrected: {by} mask, which is too tight", **words},
         masks={**report.masks, "mask_fsc_auto": Map(made.sphere.data, pair.half1.voxel_size_A)},
         warnings=(f"the {by} FSC mask is too tight or cuts density away: {why}; the resolution is judged in a sphere "
                   "instead; give a wider, softer mask",),
         judge="spherical",
     )
+
+
+def _put_aside(curves: dict[str, Curve], by: str) -> dict[str, Curve]:
+    """Randomised and corrected curves of a mask that another takes the place of."""
+    return {f"{name}_{by}": fsc.named(curve, f"{name}_{by}") for name, curve in _last(curves).items()}
 
 
 def _last(curves: dict[str, Curve]) -> dict[str, Curve]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from halfmap.kernels.project.cpu import columns
+from halfmap.kernels.project.cpu import columns, value_and_gradient
 
 SUMS = 22  # cross, power, 5 gradients, 15 curvatures (upper triangle, row by row)
 
@@ -32,28 +32,7 @@ def _accumulate(half, images, ctf, which, matrices, phases, radius, padding, out
             h00 = h01 = h02 = h03 = h04 = h11 = h12 = h13 = h14 = np.float32(0)
             h22 = h23 = h24 = h33 = h34 = h44 = np.float32(0)
             for kx in range(first, last + 1):
-                x = kx * a[0, 0] + ky * a[1, 0]
-                y = kx * a[0, 1] + ky * a[1, 1]
-                z = kx * a[0, 2] + ky * a[1, 2]
-                mate = x < 0
-                if mate:
-                    x, y, z = -x, -y, -z
-                fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
-                jx, jy, jz = int(fx), int(fy) + r, int(fz) + r
-                tx, ty, tz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
-                c000, c001 = half[jz, jy, jx], half[jz, jy, jx + 1]
-                c010, c011 = half[jz, jy + 1, jx], half[jz, jy + 1, jx + 1]
-                c100, c101 = half[jz + 1, jy, jx], half[jz + 1, jy, jx + 1]
-                c110, c111 = half[jz + 1, jy + 1, jx], half[jz + 1, jy + 1, jx + 1]
-                d00, d01, d10, d11 = c001 - c000, c011 - c010, c101 - c100, c111 - c110
-                e00, e01, e10, e11 = c000 + d00 * tx, c010 + d01 * tx, c100 + d10 * tx, c110 + d11 * tx
-                d0, d1 = d00 + (d01 - d00) * ty, d10 + (d11 - d10) * ty
-                y0, y1 = e01 - e00, e11 - e10
-                f0, f1 = e00 + y0 * ty, e10 + y1 * ty
-                gz = f1 - f0
-                v = f0 + gz * tz
-                gx = d0 + (d1 - d0) * tz
-                gy = y0 + (y1 - y0) * tz
+                v, gx, gy, gz, mate = value_and_gradient(half, a, kx, ky, r)
                 c = ctf[i, row + cut, kx]
                 d = images[i, row + cut, kx] * ramp[kx] * row_ramp
                 if mate:  # work on the mate: value and image conjugated, frequency and rows negated twice

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels.project.cpu import value
+
 
 @nb.njit(cache=True, fastmath=True, parallel=True)
 def _sample_slices(half, matrices, radius, cosine, sine, padding, out):
@@ -13,22 +15,7 @@ def _sample_slices(half, matrices, radius, cosine, sine, padding, out):
         a = matrices[v] * padding
         for k in range(1, radius + 1):
             for j in range(len(cosine)):
-                kx, ky = k * cosine[j], k * sine[j]
-                x = kx * a[0, 0] + ky * a[1, 0]
-                y = kx * a[0, 1] + ky * a[1, 1]
-                z = kx * a[0, 2] + ky * a[1, 2]
-                mate = x < 0
-                if mate:
-                    x, y, z = -x, -y, -z
-                fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
-                jx, jy, jz = int(fx), int(fy) + r, int(fz) + r
-                tx, ty, tz = np.float32(x - fx), np.float32(y - fy), np.float32(z - fz)
-                v00 = half[jz, jy, jx] * (1 - tx) + half[jz, jy, jx + 1] * tx
-                v01 = half[jz, jy + 1, jx] * (1 - tx) + half[jz, jy + 1, jx + 1] * tx
-                v10 = half[jz + 1, jy, jx] * (1 - tx) + half[jz + 1, jy, jx + 1] * tx
-                v11 = half[jz + 1, jy + 1, jx] * (1 - tx) + half[jz + 1, jy + 1, jx + 1] * tx
-                value = (v00 * (1 - ty) + v01 * ty) * (1 - tz) + (v10 * (1 - ty) + v11 * ty) * tz
-                out[v, k - 1, j] = value.conjugate() if mate else value
+                out[v, k - 1, j] = value(half, a, k * cosine[j], k * sine[j], r)
 
 
 def sample_slices(half, matrices, radius: int, angles: int, padding: int) -> np.ndarray:
