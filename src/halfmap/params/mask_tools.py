@@ -58,7 +58,7 @@ class MaskVolume(MaskJob):
         ge=0,
     )
     unit: Literal["px", "A"] = setting("px", help="Unit of --dilation-radius and --soft-padding.")
-    invert: bool = setting(False, help="1 - mask, as the last step.", known_as="cryoSPARC: Invert mask")
+    invert: bool = setting(False, help="Turn it inside out, 1 - mask, as the last step.", known_as="cryoSPARC: Invert mask")
 
     @model_validator(mode="after")
     def steps_have_a_region(self) -> MaskVolume:
@@ -121,7 +121,7 @@ class CombineMasks(MaskJob):
         known_as="RELION --i, --and, --or, --and_not",
     )
     operation: Literal["union", "intersection", "difference", "complement"] = setting(
-        help="union: the largest value; intersection: the smallest; difference: a (1 - b) (1 - c) ..; complement: "
+        help="Union: the largest value; intersection: the smallest; difference: a (1 - b) (1 - c) ..; complement: "
         "1 - a of one mask.",
         known_as="RELION --or; --and; --and_not; --invert",
     )
