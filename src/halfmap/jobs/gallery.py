@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 THRESHOLD = 0.143  # what the curves of an iteration were judged by: Rosenthal & Henderson 2003
 LEAST_DECADES = -4.0  # of the Fourier slices: below lies rounding
-MAPS, MASKS = ("map.mrc", "map_sharp.mrc"), ("mask_refine.mrc", "mask_fsc.mrc", "mask_fsc_auto.mrc")
+MAPS, MASKS = ("map.mrc", "map_sharp.mrc"), ("mask_refine.mrc", "mask_fsc.mrc", "mask_fsc_auto.mrc", "mask.mrc")
 
 
 def _fsc(figure: Figure, view: views.View) -> None:
