@@ -73,7 +73,8 @@ def main() -> None:
     done = [case(chosen, group, number) for number in range(chosen.cases)]
     name = f"{chosen.symmetry}, {chosen.box} px, SNR {chosen.snr:g}: {chosen.cases} alignments"
     worst = {key: max(one[key] for one in done) for key in ("deg", "px", "seconds")}
-    rms = {key: float(np.sqrt(np.mean([one[key] ** 2 for one in done]))) for key in ("deg", "px", "told_deg", "told_px")}
+    keys = ("deg", "px", "told_deg", "told_px")
+    rms = {key: float(np.sqrt(np.mean([one[key] ** 2 for one in done]))) for key in keys}
     hands = sum(one["right"] for one in done)
     ledger.row(f"{name}: right hand", hands, f"= {len(done)}", hands == len(done))
     ledger.row(f"{name}: largest rotation error, deg", round(worst["deg"], 3), f"< {MOST_DEG}", worst["deg"] < MOST_DEG,

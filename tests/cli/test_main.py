@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from halfmap.cli import flags
 from halfmap.cli import main as cli
 from halfmap.jobs import run as runner
 from halfmap.jobs.run import Ended
@@ -97,3 +98,12 @@ def test_an_occupied_folder_exits_2(capsys, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     assert cli.main(["fsc", "--half1", "a.mrc", "--half2", "b.mrc", "--out", str(tmp_path)]) == 2
     assert "not a halfmap job" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words, expected", [
+    (["--shift", "-4, 3, -2 px"], ["--shift=-4, 3, -2 px"]), (["--shift", "-.5 1 2"], ["--shift=-.5 1 2"]),
+    (["--bfactor", "-90"], ["--bfactor", "-90"]), (["-n", "10", "--json"], ["-n", "10", "--json"]),
+    (["--shift=1,2,3", "-1,2,3"], ["--shift=1,2,3", "-1,2,3"]),
+])  # fmt: skip
+def test_numbers_that_begin_with_a_minus_belong_to_their_flag(words, expected):
+    assert flags.joined(words) == expected

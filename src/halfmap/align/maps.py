@@ -370,10 +370,12 @@ def orientations(order: int) -> np.ndarray:
 
 
 def _whitened(map: Map, count: int) -> Map:
-    """The map with shells of unit power up to ``count``, nothing beyond."""
+    """The map with shells of unit power, as far as there is power compared with the first ``count`` shells.
+
+    Those beyond are not compared, but a sharp end would ring through the box.
+    """
     power = shells.power(scipy.fft.rfftn(map.data, workers=device.threads()))
-    edge = np.arange(len(power)) <= count + 1
-    usable = edge & (power > 1e-12 * power[1 : count + 1].max())
+    usable = power > 1e-12 * power[1 : count + 1].max()
     usable[0] = False
     unit = float(map.box**3)  # half spaces are divided by it
     return filters.apply_curve(map, np.where(usable, unit / np.sqrt(np.where(usable, power, 1)), 0))

@@ -74,8 +74,9 @@ def _onto_map(params: VolumeAlign, map: Map, reference: Map, mask: Map | None, w
     found = maps.find(map, reference, mask, params.test_hand)
     if params.test_hand:
         _judge_hand(found, watch)
-    watch("note", text=f"turned by {found.frame.angle_deg:.2f} deg (error {found.rotation_sd_deg:.2f}), centre moved by "
-          f"{np.linalg.norm(found.frame.centre_A):.2f} A (error {found.shift_sd_A:.2f})")
+    moved_A = np.linalg.norm(found.frame.centre_A)
+    watch("note", text=f"turned by {found.frame.angle_deg:.2f} deg (error {found.rotation_sd_deg:.2f}), centre moved "
+          f"by {moved_A:.2f} A (error {found.shift_sd_A:.2f})")
     return found.frame, {
         "hand": "mirrored" if found.frame.mirrored else "as given", "hand_tested": params.test_hand,
         "information": found.information, "rotation_error_deg": found.rotation_sd_deg,
@@ -86,8 +87,8 @@ def _onto_map(params: VolumeAlign, map: Map, reference: Map, mask: Map | None, w
 def _judge_hand(found: maps.Aligned, watch: Watch) -> None:
     given, mirrored = found.information["as given"], found.information["mirrored"]
     if abs(given - mirrored) < DECIDED:
-        watch("warning", message=f"both hands agree as well with the reference ({given:.1f} and {mirrored:.1f} nats): the "
-              "maps do not tell the hand")
+        watch("warning", message=f"both hands agree as well with the reference ({given:.1f} and {mirrored:.1f} nats): "
+              "the maps do not tell the hand")
     elif mirrored > given:
         watch("warning", message="the map has the other hand than the reference and was mirrored, its poses too")
 

@@ -95,5 +95,5 @@ def read_mask(path: Path) -> Map:
     if not high > 0:
         raise InputError(f"{path}: the mask is empty: no voxel is above 0")
     if low < -inputs.OVERSHOOT or high > 1 + inputs.OVERSHOOT:
-        raise InputError(f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make a mask of this map first")
+        raise InputError(f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make one of this map first")
     return mask

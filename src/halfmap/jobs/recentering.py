@@ -34,7 +34,7 @@ def check(params: VolumeRecenter, watch: Passing) -> dict:
 
 
 def decided(params: VolumeRecenter, map: Map) -> Frame:
-    """The frame whose centre was asked for. Raises UsageError where it is outside the box, InputError for a bad mask."""
+    """The frame with the centre asked for. Raises UsageError for one outside the box, InputError for a bad mask."""
     if params.to_mask is not None:
         mask = moving.read_mask(params.to_mask)
         moving.check_on_grid(params.to_mask, mask, map, params.volume)

@@ -54,8 +54,8 @@ def _on_grid(params: VolumeResample, watch: Watch) -> Group:
     origin_A = mrc.read_header(next(iter(volumes.named(params).values()))).origin_A
     if params.onto is not None and any(origin_A):
         place = ", ".join(f"{value:.2f}" for value in origin_A)
-        watch("warning", message=f"the file places the map at {place} A (its ORIGIN or NXSTART); that is left aside, box "
-              "centres lie on each other; to honour it: --use-origin")
+        watch("warning", message=f"the file places the map at {place} A (its ORIGIN or NXSTART); that is left aside, "
+              "box centres lie on each other; to honour it: --use-origin")
     return _changed(group, lambda map: resample.to_grid(map, grid.box, grid.voxel_size_A))
 
 
@@ -91,8 +91,8 @@ def _voxel(map: Map, asked_A: float, box: int | None, params: VolumeResample, wa
         watch("note", text=f"voxel size {asked_A:g} A is taken as {ratio}, {100 * apart:.3f} % from it")
         return exact_A
     if 1e-6 < apart < ROUNDED and box in (None, count):
-        watch("warning", message=f"voxels of {asked_A:g} A, but {ratio} would fit the box exactly, {100 * apart:.3f} % from "
-              "it; if the size was rounded, as headers often are, add --exact-voxel-size")
+        watch("warning", message=f"voxels of {asked_A:g} A, but {ratio} would fit the box exactly, {100 * apart:.3f} % "
+              "from it; if the size was rounded, as headers often are, add --exact-voxel-size")
     return asked_A
 
 

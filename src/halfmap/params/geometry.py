@@ -29,7 +29,7 @@ class VolumeResample(VolumeInput):
 
     box_size: int | None = setting(
         None,
-        help="Box of the result: cut off or padded with zeros in real space, after resampling; none = as wide as before.",
+        help="Box of the result: cut or padded with zeros in real space, after resampling; none = as wide as before.",
         unit="voxels",
         known_as="cryoSPARC: Crop (or pad) to box size; relion_image_handler --new_box",
         ge=8,
@@ -52,8 +52,8 @@ class VolumeResample(VolumeInput):
     )
     exact_voxel_size: bool = setting(
         False,
-        help="Take --voxel-size, or that of --onto, as rounded: use the nearest one that crops or pads the box to a whole "
-        "even number of voxels, 360 x 0.885 / 256 = 1.24453 for 1.244.",
+        help="Take --voxel-size, or that of --onto, as rounded: use the nearest one that crops or pads the box to a "
+        "whole even number of voxels, 360 x 0.885 / 256 = 1.24453 for 1.244.",
         known_as="RELION: Fix disparities in pixel size precision",
     )
     onto: Path | None = setting(
@@ -63,8 +63,8 @@ class VolumeResample(VolumeInput):
     )
     use_origin: bool = setting(
         False,
-        help="With --onto: put the map where ORIGIN or NXSTART of both files say, as ChimeraX and Segger write them; the "
-        "map may then be a cut-out of any shape.",
+        help="With --onto: put the map where ORIGIN or NXSTART of both files say, as ChimeraX and Segger write them; "
+        "the map may then be a cut-out of any shape.",
     )
 
     @model_validator(mode="after")
@@ -90,6 +90,16 @@ class VolumeFlip(VolumeAndParticles):
 AdjustDefocus = Literal["none", "positive", "negative"]
 
 
+def _adjust_defocus():
+    return setting(
+        "none",
+        help="Correct the defocus for where the new centre lies along the beam. Positive: what is further along the "
+        "beam (q_z of the pose) has less defocus; negative: more. Which it is depends on the hand, as with "
+        "--ewald-sphere: try both.",
+        known_as="cryoSPARC: Adjust per-particle defocus",
+    )
+
+
 class VolumeRecenter(VolumeAndParticles):
     """Another centre of the box, and shifts of the particles that go with it."""
 
@@ -108,12 +118,7 @@ class VolumeRecenter(VolumeAndParticles):
     to_mask: Path | None = setting(
         None, help="Mask whose centre of mass becomes the centre.", known_as="cryoSPARC: Mask of Volume Alignment Tools"
     )
-    adjust_defocus: AdjustDefocus = setting(
-        "none",
-        help="Correct the defocus for where the new centre lies along the beam. Positive: what is further along the beam "
-        "(q_z of the pose) has less defocus; negative: more. It depends on the hand, as --ewald-sphere does: try both.",
-        known_as="cryoSPARC: Adjust per-particle defocus",
-    )
+    adjust_defocus: AdjustDefocus = _adjust_defocus()
 
     @field_validator("centre", "shift")
     @classmethod
@@ -150,7 +155,7 @@ class VolumeAlign(VolumeAndParticles):
     test_hand: bool = setting(
         False, help="With --reference: try the mirrored map, too; the hand that agrees better is taken and reported."
     )
-    adjust_defocus: AdjustDefocus = VolumeRecenter.model_fields["adjust_defocus"]
+    adjust_defocus: AdjustDefocus = _adjust_defocus()
 
     @model_validator(mode="after")
     def one_way(self) -> VolumeAlign:
