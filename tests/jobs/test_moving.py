@@ -1,6 +1,5 @@
 """`halfmap volume flip`, `recenter` and `align`: maps, masks and poses stay together, whatever the change of frame."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +11,7 @@ from halfmap.data import relion
 from halfmap.geometry import frames, rotations, symmetry
 from halfmap.geometry.frames import Frame
 from halfmap.io import mrc
+from halfmap.jobs import catalog, events, plots
 from halfmap.maps import masks, turn
 from halfmap.params.geometry import triple
 from halfmap.physics.projection import Projector
@@ -39,12 +39,13 @@ def folder(tmp_path, molecule):
     return tmp_path
 
 
-def done(folder, *words) -> tuple[dict, dict]:
-    """(summary, maps by name) of a command on the folder and its particles."""
-    out = folder / "out"
-    flags = ["--volume", folder, "--particles", folder / "particles.star", "--out", out, "--overwrite", "--json"]
-    assert cli.main([*map(str, ("volume", *words, *flags))]) == 0
-    return json.loads((out / "summary.json").read_text()), {path.stem: mrc.read(path) for path in out.glob("*.mrc")}
+def done(folder, job, **settings) -> tuple[dict, dict]:
+    """(summary, maps by name) of a job on the folder and its particles; results in out/, no plots."""
+    out, entry, watch = folder / "out", catalog.find(f"volume {job}"), events.Passing()
+    out.mkdir(exist_ok=True)
+    params = entry.params(**{"out": out, "volume": folder, "particles": folder / "particles.star", **settings})
+    summary = entry.load()(params, out, np.random.default_rng(0), watch)
+    return summary | {"warnings": watch.warnings}, {path.stem: mrc.read(path) for path in out.glob("*.mrc")}
 
 
 def images(map: Map, poses: Poses) -> np.ndarray:
@@ -64,10 +65,10 @@ def same_images(folder, summary, volumes):
     return np.linalg.norm(after - before) / np.linalg.norm(before)
 
 
-@pytest.mark.parametrize("words", [["flip"], ["recenter", "--shift", "2.5,-1,3"]])
-def test_poses_moved_along_show_the_moved_map(folder, words):
+@pytest.mark.parametrize("job, settings", [("flip", {}), ("recenter", {"shift": "2.5,-1,3"})])
+def test_poses_moved_along_show_the_moved_map(folder, job, settings):
     # trilinear interpolation of the projector errs by a per cent; a shift moves its grid against the map
-    assert same_images(folder, *done(folder, *words)) < 0.03
+    assert same_images(folder, *done(folder, job, **settings)) < 0.03
 
 
 def test_a_flipped_map_and_its_mask_are_mirrored_at_the_plane_z_0(folder, molecule):
@@ -80,20 +81,20 @@ def test_a_flipped_map_and_its_mask_are_mirrored_at_the_plane_z_0(folder, molecu
 
 def test_flipping_twice_is_the_map_and_the_poses_as_they_were(folder, molecule):
     done(folder, "flip")
-    again = folder / "again"
-    inputs = ["--volume", folder / "out", "--particles", folder / "out" / "particles.star", "--out", again]
-    assert cli.main([*map(str, ("volume", "flip", *inputs))]) == 0
-    np.testing.assert_allclose(mrc.read(again / "map.mrc").data, molecule.data, atol=1e-6)
-    before, after = (relion.read_table(path / "particles.star").poses for path in (folder, again))
+    once = folder / "out"
+    (once / "out").mkdir()
+    _, volumes = done(once, "flip")
+    np.testing.assert_allclose(volumes["map"].data, molecule.data, atol=1e-6)
+    before, after = (relion.read_table(path / "particles.star").poses for path in (folder, once / "out"))
     assert rotations.angle_between(before.rotations, after.rotations).max() < 1e-6
     np.testing.assert_allclose(after.shifts_A, before.shifts_A, atol=1e-6)
 
 
 def test_the_three_ways_of_naming_a_centre_agree(folder):
     # the mask's centre: rolled by z 2, y -3, x 4 from voxel 16
-    ways = (["--centre", "20, 13, 18"], ["--centre", "80 52 72 A"], ["--shift", "-4,3,-2px"],
-            ["--to-mask", str(folder / "mask_fsc.mrc")])  # fmt: skip
-    found = [done(folder, "recenter", *way) for way in ways]
+    ways = ({"centre": "20, 13, 18"}, {"centre": "80 52 72 A"}, {"shift": "-4,3,-2px"},
+            {"to_mask": folder / "mask_fsc.mrc"})  # fmt: skip
+    found = [done(folder, "recenter", **way) for way in ways]
     for summary, volumes in found:
         np.testing.assert_allclose(summary["frame"]["centre_px_from_corner"], [20, 13, 18], atol=1e-3)
         np.testing.assert_allclose(volumes["map"].data, found[0][1]["map"].data, atol=1e-3)
@@ -105,7 +106,7 @@ def test_a_map_and_its_particles_come_onto_their_axes(folder, molecule):
     turned = turn.turned(molecule, rotations.exp_so3(np.array([0.3, -0.2, 0.1])), np.array([5.0, -3.0, 4.0]))
     for name in ("map", "half1", "half2"):
         mrc.write(folder / f"{name}.mrc", turned)
-    summary, volumes = done(folder, "align", "--to-symmetry", "D2")
+    summary, volumes = done(folder, "align", to_symmetry="D2")
     assert summary["correlation_after"] > 0.97 > summary["correlation_before"]
     assert same_images(folder, summary, volumes) < 0.05
 
@@ -114,7 +115,7 @@ def test_a_map_its_masks_and_particles_come_onto_a_reference_of_the_other_hand(f
     frame = Frame(rotations.random(1, np.random.default_rng(3))[0], np.array([6.0, -4.0, 9.0])).after(frames.mirror())
     reference = turn.placed(molecule, frame)
     mrc.write(folder / "reference.mrc", reference)
-    summary, volumes = done(folder, "align", "--reference", folder / "reference.mrc", "--test-hand")
+    summary, volumes = done(folder, "align", reference=folder / "reference.mrc", test_hand=True)
     assert summary["hand"] == "mirrored" and summary["rotation_error_deg"] < 0.5
     assert any("other hand" in text for text in summary["warnings"])
     error = np.linalg.norm(volumes["map"].data - reference.data) / np.linalg.norm(reference.data)
@@ -122,8 +123,11 @@ def test_a_map_its_masks_and_particles_come_onto_a_reference_of_the_other_hand(f
     assert error < 0.1
     assert same_images(folder, summary, volumes) < 0.05
     assert volumes["mask_fsc"].data.min() >= 0 and volumes["mask_fsc"].data.max() <= 1
-    plots = {path.name for path in (folder / "out" / "plots").iterdir()}
-    assert {"alignment.png", "agreement.png", "slices.png"} <= plots
+    shown = [plot.name for plot in plots.drawable(plots.View(folder / "out"))]
+    assert {"slices", "masks", "alignment", "agreement"} <= set(shown)
+    plots.draw("alignment", plots.View(folder / "out"))
+    plots.draw("agreement", plots.View(folder / "out"))
+    assert len(list((folder / "out" / "plots").glob("*.png"))) == 2
 
 
 @pytest.mark.parametrize("words, code, said", [

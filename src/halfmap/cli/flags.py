@@ -16,7 +16,7 @@ def flag(field: str) -> str:
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
-    """The arguments, a list of numbers that begins with a minus tied to its flag: it would be taken for a flag itself."""
+    """The arguments, a list of numbers that begins with a minus tied to its flag: alone it would be taken for one."""
     tied: list[str] = []
     for word in arguments:
         if tied and tied[-1].startswith("--") and "=" not in tied[-1] and NEGATIVE.fullmatch(word):
