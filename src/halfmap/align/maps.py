@@ -2,7 +2,7 @@
 
 Both maps are compared in Fourier space, each shell of unit power, up to FINE_SHELLS. All orientations are tried on few
 shells, every place at once by a Fourier transform of the cross power; the best of them climb the likelihood, shells
-weighted by their FSC, on interpolated coefficients. Newton steps without interpolation end it: interpolation loses power
+weighted by their FSC, on interpolated coefficients. Newton steps without interpolation end it: that loses power
 off its grid, which would hold the maps to it by some tenths of a degree.
 
 With rho the FSC of a shell of n coefficients, the maps tell of each other -n/2 log(1 - rho^2) (the mutual information
