@@ -2,8 +2,8 @@
 
 Both maps are compared in Fourier space, each shell of unit power, up to FINE_SHELLS. All orientations are tried on few
 shells, every place at once by a Fourier transform of the cross power; the best of them climb the likelihood, shells
-weighted by their FSC, on interpolated coefficients. Newton steps without interpolation end it: that loses power
-off its grid, which would hold the maps to it by some tenths of a degree.
+weighted by their FSC, on interpolated coefficients. Newton steps without interpolation end it: interpolation loses
+power off its grid, which would hold the maps to it by some tenths of a degree.
 
 With rho the FSC of a shell of n coefficients, the maps tell of each other -n/2 log(1 - rho^2) (the mutual information
 of Gaussian variables; Cover & Thomas, Elements of Information Theory, chapter 8): this ranks places and hands.
