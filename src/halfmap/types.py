@@ -34,6 +34,18 @@ class Map:
 
 
 @dataclass(frozen=True)
+class Region:
+    """Part of a map as other programs cut it out: ``data`` float32 (z, y, x), edges of any length.
+
+    ``origin_A``: x, y, z of its first voxel in the coordinates of the map it belongs to.
+    """
+
+    data: np.ndarray
+    voxel_size_A: float
+    origin_A: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
 class Poses:
     """Where the molecule sits in each image.
 

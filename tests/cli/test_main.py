@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from halfmap.cli import flags
 from halfmap.cli import main as cli
 from halfmap.jobs import run as runner
 from halfmap.jobs.run import Ended
@@ -111,3 +112,10 @@ def test_an_occupied_folder_exits_2(capsys, tmp_path):
 )
 def test_the_one_input_of_a_job_needs_no_flag(given, meant):
     assert cli.with_subject(given.split()) == meant.split()
+@pytest.mark.parametrize("words, expected", [
+    (["--shift", "-4, 3, -2 px"], ["--shift=-4, 3, -2 px"]), (["--shift", "-.5 1 2"], ["--shift=-.5 1 2"]),
+    (["--bfactor", "-90"], ["--bfactor", "-90"]), (["-n", "10", "--json"], ["-n", "10", "--json"]),
+    (["--shift=1,2,3", "-1,2,3"], ["--shift=1,2,3", "-1,2,3"]),
+])  # fmt: skip
+def test_numbers_that_begin_with_a_minus_belong_to_their_flag(words, expected):
+    assert flags.joined(words) == expected

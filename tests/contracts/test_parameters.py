@@ -13,7 +13,7 @@ import pytest
 from halfmap.jobs import catalog
 from halfmap.params.common import Job, ParticleInput, ParticleJob, ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
-from halfmap.params.volumes import VolumeInput
+from halfmap.params.volumes import VolumeAndParticles, VolumeInput
 
 TESTS = Path(__file__).parents[1]
 
@@ -48,6 +48,13 @@ OF_PARTICLE_JOB = OF_PARTICLE_OUTPUT | {
     "bfactor": "jobs/test_results::test_a_negative_bfactor_sharpens",
     "minibatch_size": "refine/test_settings::test_the_size_of_batches_changes_no_map_of_known_poses",
 }  # fmt: skip
+OF_VOLUME_INPUT = OF_ALL | {
+    "volume": "jobs/test_volumes::test_a_job_folder_gives_all_its_volumes",
+    **dict.fromkeys(("half1", "half2", "mask"), "jobs/test_volumes::test_given_files_come_before_those_of_the_folder"),
+}
+OF_VOLUME_AND_PARTICLES = OF_PARTICLE_OUTPUT | OF_VOLUME_INPUT | {
+    "particles": "jobs/test_moving::test_poses_moved_along_show_the_moved_map",
+}
 OF_REFINEMENT = OF_PARTICLE_JOB | {
     "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
                           "kept_anyway",
@@ -157,10 +164,6 @@ IMPORT_VOLUME = {
     "voxel_size_A": f"{VOLUMES}::test_another_voxel_size_is_written_into_a_copy",
     "contrast": f"{VOLUMES}::test_a_dark_map_is_made_white",
 }
-OF_VOLUME_INPUT = OF_ALL | {
-    "volume": "jobs/test_volumes::test_a_job_folder_gives_all_its_volumes",
-    **dict.fromkeys(("half1", "half2", "mask"), "jobs/test_volumes::test_given_files_come_before_those_of_the_folder"),
-}
 FILTER = dict.fromkeys(
     ("gaussian_sdev", "lowpass", "highpass", "filter_type", "filter_order"),
     f"{VOLUMES}::test_every_density_is_filtered_as_asked_and_masks_stay",
@@ -202,6 +205,27 @@ SEGMENT = {
     "soft_edge": "jobs/test_segment::test_the_soft_edge_is_as_given_or_five_resolutions",
     "resolution_A": "jobs/test_segment::test_the_soft_edge_is_as_given_or_five_resolutions",
 }  # fmt: skip
+RESAMPLE = {
+    "box_size": "jobs/test_resampling::test_a_box_is_cut_in_real_space_and_a_resample_box_in_fourier_space",
+    "resample_box_size": "jobs/test_resampling::test_a_box_is_cut_in_real_space_and_a_resample_box_in_fourier_space",
+    "voxel_size_A": "jobs/test_resampling::test_voxel_size_and_box_may_both_be_given",
+    "exact_voxel_size": "jobs/test_resampling::test_a_rounded_voxel_size_is_told_and_made_exact_on_request",
+    "onto": "jobs/test_resampling::test_onto_takes_the_grid_of_the_other_map",
+    "use_origin": "jobs/test_resampling::test_a_region_goes_back_where_its_origin_says",
+}
+RECENTER = {
+    "centre": "jobs/test_moving::test_the_three_ways_of_naming_a_centre_agree",
+    "shift": "jobs/test_moving::test_the_three_ways_of_naming_a_centre_agree",
+    "to_mask": "jobs/test_moving::test_the_three_ways_of_naming_a_centre_agree",
+    "adjust_defocus": "data/test_moved::test_the_defocus_changes_by_the_height_of_the_new_centre",
+}
+ALIGN = {
+    "to_symmetry": "jobs/test_moving::test_a_map_and_its_particles_come_onto_their_axes",
+    "reference": "jobs/test_moving::test_a_map_its_masks_and_particles_come_onto_a_reference_of_the_other_hand",
+    "reference_mask": "align/test_maps::test_a_mask_says_which_part_is_to_agree",
+    "test_hand": "align/test_maps::test_the_hand_is_not_looked_for_unless_asked",
+    "adjust_defocus": "data/test_moved::test_the_defocus_changes_by_the_height_of_the_new_centre",
+}
 TABLE = {
     "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
@@ -217,6 +241,10 @@ TABLE = {
     "mask combine": OF_ALL | COMBINE,
     "check particles": OF_PARTICLE_INPUT | CHECK,
     "mask segment": OF_ALL | SEGMENT,
+    "volume resample": OF_VOLUME_INPUT | RESAMPLE,
+    "volume flip": OF_VOLUME_AND_PARTICLES,
+    "volume recenter": OF_VOLUME_AND_PARTICLES | RECENTER,
+    "volume align": OF_VOLUME_AND_PARTICLES | ALIGN,
     "simulate": OF_ALL | SIMULATE,
     "demo": OF_ALL,
 }  # fmt: skip
@@ -251,7 +279,7 @@ def test_the_table_names_no_setting_that_is_gone():
     "model, table",
     [(Job, OF_ALL), (ParticleInput, OF_PARTICLE_INPUT), (ParticleOutput, OF_PARTICLE_OUTPUT),
      (ParticleJob, OF_PARTICLE_JOB), (Refinement, OF_REFINEMENT), (CurveSettings, OF_CURVES),
-     (VolumeInput, OF_VOLUME_INPUT)],
+     (VolumeInput, OF_VOLUME_INPUT), (VolumeAndParticles, OF_VOLUME_AND_PARTICLES)],
 )  # fmt: skip
 def test_shared_settings_are_listed_where_they_are_declared(model, table):
     assert set(table) == set(model.model_fields)

@@ -15,6 +15,8 @@ from tests.refine import made
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "JOB_FOLDER.md"
 OF_OTHER_JOBS = {"counts", "rows", "n_optics_groups", "n_half1", "n_half2", "has_poses"}
+OF_OTHER_JOBS |= {"box_size", "voxel_size_A", "frame", "hand", "hand_tested", "information", "rotation_error_deg",
+                  "shift_error_A", "aligned_to_A", "correlation_before", "correlation_after"}  # fmt: skip
 # the interface: what scripts may rely on whatever else is added
 PROMISED = set(
     "job status resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles "

@@ -58,6 +58,10 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
     "fsc --half1 {0}/map.mrc --half2 {0}/map.mrc", "import particles --particles {0}/particles.star",
     "check particles --particles {0}/particles.star", "simulate --map {0}/map.mrc -n 10", "simulate --symmetry D3",
     "demo", "mask segment --volume {0}/map.mrc",
+    "volume resample --volume {0}/map.mrc --voxel-size 4", "volume flip --volume {0}/map.mrc",
+    "volume recenter --volume {0}/map.mrc --particles {0}/particles.star --shift 1,2,3",
+    "volume align --volume {0}/map.mrc --to-symmetry D2",
+    "demo",
 ])  # fmt: skip
 def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, capsys, command):
     words = command.format(inputs).split()

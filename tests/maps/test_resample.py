@@ -3,7 +3,7 @@ import pytest
 
 from halfmap.errors import UsageError
 from halfmap.maps import resample
-from halfmap.types import Map
+from halfmap.types import Map, Region
 
 
 def _gaussian(box, voxel_A, sigma_A=5.0, at_A=(3.0, -4.0, 2.0)):
@@ -86,3 +86,33 @@ def test_padding_keeps_the_centre_and_cropping_takes_it_away_again(old, new):
 def test_impossible_grids_are_refused(box, voxel_A):
     with pytest.raises(UsageError, match="positive"):
         resample.to_grid(Map(np.zeros((8,) * 3, dtype=np.float32), 1.0), box, voxel_A)
+
+
+def test_a_new_centre_is_where_the_map_had_it():
+    moved = resample.to_grid(_gaussian(40, 2.0), 36, 1.7, np.array([2.0, -3.0, 1.5]))
+    expected = _gaussian(36, 1.7, at_A=(3.0 - 1.5, -4.0 + 3.0, 2.0 - 2.0))  # z, y, x
+    np.testing.assert_allclose(moved.data, expected.data, atol=3e-6)
+
+
+def test_a_cut_out_goes_back_where_its_origin_says():
+    whole = np.random.default_rng(6).standard_normal((16,) * 3).astype(np.float32)
+    cut = Region(whole[3:9, 2:13, 5:12], 1.5, (100 + 5 * 1.5, 2 * 1.5, 3 * 1.5))
+    found = resample.from_region(cut, Region(whole, 1.5, (100.0, 0.0, 0.0)))
+    expected = np.zeros_like(whole)
+    expected[3:9, 2:13, 5:12] = cut.data
+    np.testing.assert_allclose(found.data, expected, atol=1e-5)
+
+
+def test_maps_that_do_not_meet_are_refused():
+    data = np.zeros((8,) * 3, np.float32)
+    with pytest.raises(UsageError, match="do not overlap"):
+        resample.from_region(Region(data, 1.0, (100.0, 0.0, 0.0)), Region(data, 1.0, (0.0, 0.0, 0.0)))
+
+
+def test_a_resampled_mask_is_held_between_0_and_1():
+    mask = np.zeros((20,) * 3, np.float32)
+    mask[6:14, 6:14, 6:14] = 1
+    rung = resample.to_grid(Map(mask, 2.0), 30, 1.3)
+    assert rung.data.min() < 0 and rung.data.max() > 1
+    held = resample.unit_interval(rung)
+    assert held.data.min() == 0 and held.data.max() == 1

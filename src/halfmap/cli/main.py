@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import halfmap
 from halfmap.cli import config as config_file
-from halfmap.cli.flags import flag
+from halfmap.cli.flags import flag, joined
 from halfmap.errors import HalfmapError, Interrupted, UsageError
 from halfmap.jobs import catalog
 from halfmap.params.common import Job
@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from_file = config_file.FromFile()
     try:
         result = build(["halfmap", *arguments], from_file)(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+            joined(arguments), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as fault:
         return _complain(usage_faults(fault, from_file.places), UsageError.exit_code)

@@ -1,7 +1,8 @@
 """MRC2014 files: maps, stacks of images, their headers.
 
 Owns the 1024-byte header, both byte orders, modes 0, 1, 2, 6 and 12, axis order and voxel size. Knows nothing of
-particles. Mode 0 is signed, as MRC2014 says. Start indices (NXSTART) and ORIGIN are ignored on reading, 0 on writing.
+particles. Mode 0 is signed, as MRC2014 says. Where a map lies (ORIGIN, NXSTART) only ``read_region`` asks for; written
+maps have 0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 
 from halfmap.errors import InputError
 from halfmap.io import atomic
-from halfmap.types import Map
+from halfmap.types import Map, Region
 
 HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
@@ -45,6 +46,7 @@ class Header:
     axes: tuple[int, int, int]  # MAPC, MAPR, MAPS: 1 = x, 2 = y, 3 = z
     space_group: int
     file_bytes: int
+    origin_A: tuple[float, float, float]  # x, y, z of the first voxel: ORIGIN, or NXSTART .. where that is 0
 
     @property
     def voxel_size_A(self) -> float:
@@ -89,13 +91,27 @@ def read(path: str | Path, voxel_size_A: float | None = None) -> Map:
     if not header.nx == header.ny == header.nz:
         sides = f"{header.nx} x {header.ny} x {header.nz}"
         raise InputError(f"{path}: a map must be a cube, this is {sides}; pad or crop it to a cube")
+    return Map(_voxels(header), float(size))
+
+
+def read_region(path: str | Path) -> Region:
+    """The map of a file, a cube or not, and where it lies, as ChimeraX reads it: ORIGIN, else NXSTART to NZSTART.
+
+    Raises: InputError if it is not complete, or not of finite numbers with one voxel size.
+    """
+    header = read_header(path)
+    return Region(_voxels(header), float(_one_voxel_size(header)), header.origin_A)
+
+
+def _voxels(header: Header) -> np.ndarray:
+    """(z, y, x) float32. Raises: InputError where some are no numbers."""
     with _opened(header.path) as file:
         data = _read_run(header, file.fileno(), 0, header.nz)
     data = np.ascontiguousarray(_to_zyx(data, header.axes), dtype=np.float32)
     wrong = data.size - int(np.count_nonzero(np.isfinite(data)))
     if wrong:
-        raise InputError(f"{path}: {wrong:,} voxels are NaN or infinite; write the map again without them")
-    return Map(data, float(size))
+        raise InputError(f"{header.path}: {wrong:,} voxels are NaN or infinite; write the map again without them")
+    return data
 
 
 def write(path: str | Path, map: Map) -> None:
@@ -253,6 +269,7 @@ def _plausible(raw: bytes, order: str) -> bool:
 
 def _unpack_header(path: Path, raw: bytes, order: str, file_bytes: int) -> Header:
     nx, ny, nz, mode = struct.unpack_from(order + "4i", raw, 0)
+    starts = struct.unpack_from(order + "3i", raw, 16)
     samples = struct.unpack_from(order + "3i", raw, 28)
     cell = struct.unpack_from(order + "3f", raw, 40)
     axes = struct.unpack_from(order + "3i", raw, 64)
@@ -260,7 +277,19 @@ def _unpack_header(path: Path, raw: bytes, order: str, file_bytes: int) -> Heade
     voxel = tuple(_ratio(length, count) for length, count in zip(cell, samples, strict=True))
     axes = axes if sorted(axes) == [1, 2, 3] else (1, 2, 3)
     offset = HEADER_BYTES + max(0, extended)
-    return Header(path, mode, nx, ny, nz, order, offset, voxel, axes, space_group, file_bytes)
+    origin = _origin(struct.unpack_from(order + "3f", raw, 196), starts, axes, voxel)
+    return Header(path, mode, nx, ny, nz, order, offset, voxel, axes, space_group, file_bytes, origin)
+
+
+def _origin(told_A: tuple, starts: tuple, axes: tuple, voxel_A: tuple) -> tuple[float, float, float]:
+    """x, y, z of the first voxel, A. Start indices are in the order of the file, and counted in voxels.
+
+    Files before MRC2014 have anything in ORIGIN: what is no number is no origin.
+    """
+    if all(map(math.isfinite, told_A)) and any(told_A):
+        return told_A
+    start = dict(zip(axes, starts, strict=True))
+    return tuple(start[axis] * size for axis, size in zip((1, 2, 3), voxel_A, strict=True))
 
 
 def _ratio(length: float, count: int) -> float:

@@ -11,6 +11,7 @@ from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
 from halfmap.params.demo import Demo
 from halfmap.params.fsc import Fsc
+from halfmap.params.geometry import VolumeAlign, VolumeFlip, VolumeRecenter, VolumeResample
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
@@ -136,6 +137,34 @@ JOBS = (
         SegmentMask,
         ("volume",),
         "halfmap.jobs.segment:run",
+    ),
+    Entry(
+        "volume resample",
+        "Bring a map, its half-maps and masks to another voxel size, another box or another map's grid.",
+        VolumeResample,
+        ("volume", "half1", "half2", "mask", "onto"),
+        "halfmap.jobs.resampling:run",
+    ),
+    Entry(
+        "volume flip",
+        "Mirror a map, its half-maps and masks, and the poses of its particles with it.",
+        VolumeFlip,
+        ("volume", "half1", "half2", "mask", "particles", "passthrough"),
+        "halfmap.jobs.flipping:run",
+    ),
+    Entry(
+        "volume recenter",
+        "Make another point the centre of a map, its half-maps and masks, and of its particles.",
+        VolumeRecenter,
+        ("volume", "half1", "half2", "mask", "particles", "passthrough", "to_mask"),
+        "halfmap.jobs.recentering:run",
+    ),
+    Entry(
+        "volume align",
+        "Bring a map, its half-maps, masks and particles onto its symmetry axes or onto another map.",
+        VolumeAlign,
+        ("volume", "half1", "half2", "mask", "particles", "passthrough", "reference", "reference_mask"),
+        "halfmap.jobs.aligning:run",
     ),
     Entry(
         "simulate",

@@ -11,6 +11,7 @@ from halfmap.jobs import (
     diagnostics,
     gallery,
     gallery_ctf,
+    gallery_geometry,
     gallery_masks,
     gallery_segment,
 )
@@ -23,6 +24,7 @@ PLOTS = (
     *gallery_ctf.PLOTS,
     *gallery_masks.PLOTS,
     *gallery_segment.PLOTS,
+    *gallery_geometry.PLOTS,
 )
 
 

@@ -280,6 +280,56 @@ SEGGER = (
       "mask.mrc is made of the regions at once, no threshold between."),
 )  # fmt: skip
 
+BESIDES = (
+    P("half-maps and masks (volumes group)", "moved along", ("half1", "half2", "mask"), "From the job folder by "
+      "themselves."),
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "Images are not read."),
+)  # fmt: skip
+
+CRYOSPARC_VOLUME_TOOLS = (
+    P("volume (input)", "Input volume, type of input volume", ("volume",)),
+    P("mask (input)", "Input mask", ("mask",), "Volumes and masks are changed together."),
+    P("crop to box size", "Crop (or pad) to box size", ("box_size",)),
+    P("resample to box size", "Resample to box size (Fourier crop/pad)", ("resample_box_size",)),
+    P("output pixel size", "Resample to pixel size", ("voxel_size_A",), "Any ratio, no rounding to whole boxes."),
+    P("flip hand", "Flip hand", (), "`halfmap volume flip`, which turns the poses too."),
+    P("override pixel size", "Override pixel size", (), "Not offered."),
+)  # fmt: skip
+
+CRYOSPARC_FLIP = (
+    P("volume (input)", "Input volume", ("volume",)),
+    P("flip hand", "Flip hand", (), "What the job does; there of the map alone."),
+    *BESIDES,
+)
+
+CRYOSPARC_VOLUME_ALIGNMENT = (
+    P("volume (input)", "Input volume", ("volume",)),
+    *BESIDES,
+    P("recenter_shift", "New center", ("centre",), "From the corner of the box, px or A, as there."),
+    P("mask for the centre", "Center of a mask", ("to_mask",)),
+    P("adjust defocus", "Adjust per-particle defocus", ("adjust_defocus",), "Both signs; an external script there."),
+    P("align to symmetry axes", "Symmetry", (), "`halfmap volume align --to-symmetry`."),
+)  # fmt: skip
+
+CRYOSPARC_ALIGN_3D = (
+    P("volume (input)", "Volumes to align", ("volume",)),
+    *BESIDES,
+    P("reference (input)", "Reference volume", ("reference",)),
+    P("reference mask (input)", "Mask", ("reference_mask",), "Only compares; nothing is multiplied by it."),
+    P("Volume Alignment Tools: symmetry", "Align to symmetry axes", ("to_symmetry",)),
+    P("adjust defocus", "Adjust per-particle defocus", ("adjust_defocus",)),
+)  # fmt: skip
+
+RELION_IMAGE_HANDLER = (
+    P("--i", "input map", ("volume",)),
+    P("--new_box", "Rebox the map", ("box_size",)),
+    P("--rescale_angpix", "Rescale the map", ("voxel_size_A",), "Any ratio; there the nearest whole box."),
+    P("Fix disparities in pixel size precision", "of Change map box and pixel size", ("exact_voxel_size",)),
+    P("--force_header_angpix", "pixel size of the header", (), "The header always says the true one."),
+    P("--shift_x, --shift_y, --shift_z", "shift", (), "`halfmap volume recenter --shift`."),
+    P("--o", "output", ("out",)),
+)  # fmt: skip
+
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
@@ -292,4 +342,9 @@ TABLES = (
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
     Table("RELION: relion_postprocess", "fsc", RELION_POSTPROCESS),
     Table("ChimeraX: Segment Map (Segger)", "mask segment", SEGGER),
+    Table("cryoSPARC: Volume Tools", "volume resample", CRYOSPARC_VOLUME_TOOLS),
+    Table("cryoSPARC: Volume Tools, flip hand", "volume flip", CRYOSPARC_FLIP),
+    Table("cryoSPARC: Volume Alignment Tools", "volume recenter", CRYOSPARC_VOLUME_ALIGNMENT),
+    Table("cryoSPARC: Align 3D Maps", "volume align", CRYOSPARC_ALIGN_3D),
+    Table("RELION: relion_image_handler", "volume resample", RELION_IMAGE_HANDLER),
 )

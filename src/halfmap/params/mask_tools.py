@@ -58,7 +58,9 @@ class MaskVolume(MaskJob):
         ge=0,
     )
     unit: Literal["px", "A"] = setting("px", help="Unit of --dilation-radius and --soft-padding.")
-    invert: bool = setting(False, help="Turn it inside out, 1 - mask, as the last step.", known_as="cryoSPARC: Invert mask")
+    invert: bool = setting(
+        False, help="Turn it inside out, 1 - mask, as the last step.", known_as="cryoSPARC: Invert mask"
+    )
 
     @model_validator(mode="after")
     def steps_have_a_region(self) -> MaskVolume:

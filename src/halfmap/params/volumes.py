@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from halfmap.params.common import Job, setting
+from halfmap.params.common import Job, ParticleOutput, setting
 
 
 class VolumeInput(Job):
@@ -22,4 +22,15 @@ class VolumeInput(Job):
         None,
         help="Mask, MRC; none = that of the job folder by which its FSC was judged, if any.",
         known_as="cryoSPARC: Input mask",
+    )
+
+
+class VolumeAndParticles(VolumeInput, ParticleOutput):
+    """A job that moves a map, and the poses of its particles along with it."""
+
+    particles: Path | None = setting(
+        None,
+        help="Particles whose poses go with the map, STAR or .cs; they get the poses that show the new map. Their "
+        "images are not read and need not be there.",
+        known_as="cryoSPARC: Particles",
     )
