@@ -27,9 +27,10 @@ from halfmap.params.common import Job
 FILES = (
     "job.json summary.json events.jsonl log.txt report.html map.mrc map_sharp.mrc half1.mrc half2.mrc mask_refine.mrc "
     "mask_fsc.mrc mask_fsc_auto.mrc particles.star particles.cs rejected.star check.txt particles.mrcs truth.star "
-    "truth_moving.star fsc.json fsc.star fsc.xml guinier.json noise.json candidates.npz"
+    "truth_moving.star templates.mrcs templates.star micrographs.star coordinates.star montage.npz fsc.json fsc.star "
+    "fsc.xml guinier.json noise.json candidates.npz"
 ).split()
-FOLDERS = ("plots", "diagnostics", "simulated", "checkpoints")
+FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
