@@ -25,7 +25,6 @@ from halfmap.types import Optics, Poses
 
 OUTSIDE = "the box reaches beyond the micrograph"
 FLAT = "the background has the same value everywhere"
-THUMBNAIL = 768  # pixels of the micrograph that is drawn
 
 
 @dataclass(frozen=True)
@@ -137,10 +136,7 @@ def _cut(params: Extract, plan: Plan, rows: np.ndarray) -> Iterator[writing.Batc
 def _show(folder: Path, plan: Plan, new: Particles) -> None:
     """Some images, and the first micrograph with its picks."""
     first = int(plan.particles.file[0])
-    micrograph = mrc.read_images(plan.particles.files[first], [0])[0].astype(np.float32)
-    step = max(1, -(-max(micrograph.shape) // THUMBNAIL))
-    height, width = (size // step * step for size in micrograph.shape)
-    small = micrograph[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3))
+    small, step = restacking.thumbnail(plan.particles.files[first])
     here = plan.particles.file == first
     rows = np.arange(min(restacking.SHOWN, len(new)))
     rows = rows[new.group[rows] == new.group[0]]

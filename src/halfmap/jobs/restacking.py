@@ -13,6 +13,7 @@ import numpy as np
 from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack
 from halfmap.extract import writing
+from halfmap.io import mrc
 from halfmap.jobs import results
 from halfmap.jobs.events import Watch
 from halfmap.types import Optics
@@ -20,6 +21,7 @@ from halfmap.types import Optics
 BATCH_BYTES = 64e6  # images in memory at a time, as 32-bit numbers
 ROW_BYTES, PLOTS_BYTES = 800, 3e6  # of a particle in the tables; of pictures and page
 SHOWN = 8  # images in the montage
+THUMBNAIL = 768  # pixels of the micrograph that is drawn
 MONTAGE = "montage.npz"
 
 
@@ -61,6 +63,14 @@ def boxes_of(optics: tuple[Optics, ...]) -> dict:
         "box_size": boxes[0] if len(boxes) == 1 else boxes,
         "pixel_size_A": pixels[0] if len(pixels) == 1 else pixels,
     }
+
+
+def thumbnail(path: Path) -> tuple[np.ndarray, int]:
+    """(a micrograph with at most THUMBNAIL pixels a side, how many of its pixels one of these is)."""
+    image = mrc.read_images(path, [0])[0].astype(np.float32)
+    step = max(1, -(-max(image.shape) // THUMBNAIL))
+    height, width = (size // step * step for size in image.shape)
+    return image[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3)), step
 
 
 def montage(folder: Path, **arrays: np.ndarray) -> None:

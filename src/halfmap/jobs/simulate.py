@@ -11,7 +11,7 @@ import numpy as np
 from halfmap import simulate
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import inputs
+from halfmap.jobs import inputs, restacking
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.resources import require_disk
 from halfmap.params.simulate import Simulate
@@ -64,7 +64,10 @@ def _write_micrographs(params: Simulate, folder: Path, simulation: simulate.Simu
                        watch: Watch) -> None:  # fmt: skip
     where = micrographs.layout(params.n, params.micrographs, simulation.map.box, params.micrograph_size, rng)
     simulation = micrographs.in_one_focus(simulation, where)
-    micrographs.write(folder, Watched(**vars(simulation), watch=watch), where, 12 if params.float16 else 2)
+    files = micrographs.write(folder, Watched(**vars(simulation), watch=watch), where, 12 if params.float16 else 2)
+    small, step = restacking.thumbnail(files[0])
+    here = where.centres[where.micrograph == 0] / step
+    restacking.montage(folder, micrograph=small, picks=here, fits=np.ones(len(here), bool))
 
 
 def check(params: Simulate, watch: Passing) -> dict:

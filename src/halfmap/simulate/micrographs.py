@@ -68,8 +68,11 @@ def in_one_focus(simulation: Simulation, where: Layout) -> Simulation:
     return replace(simulation, particles=replace(table, defocus=table.defocus[first], group=table.group[first]))
 
 
-def write(folder: Path, simulation: Simulation, where: Layout, mode: int = 2) -> None:
-    """Make all micrographs and write everything to ``folder``, which must exist; ``simulation`` is in one focus."""
+def write(folder: Path, simulation: Simulation, where: Layout, mode: int = 2) -> tuple[Path, ...]:
+    """Make all micrographs and write everything to ``folder``, which must exist; returns the micrographs.
+
+    ``simulation`` is in one focus, as by ``in_one_focus``.
+    """
     count = int(where.micrograph[-1]) + 1
     files = tuple(folder / FOLDER / f"mic_{number + 1:04d}.mrc" for number in range(count))
     (folder / FOLDER).mkdir(exist_ok=True)
@@ -82,6 +85,7 @@ def write(folder: Path, simulation: Simulation, where: Layout, mode: int = 2) ->
     relion.write_picks(folder / COORDINATES, files, table.file, where.centres)
     columns = relion.in_micrographs(table, where.centres) | done_to_images(simulation)
     relion.write(folder / TRUTH, replace(table, columns=columns))
+    return files
 
 
 def _developed(simulation: Simulation, where: Layout) -> Iterator[np.ndarray]:
