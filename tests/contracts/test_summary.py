@@ -14,7 +14,8 @@ from halfmap.io import mrc, star
 from tests.refine import made
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "JOB_FOLDER.md"
-OF_OTHER_JOBS = {"counts", "rows", "n_optics_groups", "n_half1", "n_half2", "has_poses"}
+OF_OTHER_JOBS = {"counts", "rows", "n_optics_groups", "n_half1", "n_half2", "has_poses", "n_parents", "n_templates",
+                 "n_micrographs", "box_size", "pixel_size_A", "greyscale_slopes"}  # fmt: skip
 # the interface: what scripts may rely on whatever else is added
 PROMISED = set(
     "job status resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles "

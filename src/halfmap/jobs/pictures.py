@@ -288,7 +288,7 @@ def micrograph(figure: Figure, image: np.ndarray, picks: np.ndarray, fits: np.nd
     axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
     low, high = np.percentile(image, (0.5, 99.5))
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, origin="lower")
-    radius = max(image.shape) / 60
+    radius = max(image.shape) / 40
     for (x, y), good in zip(picks, fits, strict=True):
         style = {"color": "#39d353"} if good else {"color": "#ff4d4d", "ls": "--"}
         axes.add_patch(Circle((x, y), radius, fill=False, lw=1, **style))

@@ -70,7 +70,7 @@ class Extract(StackOutput, Job):
     )
     coordinates: Path | None = setting(
         None,
-        help="Picked coordinates, STAR: rlnMicrographName, rlnCoordinateX, rlnCoordinateY in pixels of the micrograph.",
+        help="Picked coordinates, STAR: names of micrographs, x and y in their pixels.",
         known_as="RELION --coord_list",
     )
     particles: Path | None = setting(
