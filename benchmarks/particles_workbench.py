@@ -109,8 +109,8 @@ def extraction(ledger: Ledger, chosen: Namespace) -> None:
         if not (out / f"{name}.mrc").is_file():
             demanded(run(sys.executable, chosen.checks / "model_to_map.py", model, out / f"{name}.mrc", voxel, box))
     common = ("-n", N, "--noise-rise", 0, "--seed", 5, "--overwrite")
-    demanded(halfmap("simulate", "--map", out / "fine.mrc", "--snr", SNR, "--micrographs", MICROGRAPHS, "--float16", *common,
-                     "--out", out / "micrographs"))
+    demanded(halfmap("simulate", "--map", out / "fine.mrc", "--snr", SNR, "--micrographs", MICROGRAPHS, "--float16",
+                     *common, "--out", out / "micrographs"))
     # the same noise per frequency: fewer pixels, fewer frequencies
     demanded(halfmap("simulate", "--map", out / "coarse.mrc", "--snr", SNR * (BIG / SMALL) ** 2, *common,
                      "--out", out / "direct"))

@@ -53,8 +53,7 @@ def disk_GB(params: Templates, volume: Map) -> float:
 
 def prepared(params: Templates) -> Map:
     """The map, low-passed, on the grid of the projections. Raises UsageError where that grid has an odd box."""
-    volume = mrc.read(params.volume)
-    volume = volume if params.lowpass is None else filters.lowpass(volume, params.lowpass)
+    volume = filters.lowpass(mrc.read(params.volume), params.lowpass)
     pixel = params.pixel_size_A or volume.voxel_size_A
     box = params.box_size or 2 * round(volume.box * volume.voxel_size_A / pixel / 2)
     if pixel < volume.voxel_size_A * (1 - 1e-6):
