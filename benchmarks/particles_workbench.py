@@ -71,6 +71,11 @@ def subtraction(ledger: Ledger, chosen: Namespace) -> None:
                greyscale_slopes=slope, correlation_outside=round(same, 4),
                power_outside=round(power(after, kept) / power(before, kept), 4))
     error = way_back(truth, out, slope)
+    # own half-maps take the noise of the same particles away, too: what is left of the density itself
+    true = mrc.read(hinge / "moving.mrc").data[inside]
+    share = float((true @ after[inside]) / (true @ before[inside])) ** 2
+    ledger.row("subtraction: power left of the density alone, by regression on the true part", round(share, 5),
+               f"< {LEFT}", share < LEFT)
     ledger.row("subtraction: images plus what was taken, largest error over their deviation", f"{error:.1e}",
                f"< {ROUNDING}", error < ROUNDING)
     demanded(halfmap("revert", "--particles", out / "job" / "particles.star", "--original-poses", "--out", out / "back",
