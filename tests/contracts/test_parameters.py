@@ -141,7 +141,55 @@ CHECK = {
     "quick": "jobs/test_tables::test_quick_reads_no_images",
     "duplicate_distance_A": "data/test_preflight::test_neighbours_in_a_micrograph_are_counted_by_their_distance",
 }
+STACKS = {"float16": "jobs/test_particle_jobs::test_float16_is_half_the_file_and_differs_by_its_rounding"}
+EXPAND = {"symmetry": "jobs/test_particle_jobs::test_a_table_is_expanded_by_the_group_asked_for"}
+DOWNSAMPLE = STACKS | {
+    "crop": "jobs/test_particle_jobs::test_images_are_cropped_and_padded_in_real_space",
+    "box_size": "jobs/test_particle_jobs::test_images_are_cropped_in_fourier_space_and_their_pixel_size_is_the_exact_"
+                "quotient",
+    "pixel_size_A": "jobs/test_particle_jobs::test_a_pixel_size_asked_for_is_met_to_the_nearest_even_box",
+    "recenter": "jobs/test_particle_jobs::test_particles_move_to_the_centre_and_coordinates_with_them",
+}  # fmt: skip
+EXTRACT = {
+    "micrographs": "simulate/test_micrographs::test_coordinates_and_micrographs_tell_what_the_truth_tells_but_for_"
+                   "poses",
+    "coordinates": "jobs/test_extract::test_boxes_are_what_the_micrograph_shows_at_the_coordinates",
+    "particles": "jobs/test_extract::test_refined_particles_keep_poses_halves_and_columns",
+    "images_root": "jobs/test_extract::test_images_root_is_where_micrographs_are_looked_for",
+    "box_size": "jobs/test_extract::test_boxes_are_what_the_micrograph_shows_at_the_coordinates",
+    "rescale": "jobs/test_extract::test_boxes_are_rescaled_and_the_pixel_size_is_the_exact_quotient",
+    "float16": "jobs/test_extract::test_boxes_are_rescaled_and_the_pixel_size_is_the_exact_quotient",
+    "recenter": "jobs/test_extract::test_recentring_moves_boxes_by_whole_pixels_and_keeps_the_rest",
+    "reset_offsets": "jobs/test_extract::test_offsets_are_reset_without_moving_boxes",
+    "invert_contrast": "jobs/test_extract::test_protein_is_white_and_the_background_normal_unless_told_otherwise",
+    "normalize": "jobs/test_extract::test_protein_is_white_and_the_background_normal_unless_told_otherwise",
+    "background_diameter_A": "jobs/test_extract::test_the_background_is_that_outside_the_circle_asked_for",
+    "write_cs": "jobs/test_extract::test_refined_particles_keep_poses_halves_and_columns",
+}  # fmt: skip
+SUBTRACT = STACKS | {
+    "volume": "jobs/test_particle_jobs::test_what_is_left_of_an_image_is_its_other_part",
+    "half1": "jobs/test_particle_jobs::test_each_particle_loses_what_its_own_half_map_shows",
+    "half2": "jobs/test_particle_jobs::test_each_particle_loses_what_its_own_half_map_shows",
+    "mask": "jobs/test_particle_jobs::test_what_is_left_of_an_image_is_its_other_part",
+    "use_halfmaps": "jobs/test_particle_jobs::test_each_particle_loses_what_its_own_half_map_shows",
+    "lowpass": "jobs/test_particle_jobs::test_a_low_passed_map_takes_no_detail_away",
+    "reestimate_greyscale": "jobs/test_particle_jobs::test_the_scale_is_told_and_used_unless_it_is_not_wanted",
+}
+REVERT = {
+    "original_poses": "jobs/test_particle_jobs::test_poses_refined_since_a_subtraction_are_kept_unless_told_otherwise",
+}
+TEMPLATES = {
+    "volume": "jobs/test_particle_jobs::test_templates_are_evenly_spaced_projections",
+    "n": "jobs/test_particle_jobs::test_templates_are_evenly_spaced_projections",
+    **dict.fromkeys(
+        ("lowpass", "box_size", "pixel_size_A", "contrast"),
+        "jobs/test_particle_jobs::test_templates_have_the_box_pixel_size_contrast_and_resolution_asked_for",
+    ),
+}
 SIMULATE = {
+    "micrographs": "simulate/test_micrographs::test_a_box_cut_at_the_coordinates_is_the_image_of_the_particle_turned_"
+                   "dark",
+    "micrograph_size": "simulate/test_micrographs::test_boxes_lie_inside_and_do_not_overlap",
     "map": "jobs/test_simulate::test_a_map_that_is_given_is_what_the_images_show",
     "n": "cli/test_end_to_end::test_a_simulation_keeps_the_truth_apart",
     "float16": "simulate/test_writing::test_float16_differs_by_its_rounding_only",
@@ -245,6 +293,12 @@ TABLE = {
     "volume flip": OF_VOLUME_AND_PARTICLES,
     "volume recenter": OF_VOLUME_AND_PARTICLES | RECENTER,
     "volume align": OF_VOLUME_AND_PARTICLES | ALIGN,
+    "symmetry-expand": OF_PARTICLE_OUTPUT | EXPAND,
+    "downsample": OF_PARTICLE_OUTPUT | DOWNSAMPLE,
+    "extract": OF_ALL | EXTRACT,
+    "subtract": OF_PARTICLE_OUTPUT | SUBTRACT,
+    "revert": OF_PARTICLE_OUTPUT | REVERT,
+    "templates": OF_ALL | TEMPLATES,
     "simulate": OF_ALL | SIMULATE,
     "demo": OF_ALL,
 }  # fmt: skip

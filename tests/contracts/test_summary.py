@@ -17,6 +17,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "JOB_FOLDER.md"
 OF_OTHER_JOBS = {"counts", "rows", "n_optics_groups", "n_half1", "n_half2", "has_poses"}
 OF_OTHER_JOBS |= {"box_size", "voxel_size_A", "frame", "hand", "hand_tested", "information", "rotation_error_deg",
                   "shift_error_A", "aligned_to_A", "correlation_before", "correlation_after"}  # fmt: skip
+OF_OTHER_JOBS |= {"n_parents", "n_templates", "n_micrographs", "pixel_size_A", "greyscale_slopes"}
 # the interface: what scripts may rely on whatever else is added
 PROMISED = set(
     "job status resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles "

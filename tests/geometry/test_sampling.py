@@ -110,3 +110,14 @@ def test_mirrors_reduce_the_asymmetric_unit_like_any_operator(name):
     d = rotations.random(2000, np.random.default_rng(8))[:, 2]
     kept = np.stack([sampling.asymmetric_unit(d @ op, both_hands) for op in both_hands])
     np.testing.assert_array_equal(kept.sum(axis=0), 1)
+
+
+@pytest.mark.parametrize("n", [1, 7, 50, 1000])
+def test_directions_of_a_spiral_are_even_whatever_their_number(n):
+    found = sampling.spiral(n)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-12)
+    if n >= 50:
+        nearest = np.sort(np.arccos(np.clip(found @ found.T, -1, 1)), axis=1)[:, 1]
+        even = np.sqrt(4 * np.pi / n)  # the side of a square of each one's share of the sphere
+        assert nearest.min() > 0.8 * even and nearest.max() < 1.1 * even
+        assert np.linalg.norm(found.mean(0)) < 0.05

@@ -185,3 +185,9 @@ def test_a_stack_that_shrinks_while_open_is_noticed(tmp_path):
         assert reader.images([0]).shape == (1, 4, 4)
         with pytest.raises(InputError, match="truncated"):
             reader.images([1])
+
+
+@pytest.mark.parametrize("voxel_size_A, box", [(0.885, 36), (1.24453125, 32), (2.65, 18), (3.54, 10)])
+def test_a_voxel_size_is_the_decimal_that_was_meant(tmp_path, voxel_size_A, box):
+    mrc.write(tmp_path / "a.mrc", Map(np.zeros((box,) * 3, np.float32), voxel_size_A))
+    assert mrc.read(tmp_path / "a.mrc").voxel_size_A == pytest.approx(voxel_size_A, rel=1e-15)

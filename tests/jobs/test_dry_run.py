@@ -1,13 +1,15 @@
 """--dry-run: everything is checked, nothing is written; a machine that is too small is found out at the start."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from halfmap import device
 from halfmap.cli import main as cli
-from halfmap.data import relion
+from halfmap.data import originals, relion
 from halfmap.errors import ResourceError
 from halfmap.io import mrc
 from halfmap.jobs import events, resources
@@ -21,6 +23,10 @@ def inputs(tmp_path_factory):
     sample = made.experiment(folder, n=40)
     relion.write(folder / "particles.star", sample.truth)
     mrc.write(folder / "map.mrc", sample.map)
+    mrc.write(folder / "mask.mrc", replace(sample.map, data=np.ones_like(sample.map.data)))
+    relion.write(folder / "subtracted.star", originals.remembered(sample.truth))
+    words = "simulate -n 8 --box-size 32 --micrographs 2".split()
+    assert cli.main([*words, "--out", str(folder / "in_micrographs")]) == 0
     return folder
 
 
@@ -61,7 +67,12 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
     "volume resample --volume {0}/map.mrc --voxel-size 4", "volume flip --volume {0}/map.mrc",
     "volume recenter --volume {0}/map.mrc --particles {0}/particles.star --shift 1,2,3",
     "volume align --volume {0}/map.mrc --to-symmetry D2",
-    "demo",
+    "simulate --symmetry D3 -n 20 --micrographs 2",
+    "symmetry-expand --particles {0}/particles.star --symmetry D2",
+    "downsample --particles {0}/particles.star --box-size 20 --recenter", "templates --volume {0}/map.mrc",
+    "subtract --particles {0}/particles.star --volume {0}/map.mrc --mask {0}/mask.mrc --no-use-halfmaps",
+    "extract --particles {0}/in_micrographs/truth.star --box-size 32 --recenter",
+    "revert --particles {0}/subtracted.star",
 ])  # fmt: skip
 def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, capsys, command):
     words = command.format(inputs).split()
@@ -78,6 +89,8 @@ def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, 
     ("import particles --particles nowhere.star", 3), ("check particles --particles nowhere.star", 3),
     ("simulate --map nowhere.mrc", 3), ("simulate --symmetry Q7", 2), ("mask segment --volume nowhere.mrc", 3),
     ("mask segment --volume {0}/map.mrc --choose 99", 2),
+    ("extract --particles nowhere.star --box-size 32", 3), ("templates --volume nowhere.mrc", 3),
+    ("symmetry-expand --particles {0}/particles.star --symmetry Q7", 2), ("revert --particles nowhere.star", 3),
 ])  # fmt: skip
 def test_faults_have_the_exit_code_of_a_real_run(inputs, tmp_path, capsys, command, code):
     assert cli.main([*command.format(inputs).split(), "--out", str(tmp_path / "job"), "--dry-run"]) == code

@@ -37,6 +37,8 @@ POSE, SHIFT, POSE_PIXEL = "alignments3D/pose", "alignments3D/shift", "alignments
 SPLIT, ALPHA = "alignments3D/split", "alignments3D/alpha"
 MICROGRAPH, CENTRE_X, CENTRE_Y = "location/micrograph_uid", "location/center_x_frac", "location/center_y_frac"
 MICROGRAPH_SHAPE, MICROGRAPH_PIXEL = "location/micrograph_shape", "location/micrograph_psize_A"
+SOURCE_UID, SOURCE_PLACE = "sym_expand/src_uid", "sym_expand/idx"
+PARENT, MATE = "halfmapParent", "halfmapSymmetryMate"  # columns of our own, which say the same in a STAR file
 RESULT = "halfmap/"  # slot of ``extra``: cryoSPARC has no field for these
 
 PASSTHROUGH = "*_passthrough_particles*.cs"  # as cryoSPARC names the file of the inherited fields
@@ -143,6 +145,40 @@ def lens_lengths(particles: Particles) -> list[tuple[np.ndarray, np.ndarray, np.
         return fields[name][rows[0]].astype(np.float64) if name in fields and len(rows) else np.zeros(sizes[name])
 
     return [tuple(of_group(name, rows) for name in sizes) for rows in first]
+
+
+def without_images(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The columns without what tells of stacks: the particles have new images."""
+    dropped = carried.fields_named(columns, (PATH, INDEX, SHAPE, "blob/import_sig"))
+    return {tag: values for tag, values in columns.items() if tag not in dropped}
+
+
+def uids(particles: Particles) -> np.ndarray:
+    """(n,) uint64: those of the table, else those that a ``.cs`` of it would have."""
+    fields = carried.fields_of(_carrying(particles.columns, (UID,)))
+    return fields[UID] if UID in fields else _uids(particles)
+
+
+def uids_of_copies(uid: np.ndarray, copy: np.ndarray) -> np.ndarray:
+    """(n,) uint64 of the copies (numbered ``copy``) of particles."""
+    return np.array([_hashed(f"{u}~{c}") for u, c in zip(uid.tolist(), copy.tolist(), strict=True)], np.uint64)
+
+
+def with_uids(columns: dict[str, np.ndarray], uid: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns with these uids, where they are a ``.cs`` table; others get theirs when they become one."""
+    return columns | dict.fromkeys(carried.fields_named(columns, (UID,)), uid)
+
+
+def parents(particles: Particles) -> np.ndarray | None:
+    """(n,) uint64 uid of the particle that each row is a symmetry copy of; None where nothing is told of it."""
+    if PARENT in particles.columns:
+        return _whole_numbers(particles.columns[PARENT])
+    return carried.fields_of(_carrying(particles.columns, (SOURCE_UID,))).get(SOURCE_UID)
+
+
+def _whole_numbers(column: np.ndarray) -> np.ndarray:
+    """(n,) uint64 of numbers or their text; a float64 would lose the last digits."""
+    return column.astype(np.uint64) if column.dtype.kind in "iu" else np.array([int(v) for v in column], np.uint64)
 
 
 def _carrying(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -420,8 +456,16 @@ def _fields(particles: Particles) -> carried.Fields:
     """All fields: those of the input in their order, then ours, then the columns of a STAR file."""
     old = carried.fields_of(particles.columns, "particle table")
     fields = {UID: old[UID] if UID in old else _uids(particles), **old}
-    fields |= _blob(particles, old) | _ctf(particles, old)
+    fields |= _blob(particles, old) | _ctf(particles, old) | _expansion(particles)
     return _with_alignment(fields, particles, old) | _star_fields(particles)
+
+
+def _expansion(particles: Particles) -> carried.Fields:
+    """cryoSPARC's fields of particles that a symmetry expansion made."""
+    if PARENT not in particles.columns:
+        return {}
+    return {SOURCE_UID: _whole_numbers(particles.columns[PARENT]),
+            SOURCE_PLACE: _whole_numbers(particles.columns[MATE]).astype(np.uint32)}  # fmt: skip
 
 
 def _blob(particles: Particles, old: carried.Fields) -> carried.Fields:
@@ -549,11 +593,15 @@ def _uids(particles: Particles) -> np.ndarray:
     """(n,) uint64: the same for the same image in every table; rows that repeat an image are counted."""
     seen: dict[tuple[int, int], int] = {}
     uid = np.empty(len(particles), dtype=np.uint64)
+    kind = "~" if PARENT in particles.columns else ""  # a copy is not its parent
     for row, image in enumerate(zip(particles.file.tolist(), particles.index.tolist(), strict=True)):
         seen[image] = seen.get(image, 0) + 1
-        text = f"{image[1]}@{particles.files[image[0]]}#{seen[image]}"
-        uid[row] = int.from_bytes(hashlib.blake2b(os.fsencode(text), digest_size=8).digest(), "little")
+        uid[row] = _hashed(f"{image[1]}@{particles.files[image[0]]}#{seen[image]}{kind}")
     return uid
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(os.fsencode(text), digest_size=8).digest(), "little")
 
 
 def _structured(fields: carried.Fields, rows: int) -> np.ndarray:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import scipy.sparse.csgraph
 
+from halfmap.data import expansion
 from halfmap.data.particles import FIRST, SECOND, UNASSIGNED, Particles
 from halfmap.errors import InputError
 
@@ -39,7 +41,8 @@ def audit(particles: Particles) -> list[str]:
     if np.any(repeats > 1):
         count = int(np.sum(repeats - 1))
         warnings.append(f"{count:,} rows repeat an image of another row.")
-    shared = _images_in_both(particles.half, image, len(repeats))
+    family, rows = _families(particles)
+    shared = _in_both(particles.half, family, len(rows))
     if shared:
         warnings.append(f"{shared:,} images are in both half-sets: the FSC will be too good. Split again.")
     return warnings
@@ -55,16 +58,16 @@ def _refuse_incomplete(half: np.ndarray) -> None:
 
 
 def _random_split(particles: Particles, rng: np.random.Generator) -> np.ndarray:
-    """Shuffle the images, sort them stably by optics group, deal them out in turn."""
-    image, repeats = _images(particles)
-    group = np.empty(len(repeats), dtype=np.int64)
-    group[image] = particles.group
-    order = rng.permutation(len(repeats))
+    """Shuffle the families, sort them stably by optics group, deal them out in turn."""
+    family, rows = _families(particles)
+    group = np.empty(len(rows), dtype=np.int64)
+    group[family] = particles.group
+    order = rng.permutation(len(rows))
     order = order[np.argsort(group[order], kind="stable")]
-    half = np.empty(len(repeats), dtype=np.int8)
+    half = np.empty(len(rows), dtype=np.int8)
     half[order[0::2]] = FIRST
     half[order[1::2]] = SECOND
-    return half[image]
+    return half[family]
 
 
 def _images(particles: Particles) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +77,21 @@ def _images(particles: Particles) -> tuple[np.ndarray, np.ndarray]:
     return image, repeats
 
 
-def _images_in_both(half: np.ndarray, image: np.ndarray, images: int) -> int:
-    has_first = np.bincount(image, weights=half == FIRST, minlength=images) > 0
-    has_second = np.bincount(image, weights=half == SECOND, minlength=images) > 0
+def _families(particles: Particles) -> tuple[np.ndarray, np.ndarray]:
+    """(number of the family of each row, rows per family): rows that share an image or a parent."""
+    image, repeats = _images(particles)
+    parents = expansion.parents(particles)
+    if parents is None:
+        return image, repeats
+    parent = np.unique(parents, return_inverse=True)[1] + len(repeats)
+    nodes = int(parent.max(initial=0)) + 1
+    links = scipy.sparse.coo_array((np.ones(len(image), np.int8), (image, parent)), shape=(nodes, nodes))
+    member = scipy.sparse.csgraph.connected_components(links, directed=False)[1][image]
+    _, family, rows = np.unique(member, return_inverse=True, return_counts=True)
+    return family, rows
+
+
+def _in_both(half: np.ndarray, family: np.ndarray, families: int) -> int:
+    has_first = np.bincount(family, weights=half == FIRST, minlength=families) > 0
+    has_second = np.bincount(family, weights=half == SECOND, minlength=families) > 0
     return int(np.count_nonzero(has_first & has_second))

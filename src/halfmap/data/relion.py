@@ -30,6 +30,7 @@ EULER = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 ORIGIN_A = ("rlnOriginXAngst", "rlnOriginYAngst")
 ORIGIN_PX = ("rlnOriginX", "rlnOriginY")
 MICROGRAPH, COORDINATES = "rlnMicrographName", ("rlnCoordinateX", "rlnCoordinateY")
+ORIGINAL_IMAGE = "rlnImageOriginalName"
 MICROGRAPH_PIXEL = ("rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnPhaseShift", "rlnCtfBfactor", "rlnCtfScalefactor")
 PIXEL_31 = (PIXEL, "rlnMicrographPixelSize", "rlnMicrographOriginalPixelSize")
@@ -138,10 +139,87 @@ def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     block = star.Block("particles", columns)
     pixels = np.stack([block.numbers(tag) for tag in COORDINATES], axis=-1)
-    places_A = pixels * _micrograph_pixel_A(particles)[:, None]
+    places_A = pixels * micrograph_pixel_A(particles)[:, None]
     if particles.poses is not None:
         places_A = places_A - particles.poses.shifts_A
     return np.unique(block.texts(MICROGRAPH), return_inverse=True)[1], places_A
+
+
+def recentred(particles: Particles, moved_A: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns, their coordinates in the micrograph moved by -``moved_A`` (n, 2); as they are where there are none.
+
+    What the centre of the box moves by, the shift of the particle loses.
+    """
+    columns = particles.columns
+    if not all(tag in columns for tag in COORDINATES):
+        return columns
+    pixels = np.asarray(moved_A) / micrograph_pixel_A(particles)[:, None]
+    block = star.Block("particles", columns)
+    return columns | {tag: np.round(block.numbers(tag) - step, 6)
+                      for tag, step in zip(COORDINATES, pixels.T, strict=True)}  # fmt: skip
+
+
+def with_micrograph_pixel(particles: Particles, sizes_A: np.ndarray) -> Particles:
+    """The particles, the pixel size (groups,) of their micrographs told in a column of the optics table."""
+    own = particles.optics_columns
+    columns, shared = (particles.columns, own) if own else columns_of(particles)
+    return replace(particles, columns=columns, optics_columns=shared | {MICROGRAPH_PIXEL[0]: np.asarray(sizes_A)})
+
+
+def picked(coordinates: str | Path, micrographs: str | Path) -> Particles:
+    """Particles of a table of picked coordinates, with the CTF and optics of their micrographs, files as written.
+
+    Raises: InputError with every fault of both tables, and where a pick names a micrograph that has no entry.
+    """
+    picks, (block, optics) = _picks(coordinates), _micrographs(micrographs)
+    rows = _rows_of_micrographs(picks, block)
+    own = {tag: values for tag, values in picks.columns.items() if tag not in (IMAGE, GROUP)}
+    shared = {tag: values[rows] for tag, values in block.columns.items() if tag not in own}
+    shared[IMAGE] = picks.texts(MICROGRAPH)
+    table = _Table(Path(coordinates), star.Block("particles", own | shared, source=str(micrographs)), optics)
+    particles = table.particles()
+    table.finish()
+    return particles
+
+
+def pixel_sizes_of_micrographs(micrographs: str | Path, particles: Particles, path: str | Path) -> np.ndarray:
+    """(n,) pixel size of the micrograph of each particle, from the table of micrographs. Raises as ``picked``."""
+    block, optics = _micrographs(micrographs)
+    rows = _rows_of_micrographs(star.Block("particles", particles.columns, source=str(path)), block)
+    table = _Table(Path(micrographs), block, optics)
+    group, entries = table._optics_31()
+    table.finish()
+    return np.array([entry.pixel_size_A for entry in entries])[group][rows]
+
+
+def write_picks(path: str | Path, micrographs: tuple[Path, ...], which: np.ndarray, coordinates: np.ndarray) -> None:
+    """A table of picked coordinates: (n,) number of the micrograph, (n, 2) x, y in its pixels."""
+    places = dict(zip(COORDINATES, np.asarray(coordinates).T, strict=True))
+    star.write(path, [star.Block("", {MICROGRAPH: _names(micrographs)[which], **places})])
+
+
+def write_micrographs(path: str | Path, particles: Particles) -> None:
+    """A table of micrographs and their CTF: ``particles`` with one row for each, its image the micrograph."""
+    pixels = np.array([entry.pixel_size_A for entry in particles.optics])
+    columns, shared = columns_of(replace(particles, poses=None, half=np.zeros_like(particles.half)))
+    own = {MICROGRAPH: _names(particles.files)[particles.file], **{t: v for t, v in columns.items() if t != IMAGE}}
+    shared = {tag: values for tag, values in shared.items() if tag not in (PIXEL, BOX, DIMENSIONS, PREMULTIPLIED)}
+    shared |= dict.fromkeys(MICROGRAPH_PIXEL, pixels)
+    star.write(path, [star.Block("optics", shared), star.Block("micrographs", own)], comment=_VERSION)
+
+
+def in_micrographs(particles: Particles, coordinates: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns that tell where particles, whose images are micrographs, are in them."""
+    places = zip(COORDINATES, np.asarray(coordinates).T, strict=True)
+    return {MICROGRAPH: _names(particles.files)[particles.file], **dict(places)}
+
+
+def write_templates(path: str | Path, stack: Path, poses: Poses, pixel_size_A: float) -> None:
+    """A STAR file of images that are projections: their names, views and pixel size; they have no CTF."""
+    n = len(poses)
+    names = image_names.join((stack,), np.zeros(n, np.int32), np.arange(n))
+    angles = dict(zip(EULER, rotations.matrix_to_euler(poses.rotations), strict=True))
+    star.write(path, [star.Block("", {IMAGE: names, **angles, PIXEL_30[1]: np.full(n, pixel_size_A)})])
 
 
 def unmodelled(particles: Particles) -> list[str]:
@@ -155,6 +233,39 @@ def unmodelled(particles: Particles) -> list[str]:
         what = "The particle file describes coma twice, by beam tilt and by odd Zernike terms"
         warnings.append(f"{what}; both are added. RELION 3.1 uses the beam tilt alone.")
     return warnings
+
+
+def _names(files: tuple[Path, ...]) -> np.ndarray:
+    return np.array([image_names.written(path) for path in files], dtype=object)
+
+
+def _picks(path: str | Path) -> star.Block:
+    """The table with coordinates of a file. Raises: InputError where there is none, or a coordinate is no number."""
+    blocks = [b for b in star.read(path).values() if all(tag in b.columns for tag in (MICROGRAPH, *COORDINATES))]
+    if not blocks:
+        raise InputError(f"{path}: no table with {MICROGRAPH}, {COORDINATES[0]} and {COORDINATES[1]}")
+    for tag in COORDINATES:
+        blocks[0].numbers(tag)
+    return blocks[0]
+
+
+def _micrographs(path: str | Path) -> tuple[star.Block, star.Block]:
+    blocks = star.read(path)
+    if "optics" not in blocks or MICROGRAPH not in getattr(blocks.get("micrographs"), "columns", {}):
+        raise InputError(f"{path}: no data_optics and data_micrographs with {MICROGRAPH}; give the table of a CTF job")
+    return blocks["micrographs"], blocks["optics"]
+
+
+def _rows_of_micrographs(picks: star.Block, micrographs: star.Block) -> np.ndarray:
+    """(n,) row in the table of micrographs of each pick."""
+    names = {name: row for row, name in enumerate(micrographs.texts(MICROGRAPH).tolist())}
+    wanted = picks.texts(MICROGRAPH).tolist()
+    missing = sorted({name for name in wanted if name not in names})
+    if missing:
+        lines = [f"{picks.where(MICROGRAPH)}: {_shown(name)} is not in {micrographs.source}; add it, or remove its "
+                 f"{wanted.count(name)} particles" for name in missing]  # fmt: skip
+        raise InputError(faults.capped(lines, picks.where(MICROGRAPH)))
+    return np.array([names[name] for name in wanted], np.int64)
 
 
 # ---- reading
@@ -464,7 +575,7 @@ def _shown(value: bytes | str) -> str:
     return repr(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
 
 
-def _micrograph_pixel_A(particles: Particles) -> np.ndarray:
+def micrograph_pixel_A(particles: Particles) -> np.ndarray:
     """(n,) pixel size of the micrographs; that of the images where the table has no other."""
     images = np.array([entry.pixel_size_A for entry in particles.optics])
     tag = next((tag for tag in MICROGRAPH_PIXEL if tag in particles.optics_columns), None)

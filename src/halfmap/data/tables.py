@@ -15,6 +15,7 @@ from halfmap.data import cryosparc, image_names, relion
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import cs
+from halfmap.types import Optics
 
 
 def read(path: str | Path, images_root: Path | None = None, passthrough: Path | None = None) -> Particles:
@@ -45,6 +46,19 @@ def unmodelled(particles: Particles) -> list[str]:
 def without_poses(particles: Particles) -> Particles:
     """The particles without rotations and shifts."""
     return replace(particles, poses=None, columns=cryosparc.without_poses(relion.without_poses(particles.columns)))
+
+
+def with_images(particles: Particles, files: tuple[Path, ...], file: np.ndarray, index: np.ndarray,
+                optics: tuple[Optics, ...]) -> Particles:  # fmt: skip
+    """The particles with new images. Shifts are in A and stay; the pixel size of the micrographs is kept in mind."""
+    before = relion.micrograph_pixel_A(particles)
+    moved = replace(particles, files=files, file=file, index=index, optics=optics,
+                    columns=cryosparc.without_images(particles.columns))  # fmt: skip
+    if relion.positions(particles) is None or np.array_equal(before, relion.micrograph_pixel_A(moved)):
+        return moved
+    rows = [np.flatnonzero(particles.group == group)[:1] for group in range(len(optics))]
+    sizes = [before[row[0]] if len(row) else optics[group].pixel_size_A for group, row in enumerate(rows)]
+    return relion.with_micrograph_pixel(moved, np.array(sizes))
 
 
 def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:

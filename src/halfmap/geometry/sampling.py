@@ -77,3 +77,14 @@ def _deinterleave(index: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray
         x |= (index >> bit) & (1 << bit)
         y |= (index >> (bit + 1)) & (1 << bit)
     return x, y
+
+
+def spiral(n: int) -> np.ndarray:
+    """n directions, evenly spaced whatever their number: (n, 3) float64 unit vectors.
+
+    Equal steps in z, golden angles in azimuth. Source: Swinbank & Purser 2006, Q J R Meteorol Soc 132:1769.
+    """
+    z = 1 - (2 * np.arange(n) + 1) / n
+    azimuth = np.pi * (3 - np.sqrt(5)) * np.arange(n)
+    sine = np.sqrt((1 - z) * (1 + z))
+    return np.stack([sine * np.cos(azimuth), sine * np.sin(azimuth), z], axis=-1)

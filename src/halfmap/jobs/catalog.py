@@ -10,6 +10,7 @@ from halfmap.errors import UsageError
 from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
 from halfmap.params.demo import Demo
+from halfmap.params.expansion import SymmetryExpand
 from halfmap.params.fsc import Fsc
 from halfmap.params.geometry import VolumeAlign, VolumeFlip, VolumeRecenter, VolumeResample
 from halfmap.params.homogeneous import Homogeneous
@@ -18,6 +19,9 @@ from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.segment import SegmentMask
 from halfmap.params.simulate import Simulate
+from halfmap.params.stacks import Downsample, Extract
+from halfmap.params.subtract import Revert, Subtract
+from halfmap.params.templates import Templates
 from halfmap.params.volume_tools import FilterVolume, ImportVolume, ThresholdVolume
 
 
@@ -165,6 +169,48 @@ JOBS = (
         VolumeAlign,
         ("volume", "half1", "half2", "mask", "particles", "passthrough", "reference", "reference_mask"),
         "halfmap.jobs.aligning:run",
+    ),
+    Entry(
+        "symmetry-expand",
+        "Repeat every particle at all its symmetry-equivalent poses, for local refinement in C1.",
+        SymmetryExpand,
+        ("particles", "passthrough"),
+        "halfmap.jobs.expansion:run",
+    ),
+    Entry(
+        "extract",
+        "Cut particle images from micrographs, by picks or anew for refined particles.",
+        Extract,
+        ("micrographs", "coordinates", "particles"),
+        "halfmap.jobs.extract:run",
+    ),
+    Entry(
+        "downsample",
+        "Crop, pad, Fourier-crop or re-centre particle images.",
+        Downsample,
+        ("particles", "passthrough"),
+        "halfmap.jobs.downsample:run",
+    ),
+    Entry(
+        "subtract",
+        "Take from particle images what a part of the map shows in them.",
+        Subtract,
+        ("particles", "passthrough", "volume", "half1", "half2", "mask"),
+        "halfmap.jobs.subtract:run",
+    ),
+    Entry(
+        "revert",
+        "Give subtracted particles their original images back.",
+        Revert,
+        ("particles", "passthrough"),
+        "halfmap.jobs.revert:run",
+    ),
+    Entry(
+        "templates",
+        "Make evenly spaced projections of a map, for picking.",
+        Templates,
+        ("volume",),
+        "halfmap.jobs.templates:run",
     ),
     Entry(
         "simulate",

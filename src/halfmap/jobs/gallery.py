@@ -312,7 +312,7 @@ PLOTS = (
         "Example images",
         "The first particles as they were simulated. Good: the particle can just be made out by eye at an SNR of 0.1 "
         "and more.",
-        views.files("particles.mrcs"),
+        lambda view: view.has("particles.mrcs") and not view.has("montage.npz"),
         _images,
         3.6,
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import stack, tables
+from halfmap.data import expansion, stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
@@ -43,6 +43,11 @@ def read(params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles
         lambda: mrc.read(static) if static else None,
         lambda: mrc.read(params.fsc_mask) if params.fsc_mask else None,
     )
+    copies = expansion.copies(particles)
+    if copies:
+        watch("warning", message=f"{copies:,} particles are symmetry copies of others: a global search finds one pose "
+              "for all copies of a particle, and the resolution counts them as independent; refine them locally, or "
+              "give the particles from before the expansion")
     for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
         if given is not None:
             inputs.check_mask(path, given, particles)

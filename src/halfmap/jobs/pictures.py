@@ -351,8 +351,10 @@ def cones(figure: Figure, shown: Cones) -> None:
 
 
 def images(figure: Figure, shown: Sequence[np.ndarray]) -> None:
-    """Up to eight images in two rows."""
+    """Up to eight images in two rows; an empty one leaves its place free."""
     for place, image in enumerate(shown):
+        if not len(image):
+            continue
         axes = figure.add_subplot(2, 4, place + 1)
         low, high = np.percentile(image, (1, 99))
         axes.imshow(image, cmap="gray", vmin=low, vmax=high, origin="lower")
@@ -397,3 +399,17 @@ def edge(figure: Figure, shown: Edge) -> None:
     axes.set(xlabel="distance from where the mask is 1 (A)", ylabel="mask", ylim=(-0.03, 1.05),
              xlim=(0, shown.distance_A[-1]))
     axes.legend(fontsize=8, loc="upper right")
+
+
+def micrograph(figure: Figure, image: np.ndarray, picks: np.ndarray, fits: np.ndarray) -> None:
+    """A micrograph with circles about ``picks`` (n, 2), dashed where they do not fit."""
+    from matplotlib.patches import Circle
+
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98))
+    low, high = np.percentile(image, (0.5, 99.5))
+    axes.imshow(image, cmap="gray", vmin=low, vmax=high, origin="lower")
+    radius = max(image.shape) / 40
+    for (x, y), good in zip(picks, fits, strict=True):
+        style = {"color": "#39d353"} if good else {"color": "#ff4d4d", "ls": "--"}
+        axes.add_patch(Circle((x, y), radius, fill=False, lw=1, **style))
+    axes.set_axis_off()

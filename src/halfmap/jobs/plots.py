@@ -13,6 +13,7 @@ from halfmap.jobs import (
     gallery_ctf,
     gallery_geometry,
     gallery_masks,
+    gallery_particles,
     gallery_segment,
 )
 from halfmap.jobs.views import Plot, View
@@ -25,6 +26,7 @@ PLOTS = (
     *gallery_masks.PLOTS,
     *gallery_segment.PLOTS,
     *gallery_geometry.PLOTS,
+    *gallery_particles.PLOTS,
 )
 
 

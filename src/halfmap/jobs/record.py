@@ -30,9 +30,10 @@ FILES = (
     "mask.mrc mask_refine.mrc mask_fsc.mrc mask_fsc_auto.mrc "
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
-    "fsc.json fsc.star fsc.xml guinier.json noise.json"
+    "fsc.json fsc.star fsc.xml guinier.json noise.json "
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
 ).split()
-FOLDERS = ("plots", "diagnostics", "simulated", "checkpoints")
+FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data

@@ -45,7 +45,7 @@ def write(outcome: Outcome, source: Particles, params: Homogeneous | Reconstruct
     write_particles(folder, outcome.particles, {**outcome.extra, **errors}, params)
     if isinstance(params, Refinement) and params.write_candidates:
         candidates.write(folder, outcome.posterior)
-    _write_rejected(folder, source, outcome.rejected)
+    write_rejected(folder, source, outcome.rejected)
     write_curves(folder, outcome.fsc)
     _write_noise(folder, outcome)
     if outcome.diagnostics is not None:
@@ -170,7 +170,7 @@ def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:
             mrc.write(folder / f"{name}.mrc", map)
 
 
-def _write_rejected(folder: Path, source: Particles, rejected: Sequence[tuple[int, str]]) -> None:
+def write_rejected(folder: Path, source: Particles, rejected: Sequence[tuple[int, str]]) -> None:
     """rejected.star: the particles left out, as they were read, each with the reason."""
     if not rejected:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 from halfmap import simulate
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import inputs
+from halfmap.jobs import inputs, restacking
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.resources import require_disk
 from halfmap.params.simulate import Simulate
 from halfmap.physics import aberrations
+from halfmap.simulate import micrographs
 from halfmap.types import Map
 
 BOX, PIXEL_SIZE_A = 64, 3.0  # of the protein-like object unless told otherwise: small enough to refine in seconds
@@ -30,9 +31,15 @@ class Watched(simulate.Simulation):
     watch: Watch
 
     def images(self) -> Iterator[np.ndarray]:
+        yield from self._counted(super().images(), len)
+
+    def exposed(self) -> Iterator[tuple[np.ndarray, float]]:
+        yield from self._counted(super().exposed(), lambda batch: len(batch[0]))
+
+    def _counted(self, batches: Iterator, size: Callable) -> Iterator:
         done, total = 0, len(self.particles)
-        for batch in super().images():
-            done += len(batch)
+        for batch in batches:
+            done += size(batch)
             self.watch("progress", stage="simulate", done=done, total=total)
             yield batch
 
@@ -46,8 +53,21 @@ def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) 
     require_disk(folder, disk_GB(params, map.box))
     simulation = simulate.simulation(map, params.n, rng, settings(params, moving))
     mrc.write(folder / "map.mrc", map)
-    simulate.write(folder, Watched(**vars(simulation), watch=watch), mode=12 if params.float16 else 2)
+    if params.micrographs is None:
+        simulate.write(folder, Watched(**vars(simulation), watch=watch), 12 if params.float16 else 2)
+    else:
+        _write_micrographs(params, folder, simulation, rng, watch)
     return {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
+
+
+def _write_micrographs(params: Simulate, folder: Path, simulation: simulate.Simulation, rng: np.random.Generator,
+                       watch: Watch) -> None:  # fmt: skip
+    where = micrographs.layout(params.n, params.micrographs, simulation.map.box, params.micrograph_size, rng)
+    simulation = micrographs.in_one_focus(simulation, where)
+    files = micrographs.write(folder, Watched(**vars(simulation), watch=watch), where, 12 if params.float16 else 2)
+    small, step = restacking.thumbnail(files[0])
+    here = where.centres[where.micrograph == 0] / step
+    restacking.montage(folder, micrograph=small, picks=here, fits=np.ones(len(here), bool))
 
 
 def check(params: Simulate, watch: Passing) -> dict:
@@ -66,7 +86,11 @@ def check(params: Simulate, watch: Passing) -> dict:
 
 def disk_GB(params: Simulate, box: int) -> float:
     """Size of the job folder in 10^9 bytes: the images, the map, tables and plots."""
-    return (params.n * (box**2 * (2 if params.float16 else 4) + ROW_BYTES) + 4 * box**3 + PLOTS_BYTES) / 1e9
+    pixels = params.n * box**2
+    if params.micrographs is not None:
+        size = params.micrograph_size or micrographs.smallest(params.n, params.micrographs, box)
+        pixels = params.micrographs * size**2
+    return (pixels * (2 if params.float16 else 4) + params.n * ROW_BYTES + 4 * box**3 + PLOTS_BYTES) / 1e9
 
 
 def settings(params: Simulate, moving: Map | None) -> simulate.Settings:

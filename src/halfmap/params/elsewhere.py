@@ -330,6 +330,60 @@ RELION_IMAGE_HANDLER = (
     P("--o", "output", ("out",)),
 )  # fmt: skip
 
+CRYOSPARC_SUBTRACT = (
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root")),
+    P("volume (input)", "Volume with half-maps", ("volume", "half1", "half2")),
+    P("mask (input)", "Mask of what is subtracted", ("mask",)),
+    P("inner_radius, outer_radius", "Window of the particles", (), "Images are subtracted whole, without a window."),
+    P("use_premult", "Premultiplier for scaling", (), "Always; the scale itself is found by regression."),
+    P("scale of the map", "none there", ("reestimate_greyscale",), "The slope is told in summary.json."),
+    P("use_halfmaps", "Use half-maps", ("use_halfmaps",)),
+    P("float16", "Output in float16", ("float16",), "As of cryoSPARC's other jobs that write images."),
+    P("lpf_volume", "Lowpass volume", ("lowpass",)),
+    P("mask_threshold, mask_fill_holes, dilation, soft padding", "Changes of the mask", (), "Make the mask first."),
+)  # fmt: skip
+
+RELION_SUBTRACT = (
+    P("--i", "particles, or the optimiser file", ("particles",)),
+    P("--mask", "what is kept", ("mask",), "The opposite here: what is taken away."),
+    P("--revert", "back to the original images", (), "The job halfmap revert."),
+    P("--recenter_on_mask, --new_box", "re-centred, smaller images", (), "halfmap downsample afterwards."),
+    P("--float16", "16-bit numbers", ("float16",)),
+    P("--data", "a subset", (), "Give the table of the subset."),
+)  # fmt: skip
+
+CRYOSPARC_DOWNSAMPLE = (
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root")),
+    P("crop", "Crop/pad to box size", ("crop",)),
+    P("fourier crop", "Fourier crop to box size", ("box_size",)),
+    P("pixel size", "Desired approximate pixel size", ("pixel_size_A",)),
+    P("lowpass", "Lowpass resolution", (), "Fourier cropping is the low-pass."),
+    P("recenter", "Recenter using aligned shifts", ("recenter",)),
+    P("float16", "Output in float16", ("float16",)),
+)  # fmt: skip
+
+RELION_EXTRACT = (
+    P("--i", "micrographs", ("micrographs",)),
+    P("--coord_list", "coordinates", ("coordinates",), "One STAR file with micrograph names and coordinates."),
+    P("--reextract_data_star", "particles to extract again", ("particles",)),
+    P("--reset_offsets", "offsets to zero", ("reset_offsets",)),
+    P("--recenter", "re-centre refined coordinates", ("recenter",)),
+    P("--recenter_x, --recenter_y, --recenter_z", "re-centre on a point of the map", (), "On the centre only."),
+    P("--extract_size", "box", ("box_size",)),
+    P("--scale", "re-scaled size", ("rescale",)),
+    P("--invert_contrast", "invert contrast", ("invert_contrast",), "On by default."),
+    P("--norm", "normalise", ("normalize",), "On by default."),
+    P("--bg_radius", "background circle", ("background_diameter_A",), "In A, there half of it in pixels."),
+    P("--white_dust, --black_dust", "removal of dust", (), "Not offered."),
+    P("--float16", "16-bit numbers", ("float16",)),
+)  # fmt: skip
+
+CRYOSPARC_EXPANSION = (
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root")),
+    P("symmetry", "Symmetry group", ("symmetry",)),
+    P("sym_twist_deg, sym_rise_A, sym_num_rises", "Helical symmetry", (), "Point groups only."),
+)  # fmt: skip
+
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
@@ -347,4 +401,9 @@ TABLES = (
     Table("cryoSPARC: Volume Alignment Tools", "volume recenter", CRYOSPARC_VOLUME_ALIGNMENT),
     Table("cryoSPARC: Align 3D Maps", "volume align", CRYOSPARC_ALIGN_3D),
     Table("RELION: relion_image_handler", "volume resample", RELION_IMAGE_HANDLER),
+    Table("cryoSPARC: Symmetry Expansion", "symmetry-expand", CRYOSPARC_EXPANSION),
+    Table("RELION: relion_preprocess (extraction)", "extract", RELION_EXTRACT),
+    Table("cryoSPARC: Downsample Particles", "downsample", CRYOSPARC_DOWNSAMPLE),
+    Table("cryoSPARC: Particle Subtraction", "subtract", CRYOSPARC_SUBTRACT),
+    Table("RELION: relion_particle_subtract", "subtract", RELION_SUBTRACT),
 )

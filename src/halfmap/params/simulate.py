@@ -90,6 +90,16 @@ class Simulate(Job):
     hinge_angle_deg: float | None = setting(
         None, help="Standard deviation of the hinge rotation, each axis.", unit="degrees", ge=0, le=180
     )
+    micrographs: int | None = setting(
+        None,
+        help="Put the particles into so many micrographs, for `halfmap extract`; none = write them as a stack.",
+        ge=1,
+        le=100_000,
+    )
+    micrograph_size: int | None = setting(
+        None, help="Side of the micrographs; none = as small as the particles allow.", unit="pixels", ge=64, le=20_000,
+        multiple_of=2,
+    )  # fmt: skip
     float16: bool = setting(
         False, help="Write the images as 16-bit numbers (MRC mode 12).", known_as="RELION --float16"
     )
@@ -104,6 +114,10 @@ class Simulate(Job):
             raise ValueError("the settings of a hinge need --moving MAP.mrc")
         if self.moving is not None and (self.map is None or not all(given.values())):
             raise ValueError("--moving needs --map, --hinge-x, --hinge-y, --hinge-z and --hinge-angle")
+        if self.micrograph_size is not None and self.micrographs is None:
+            raise ValueError("--micrograph-size needs --micrographs")
+        if self.micrographs is not None and self.moving is not None:
+            raise ValueError("--micrographs knows no hinge; drop --moving")
         if self.defocus_max_A < self.defocus_min_A:
             raise ValueError("--defocus-max must not be smaller than --defocus-min")
         return self

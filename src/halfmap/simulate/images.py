@@ -92,6 +92,12 @@ class Simulation:
         """Batches (b, N, N) float32 of images without noise, in grey values of the map; junk ones are zero."""
         yield from _Camera(self).batches(_Camera.clean)
 
+    def exposed(self) -> Iterator[tuple[np.ndarray, float]]:
+        """The same batches, each with the standard deviation that noise must have for the SNR asked for."""
+        camera = _Camera(self)
+        for batch in camera.batches(_Camera.clean):
+            yield batch, camera.noise_sd
+
     def images(self) -> Iterator[np.ndarray]:
         """Batches (b, N, N) float32 of finished images, normalised."""
         yield from _Camera(self).batches(_Camera.noisy)
@@ -119,6 +125,11 @@ def noise(n: int, box: int, rng: np.random.Generator, rise: float = 3.0) -> Iter
     for start in range(0, n, BATCH):
         images = [_noise_image(amplitude, rng) for _ in range(min(BATCH, n - start))]
         yield np.stack([_normalised(image, background) for image in images])
+
+
+def noise_field(size: int, rise: float, rng: np.random.Generator) -> np.ndarray:
+    """One image (size, size) float32 of noise with mean square 1; ``rise`` as ``Settings.noise_rise``."""
+    return _noise_image(_noise_amplitude(size, rise), rng)
 
 
 class _Camera:

@@ -28,14 +28,15 @@ def write(folder: Path, simulation: Simulation, mode: int = 2) -> list[Path]:
     mrc.write_stack(stack, simulation.images(), simulation.map.voxel_size_A, mode=mode)
     truth = replace(simulation.particles, files=(stack,))
     relion.write(folder / PARTICLES, replace(truth, poses=None, half=np.zeros_like(truth.half)))
-    relion.write(folder / TRUTH, replace(truth, columns=_done_to_images(simulation)))
+    relion.write(folder / TRUTH, replace(truth, columns=done_to_images(simulation)))
     written = [stack, folder / PARTICLES, folder / TRUTH]
     if simulation.moving is not None:
-        moving = replace(truth, poses=simulation.moving, columns=_done_to_images(simulation))
+        moving = replace(truth, poses=simulation.moving, columns=done_to_images(simulation))
         relion.write(folder / TRUTH_MOVING, moving)
         written.append(folder / TRUTH_MOVING)
     return written
 
 
-def _done_to_images(simulation: Simulation) -> dict[str, np.ndarray]:
+def done_to_images(simulation: Simulation) -> dict[str, np.ndarray]:
+    """Columns of our own with what no real table tells."""
     return {"halfmapTrueJunk": simulation.junk.astype(np.int64), "halfmapTrueContrast": simulation.scale}
