@@ -57,7 +57,10 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
 @pytest.mark.parametrize("command", [
     "fsc --half1 {0}/map.mrc --half2 {0}/map.mrc", "import particles --particles {0}/particles.star",
     "check particles --particles {0}/particles.star", "simulate --map {0}/map.mrc -n 10", "simulate --symmetry D3",
-    "demo",
+    "demo", "fsc --volume {0}/map.mrc --against {0}/map.mrc",
+    "sharpen --volume {0}/map.mrc --fsc-weighting off --lowpass none", "orientation --volume {0}",
+    "local-resolution --volume {0}/map.mrc --half1 {0}/map.mrc --half2 {0}/map.mrc",
+    "local-filter --volume {0}/map.mrc --local-resolution {0}/map.mrc",
 ])  # fmt: skip
 def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, capsys, command):
     words = command.format(inputs).split()
@@ -72,6 +75,9 @@ def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, 
     ("refine homogeneous --particles {0}/particles.star --volume {0}/map.mrc --particle-diameter 5000", 2),
     ("reconstruct --particles nowhere.star", 3), ("fsc --half1 nowhere.mrc --half2 {0}/map.mrc", 3),
     ("import particles --particles nowhere.star", 3), ("check particles --particles nowhere.star", 3),
+    ("sharpen --volume {0}/map.mrc", 3), ("sharpen --volume {0}/map.mrc --lowpass -3", 2),
+    ("local-resolution --volume {0}/map.mrc", 3), ("orientation --volume {0}/map.mrc", 3),
+    ("local-filter --volume {0}/map.mrc --local-resolution nowhere.mrc", 3), ("fsc --volume {0}/map.mrc", 2),
     ("simulate --map nowhere.mrc", 3), ("simulate --symmetry Q7", 2),
 ])  # fmt: skip
 def test_faults_have_the_exit_code_of_a_real_run(inputs, tmp_path, capsys, command, code):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LEAST_LN = -12.0  # below the largest amplitude: filtered away
 CURVES = {
-    "ln_amplitude": ("as it came", "#777777"),
+    "ln_amplitude": ("mean of the half-maps, MTF undone", "#777777"),
     "ln_amplitude_map": ("map.mrc: weighted and low-passed", "#1f77b4"),
     "ln_amplitude_map_sharp": ("map_sharp.mrc: sharpened, too", "#d62728"),
 }

@@ -24,7 +24,7 @@ from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
 from halfmap.types import Map
 
-BAND = 0.1  # standard deviation of a band over its frequency: ripples of 1.6 wavelengths, within the window
+BAND = 0.12  # standard deviation of a band over its frequency: ripples of 1.3 wavelengths, within the window
 BAND_REACH = 2.5  # standard deviations kept of a band
 SPACING = 1.07  # from one band to the next; bands overlap, the crossing is interpolated
 EFFECTIVE = np.sqrt(2 * np.pi) * BAND  # width of a band in which all power weighs alike, over its frequency
