@@ -4,8 +4,8 @@
 
 A ball with the spectrum of a protein is low-passed to 6 A at x > 0 and to 12 A at x < 0, and white noise is added, a
 tenth, a third or all of its standard deviation. The medians are those of voxels more than 8 from the border. The width
-of the bands was chosen on this object. Two others are only measured: a ball inside a shell, either of them the fine
-part. At 12 A the window is 84 A wide and the shell 29 A thick: a bar that no window of that size can reach.
+of the bands was chosen on this object. Two others are only measured: a ball of 96 A inside a shell 29 A thick, either
+of them the fine part. At 12 A the window is 84 A wide, so the coarse parts are hardly wider than it, or thinner.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def measure(ledger: Ledger, name: str, side: np.ndarray, away: tuple[np.ndarray,
     seconds = (time.process_time() - begun) / seeds
     for truth, values in found.items():
         worst = max(values, key=lambda value, truth=truth: abs(value / truth - 1))
-        ledger.row(f"local resolution, {name}: {truth:g} A beside {18 - truth:g} A, noise {noise_sd:g} sd: worst median of "
-                   f"{seeds}, A", round(worst, 2), f"+- {WITHIN:.0%}", abs(worst / truth - 1) <= WITHIN,
+        ledger.row(f"local resolution, {name}: {truth:g} A beside {18 - truth:g} A, noise {noise_sd:g} sd: worst "
+                   f"median of {seeds}, A", round(worst, 2), f"+- {WITHIN:.0%}", abs(worst / truth - 1) <= WITHIN,
                    medians_A=[round(value, 2) for value in values], processor_seconds=round(seconds, 1))
 
 
