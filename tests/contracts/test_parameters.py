@@ -127,6 +127,48 @@ CURVES_OF_TWO_MAPS = {
     "mask": "validate/test_fsc_report::test_a_given_mask_takes_the_place_of_loose_and_tight",
     "symmetry": "jobs/test_fsc::test_maps_of_a_large_group_have_too_few_values_for_a_tight_mask",
 }
+V = "jobs/test_validation_jobs::"
+OF_VOLUME = OF_ALL | {
+    "volume": "jobs/test_volumes::test_a_job_folder_gives_all_its_volumes",
+    "half1": "jobs/test_volumes::test_given_files_come_before_those_of_the_folder",
+    "half2": "jobs/test_volumes::test_given_files_come_before_those_of_the_folder",
+    "mask": "jobs/test_volumes::test_given_files_come_before_those_of_the_folder",
+}
+OF_TWO_MAPS = {
+    "volume": V + "test_two_maps_are_judged_at_0_5_and_agree_with_the_halves_at_0143",
+    "against": V + "test_two_maps_are_judged_at_0_5_and_agree_with_the_halves_at_0143",
+    "threshold": V + "test_a_threshold_of_the_users_own_is_where_the_resolution_is_read",
+    "voxel_size_A": V + "test_a_corrected_voxel_size_stretches_all_frequencies",
+}
+SHARPEN = {
+    "mask": V + "test_another_mask_judges_when_it_is_given",
+    "bfactor": V + "test_a_b_factor_given_is_the_one_used",
+    "fsc_weighting": V + "test_weights_are_those_asked_for",
+    "lowpass": V + "test_the_low_pass_is_where_and_as_steep_as_asked_for",
+    "lowpass_order": V + "test_the_low_pass_is_where_and_as_steep_as_asked_for",
+    "lowpass_offset": V + "test_an_offset_moves_the_corner_by_shells",
+    "mtf": V + "test_an_mtf_is_divided_by_at_its_own_pixel",
+    "mtf_pixel_size_A": V + "test_an_mtf_is_divided_by_at_its_own_pixel",
+}
+LOCAL_RESOLUTION = {
+    "mask": V + "test_local_resolution_is_a_map_of_angstrom_in_the_mask",
+    "fsc_threshold": V + "test_settings_of_the_local_resolution_reach_it",
+    "window_factor": V + "test_settings_of_the_local_resolution_reach_it",
+    "step": V + "test_settings_of_the_local_resolution_reach_it",
+}
+LOCAL_FILTER = {
+    "mask": V + "test_outside_a_mask_the_coarsest_resolution_is_taken",
+    "local_resolution": V + "test_a_map_is_filtered_to_its_local_resolution",
+    "bfactor": V + "test_a_map_is_filtered_to_its_local_resolution",
+    "max_resolution": V + "test_a_map_is_filtered_to_its_local_resolution",
+}
+ORIENTATION = {
+    "mask": V + "test_a_mask_changes_what_the_cones_see",
+    "particles": V + "test_maps_alone_and_views_alone_are_judged",
+    "symmetry": V + "test_symmetry_adds_the_views_of_the_mates",
+    "scf_radius": V + "test_radius_and_number_of_particles_reach_the_scf",
+    "scf_particles": V + "test_radius_and_number_of_particles_reach_the_scf",
+}
 IMPORT = {
     "pixel_size_A": "jobs/test_tables::test_given_values_replace_those_of_the_table",
     "voltage_kV": "jobs/test_tables::test_given_values_replace_those_of_the_table",
@@ -279,7 +321,11 @@ TABLE = {
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
         "mask": "refine/test_loop::test_the_mask_of_the_user_is_used_as_given_and_judges_the_resolution",
     },
-    "fsc": OF_CURVES | CURVES_OF_TWO_MAPS,
+    "fsc": OF_CURVES | CURVES_OF_TWO_MAPS | OF_TWO_MAPS,
+    "sharpen": OF_CURVES | OF_VOLUME | SHARPEN,
+    "local-resolution": OF_VOLUME | LOCAL_RESOLUTION,
+    "local-filter": OF_VOLUME | LOCAL_FILTER,
+    "orientation": OF_VOLUME | ORIENTATION,
     "import particles": OF_PARTICLE_OUTPUT | IMPORT,
     "import volume": OF_ALL | IMPORT_VOLUME,
     "volume filter": OF_VOLUME_INPUT | FILTER,

@@ -18,6 +18,9 @@ OF_OTHER_JOBS = {"counts", "rows", "n_optics_groups", "n_half1", "n_half2", "has
 OF_OTHER_JOBS |= {"box_size", "voxel_size_A", "frame", "hand", "hand_tested", "information", "rotation_error_deg",
                   "shift_error_A", "aligned_to_A", "correlation_before", "correlation_after"}  # fmt: skip
 OF_OTHER_JOBS |= {"n_parents", "n_templates", "n_micrographs", "pixel_size_A", "greyscale_slopes"}
+OF_OTHER_JOBS |= {"fsc_threshold", "lowpass_A",
+                  "local_resolution_median_A", "local_resolution_5_percent_A", "local_resolution_95_percent_A",
+                  "unresolved", "tfar", "scf", "unsampled", "verdict"}  # fmt: skip
 # the interface: what scripts may rely on whatever else is added
 PROMISED = set(
     "job status resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles "
@@ -117,5 +120,5 @@ def test_fsc_has_the_keys_of_its_curves(refined, tmp_path):
     _, folder = refined
     halves = ["--half1", str(folder / "half1.mrc"), "--half2", str(folder / "half2.mrc")]
     summary, _ = printed(tmp_path / "fsc", "fsc", *halves)
-    general = {"job", "status", "seconds_total", "peak_memory_GB", "warnings"}
+    general = {"job", "status", "seconds_total", "peak_memory_GB", "warnings", "fsc_threshold"}
     assert set(summary) == general | {key for key in PROMISED if "resolution" in key} | {"nyquist_A", "bfactor_A2"}

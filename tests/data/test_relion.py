@@ -501,3 +501,35 @@ def test_what_the_model_ignores_is_said(tmp_path):
 def test_coma_that_is_told_twice_is_said(tmp_path):
     (warning,) = relion.unmodelled(relion.read(project(tmp_path, optics={**OPTICS, **LENS})))
     assert "coma twice" in warning
+
+
+# ---- MTF
+
+
+def write_mtf(path, frequency, value):
+    columns = {"rlnResolutionInversePixel": np.array(frequency), "rlnMtfValue": np.array(value)}
+    star.write(path, [star.Block("mtf", columns)])
+    return path
+
+
+def test_an_mtf_is_read_as_it_stands(tmp_path):
+    frequency, value = relion.read_mtf(write_mtf(tmp_path / "mtf.star", [0, 0.25, 0.5], [1, 0.6, 0.2]))
+    assert frequency.tolist() == [0, 0.25, 0.5] and value.tolist() == [1, 0.6, 0.2]
+
+
+def test_rows_of_an_mtf_that_cannot_be_are_named(tmp_path):
+    with pytest.raises(InputError) as fault:
+        relion.read_mtf(write_mtf(tmp_path / "mtf.star", [0, 0.3, 0.2], [1, 0, 0.2]))
+    assert "rlnResolutionInversePixel" in str(fault.value) and "rlnMtfValue" in str(fault.value)
+
+
+def test_a_file_without_an_mtf_is_refused(tmp_path):
+    star.write(tmp_path / "a.star", [star.Block("a", {"rlnVoltage": np.array([300.0])})])
+    with pytest.raises(InputError, match="give an MTF file"):
+        relion.read_mtf(tmp_path / "a.star")
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no test data in {DATA}")
+def test_the_mtf_of_a_k2_falls_from_one():
+    frequency, value = relion.read_mtf(DATA / "empiar-10204" / "mtf_k2_200kV.star")
+    assert (frequency[0], value[0], frequency[-1]) == (0, 1, 0.5) and np.all(np.diff(value) < 0)

@@ -73,6 +73,10 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
     "subtract --particles {0}/particles.star --volume {0}/map.mrc --mask {0}/mask.mrc --no-use-halfmaps",
     "extract --particles {0}/in_micrographs/truth.star --box-size 32 --recenter",
     "revert --particles {0}/subtracted.star",
+    "fsc --volume {0}/map.mrc --against {0}/map.mrc",
+    "sharpen --volume {0}/map.mrc --fsc-weighting off --lowpass none", "orientation --volume {0}",
+    "local-resolution --volume {0}/map.mrc --half1 {0}/map.mrc --half2 {0}/map.mrc",
+    "local-filter --volume {0}/map.mrc --local-resolution {0}/map.mrc",
 ])  # fmt: skip
 def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, capsys, command):
     words = command.format(inputs).split()
@@ -91,6 +95,9 @@ def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, 
     ("mask segment --volume {0}/map.mrc --choose 99", 2),
     ("extract --particles nowhere.star --box-size 32", 3), ("templates --volume nowhere.mrc", 3),
     ("symmetry-expand --particles {0}/particles.star --symmetry Q7", 2), ("revert --particles nowhere.star", 3),
+    ("sharpen --volume {0}/map.mrc", 3), ("sharpen --volume {0}/map.mrc --lowpass -3", 2),
+    ("local-resolution --volume {0}/map.mrc", 3), ("orientation --volume {0}/map.mrc", 3),
+    ("local-filter --volume {0}/map.mrc --local-resolution nowhere.mrc", 3), ("fsc --volume {0}/map.mrc", 2),
 ])  # fmt: skip
 def test_faults_have_the_exit_code_of_a_real_run(inputs, tmp_path, capsys, command, code):
     assert cli.main([*command.format(inputs).split(), "--out", str(tmp_path / "job"), "--dry-run"]) == code

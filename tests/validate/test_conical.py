@@ -83,3 +83,17 @@ def test_maps_that_share_nothing_give_numbers_all_the_same():
     found = conical.conical(*maps(noise(1), noise(2)), masks.sphere(BOX, 10, 4))
     assert np.isfinite(found.curves).all() and 0 <= found.cfar <= 1
     assert not found.beyond_chance
+
+
+def test_a_torus_is_blind_where_what_its_views_measure_is():
+    pair = wedge()
+    _, tori = conical.cones_and_tori(*pair)
+    along, across = np.abs(tori.axes @ [1.0, 0, 0]), tori.area
+    # views near y and z measure the x axis, on which the maps share nothing; a view along x never does
+    assert across[along > 0.95].min() > 1.1 * across[along < 0.2].max()
+    assert tori.cfar < 0.95
+
+
+def test_tori_of_a_map_with_itself_are_one():
+    _, tori = conical.cones_and_tori(*maps(noise(1), noise(1)))
+    assert tori.cfar == pytest.approx(1, abs=1e-9)

@@ -86,3 +86,52 @@ def test_images_that_transfer_more_count_more():
     near_second = (np.abs(found.directions[:, 0]) < 0.02) & (np.abs(found.directions[:, 2]) > 0.5)
     # the two circles are 3 to 1; both lie alike on the grid
     assert found.density[near_first].mean() == pytest.approx(3 * found.density[near_second].mean(), rel=0.4)
+
+
+# ---- sampling
+
+
+def views_about(axis_z, n=20_000, seed=1):
+    """Views from all sides about z, their z drawn by ``axis_z(rng, n)``."""
+    rng = np.random.default_rng(seed)
+    z, azimuth = axis_z(rng, n), rng.uniform(0, 2 * np.pi, n)
+    across = np.sqrt(1 - z**2)
+    return np.stack([across * np.cos(azimuth), across * np.sin(azimuth), z], axis=1)
+
+
+def test_even_views_have_an_scf_of_one():
+    found = orientation.sampling_map(views_about(lambda rng, n: rng.uniform(-1, 1, n)), 23)
+    # 20,000 views of 1 / 46 of the sphere each: 435 a direction, a scatter of 5 %, 0.002 of the harmonic mean
+    assert found.scf == pytest.approx(1, abs=0.01) and found.unsampled == 0
+    assert found.density.mean() == pytest.approx(1, abs=0.01)
+
+
+def test_views_from_all_sides_about_an_axis_have_the_scf_of_the_closed_form():
+    found = orientation.sampling_map(views_about(lambda rng, n: np.zeros(n)), 50)
+    # the density is 2 / (pi sin), its harmonic mean 8 / pi^2; near the pole, 1 / 50 wide, it is cut
+    assert found.scf == pytest.approx(8 / np.pi**2, abs=0.01)
+
+
+def test_views_along_one_axis_measure_one_slice():
+    found = orientation.sampling_map(np.tile([[0.0, 0.0, 1.0]], (50, 1)), 23)
+    assert found.scf == pytest.approx(1 / 46, rel=0.1) and found.unsampled == pytest.approx(1 - 1 / 46, abs=0.005)
+
+
+def test_views_in_a_cone_leave_a_cone_unmeasured():
+    found = orientation.sampling_map(views_about(lambda rng, n: rng.uniform(np.cos(np.deg2rad(30)), 1, n)), 23)
+    # directions less than 60 degrees from z are across no view: half the sphere, less half a slice
+    assert found.unsampled == pytest.approx(0.5, abs=0.03) and found.scf < 0.5
+
+
+def test_a_larger_radius_counts_thinner_slices():
+    views = np.tile([[0.0, 0.0, 1.0]], (50, 1))
+    assert orientation.sampling_map(views, 10).unsampled < orientation.sampling_map(views, 40).unsampled
+
+
+@pytest.mark.parametrize("cfar, scf, words", [
+    (0.9, 0.95, "even directions: the map"), (0.3, 0.4, "preferred views"), (0.3, 0.95, "junk or misaligned"),
+    (0.9, 0.4, "though the views are uneven"), (None, 0.4, "uneven directions: SCF"), (0.9, None, "even directions: c"),
+    (None, None, "nothing to judge"),
+])  # fmt: skip
+def test_the_verdict_says_what_both_numbers_mean(cfar, scf, words):
+    assert words in orientation.verdict(cfar, scf)

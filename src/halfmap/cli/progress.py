@@ -18,6 +18,7 @@ STAGES = {
     "lens": "refining the CTF",
     "simulate": "making images",
     "check": "reading images",
+    "locres": "local resolution",
 }
 
 
@@ -114,7 +115,8 @@ def closing(summary: dict, folder: Path) -> str:
         return rehearsal(summary)
     lines = []
     if summary.get("resolution_A"):
-        lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at 0.143)")
+        threshold = summary.get("fsc_threshold", 0.143)
+        lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at {threshold:g})")
     lines.append(f"report: {folder / 'report.html'}")
     return "\n".join(lines)
 

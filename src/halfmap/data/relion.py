@@ -40,6 +40,7 @@ BEAM_TILT = ("rlnBeamTiltX", "rlnBeamTiltY")  # mrad
 ODD_ZERNIKE, EVEN_ZERNIKE = "rlnOddZernike", "rlnEvenZernike"
 MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
 MTF = "rlnMtfFileName"
+MTF_COLUMNS = ("rlnResolutionInversePixel", "rlnMtfValue")
 
 # Columns of 3.0 that the optics table replaces; RELION's own converter drops them too.
 _MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED, *BEAM_TILT)
@@ -99,6 +100,26 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
     optics = star.Block("optics", _optics_columns(particles))
     table = star.Block("particles", _particle_columns(particles, extra or {}))
     star.write(path, [optics, table], comment=_VERSION)
+
+
+def read_mtf(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """(frequency in 1/pixel, value) of a detector's MTF, both (n,) float64, frequencies rising.
+
+    Raises InputError for a file without such a table, and naming the rows that are out of order or not positive.
+    """
+    blocks = [block for block in star.read(path).values() if MTF_COLUMNS[0] in block.columns]
+    if len(blocks) != 1 or blocks[0].rows < 2:
+        raise InputError(f"{path}: {MTF_COLUMNS[0]}: no table with this column and two rows or more; give an MTF file")
+    frequency, value = (blocks[0].numbers(tag) for tag in MTF_COLUMNS)
+    unordered = np.flatnonzero(~(np.diff(frequency, prepend=-1.0) > 0) | (frequency < 0))
+    unusable = np.flatnonzero(~(value > 0))
+    wrong = [
+        *faults.by_row(f"{path}: {MTF_COLUMNS[0]}", unordered, lambda row: f"{frequency[row]:g} does not rise"),
+        *faults.by_row(f"{path}: {MTF_COLUMNS[1]}", unusable, lambda row: f"{value[row]:g} is not positive"),
+    ]
+    if wrong:
+        raise InputError(wrong)
+    return frequency, value
 
 
 def columns_of(particles: Particles) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

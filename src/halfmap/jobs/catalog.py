@@ -15,9 +15,12 @@ from halfmap.params.fsc import Fsc
 from halfmap.params.geometry import VolumeAlign, VolumeFlip, VolumeRecenter, VolumeResample
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
+from halfmap.params.local_resolution import LocalFilter, LocalResolution
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
+from halfmap.params.orientation import Orientation
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.segment import SegmentMask
+from halfmap.params.sharpen import Sharpen
 from halfmap.params.simulate import Simulate
 from halfmap.params.stacks import Downsample, Extract
 from halfmap.params.subtract import Revert, Subtract
@@ -74,10 +77,38 @@ JOBS = (
     ),
     Entry(
         "fsc",
-        "Fourier shell correlation of two half-maps: no mask, spherical, loose, tight, corrected, mask-free.",
+        "Fourier shell correlation of two half-maps or of any two maps: no mask, spherical, loose, tight, corrected.",
         Fsc,
-        ("half1", "half2", "mask"),
+        ("half1", "half2", "volume", "against", "mask"),
         "halfmap.jobs.fsc:run",
+    ),
+    Entry(
+        "sharpen",
+        "Sharpen a map: FSC weights, MTF, B-factor and low-pass, with a plot of before and after.",
+        Sharpen,
+        ("volume", "half1", "half2", "mask", "mtf"),
+        "halfmap.jobs.sharpen:run",
+    ),
+    Entry(
+        "local-resolution",
+        "Resolution of every place of a map, from its half-maps.",
+        LocalResolution,
+        ("volume", "half1", "half2", "mask"),
+        "halfmap.jobs.local_resolution:run",
+    ),
+    Entry(
+        "local-filter",
+        "Low-pass every place of a map to its own resolution, and sharpen it if wanted.",
+        LocalFilter,
+        ("volume", "half1", "half2", "mask", "local_resolution"),
+        "halfmap.jobs.local_filter:run",
+    ),
+    Entry(
+        "orientation",
+        "Whether all directions of a map are equally good: views, sampling (SCF*), conical FSC (cFAR), a verdict.",
+        Orientation,
+        ("volume", "half1", "half2", "mask", "particles"),
+        "halfmap.jobs.orientation:run",
     ),
     Entry(
         "import particles",

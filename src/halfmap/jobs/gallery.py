@@ -26,8 +26,11 @@ def _final_fsc(view: views.View) -> pictures.FscPicture:
     content = view.json("fsc.json")
     crossings = {name: at[f"{content['threshold']:g}"] for name, at in content["crossings_A"].items()}
     curves = {name: np.array(content[name], float) for name in pictures.COLOURS if name in content}
+    others = [f"{at:.2f} A at {level}" for level, at in content["crossings_A"]["corrected"].items()
+              if level != f"{content['threshold']:g}" and at]  # fmt: skip
     return pictures.FscPicture(curves, crossings, content["descriptions"], content["box"] * content["voxel_size_A"],
-                               content["threshold"], content["randomised_from_shell"], view.facts.get("band"))
+                               content["threshold"], content["randomised_from_shell"], view.facts.get("band"),
+                               "".join(f", {other}" for other in others))
 
 
 def _fsc_before(figure: Figure, view: views.View) -> None:

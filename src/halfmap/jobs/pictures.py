@@ -40,6 +40,7 @@ class FscPicture:
     threshold: float
     randomised_from: int | None
     band: int | None  # aligned with shells up to this one
+    beside: str = ""  # what the legend says after the crossing of "corrected"
 
 
 def fsc(figure: Figure, shown: FscPicture) -> None:
@@ -63,7 +64,7 @@ def fsc(figure: Figure, shown: FscPicture) -> None:
 def _legend(name: str, shown: FscPicture) -> str:
     at = shown.crossings_A.get(name)
     crossing = "" if at is None or name == "randomised" else f": {at:.2f} A"
-    return shown.descriptions.get(name, name) + crossing
+    return shown.descriptions.get(name, name) + crossing + (shown.beside if name == "corrected" else "")
 
 
 def _marker(axes: Axes, shell: int | None, length_A: float, colour: str, text: str) -> None:

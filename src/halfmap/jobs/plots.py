@@ -15,6 +15,7 @@ from halfmap.jobs import (
     gallery_masks,
     gallery_particles,
     gallery_segment,
+    gallery_validation,
 )
 from halfmap.jobs.views import Plot, View
 
@@ -27,6 +28,7 @@ PLOTS = (
     *gallery_segment.PLOTS,
     *gallery_geometry.PLOTS,
     *gallery_particles.PLOTS,
+    *gallery_validation.PLOTS,
 )
 
 

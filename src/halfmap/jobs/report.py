@@ -19,13 +19,22 @@ from halfmap.jobs import plots, record
 from halfmap.jobs.views import Plot, View
 
 HEADLINES = {
-    "resolution_A": ("Resolution (corrected FSC at 0.143)", "{:.2f} A"),
+    "resolution_A": ("Resolution (corrected FSC at {threshold:g})", "{:.2f} A"),
     "resolution_unmasked_A": ("Resolution without mask", "{:.2f} A"),
     "resolution_05_A": ("Resolution at FSC 0.5", "{:.2f} A"),
     "nyquist_A": ("Nyquist limit", "{:.2f} A"),
     "bfactor_A2": ("B-factor", "{:.0f} A\u00b2"),
+    "lowpass_A": ("Low-pass", "{:.2f} A"),
+    "local_resolution_median_A": ("Local resolution, median", "{:.2f} A"),
+    "local_resolution_5_percent_A": ("Local resolution, best 5 % finer than", "{:.2f} A"),
+    "local_resolution_95_percent_A": ("Local resolution, worst 5 % coarser than", "{:.2f} A"),
+    "unresolved": ("Part of the mask without any resolution", "{:.1%}"),
+    "verdict": ("Viewing directions", "{}"),
     "cfar": ("cFAR: evenness of the resolution over directions", "{:.2f}"),
     "precision_ratio": ("Precision, best over worst Fourier direction", "{:.1f}"),
+    "scf": ("SCF*: evenness of the views", "{:.2f}"),
+    "unsampled": ("Fourier directions that no view shows", "{:.1%}"),
+    "tfar": ("tFAR: least over most signal by viewing direction", "{:.2f}"),
     "symmetry": ("Symmetry", "{}"),
     "threshold": ("Threshold of the mask", "{:.4g}"),
     "centre_of_mass_px": ("Centre of mass x, y, z (voxels from the corner)", "{0[0]:.1f}, {0[1]:.1f}, {0[2]:.1f}"),
@@ -130,7 +139,9 @@ def write(folder: Path) -> Path:
         job=job,
         summary=summary,
         headlines=[
-            (label, text.format(summary[key])) for key, (label, text) in HEADLINES.items() if _has(summary, key)
+            (label.format(threshold=summary.get("fsc_threshold", 0.143)), text.format(summary[key]))
+            for key, (label, text) in HEADLINES.items()
+            if _has(summary, key)
         ],
         columns=[label for label, _ in COLUMNS.values()],
         iterations=[_cells(row) for row in _iterations(folder)],

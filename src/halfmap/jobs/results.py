@@ -36,8 +36,8 @@ def write(outcome: Outcome, source: Particles, params: Homogeneous | Reconstruct
 
     Returns what summary.json says about them.
     """
-    sharpening = write_guinier(folder, outcome.half1, outcome.half2, outcome.curves["corrected"], params.bfactor,
-                               range_A(params))
+    mean = mean_of(outcome.half1, outcome.half2)
+    sharpening = write_guinier(folder, mean, outcome.curves["corrected"], params.bfactor, range_A(params))
     if sharpening is None:
         watch("warning", message="the map is too coarse for a Guinier fit: map_sharp.mrc is not sharpened")
     _write_maps(folder, outcome, sharpening or 0.0)
@@ -75,26 +75,27 @@ def write_particles(folder: Path, particles: Particles, extra: dict, params: Par
         cryosparc.write(folder / "particles.cs", particles, extra)
 
 
-def describe_curves(curves: dict[str, Curve]) -> dict:
-    """Resolutions of a set of FSC curves, under their names in summary.json."""
+def describe_curves(curves: dict[str, Curve], threshold: float = fsc.THRESHOLD) -> dict:
+    """Resolutions of a set of FSC curves, under their names in summary.json; the first two at ``threshold``."""
     corrected = curves["corrected"]
     return {
-        "resolution_A": fsc.resolution_A(corrected),
-        "resolution_unmasked_A": fsc.resolution_A(curves["no_mask"]),
+        "resolution_A": fsc.resolution_A(corrected, threshold),
+        "resolution_unmasked_A": fsc.resolution_A(curves["no_mask"], threshold),
         "resolution_05_A": fsc.resolution_A(corrected, 0.5),
         "nyquist_A": 2 * corrected.voxel_size_A,
     }
 
 
-def write_curves(folder: Path, report: Report) -> None:
+def write_curves(folder: Path, report: Report, threshold: float = fsc.THRESHOLD) -> None:
     """fsc.json and fsc.star with every curve, fsc.xml with the corrected one as EMDB takes it.
 
-    fsc.json also says what each curve is ("descriptions") and from where phases are random.
+    fsc.json also says what each curve is ("descriptions"), from where phases are random, and at which ``threshold``
+    the resolution is read.
     """
     curves = report.curves
     rows = fsc.as_rows(curves.values())
     crossings = {
-        name: {f"{level:g}": fsc.resolution_A(curve, level) for level in (0.5, fsc.THRESHOLD)}
+        name: {f"{level:g}": fsc.resolution_A(curve, level) for level in sorted({0.5, fsc.THRESHOLD, threshold})}
         for name, curve in curves.items()
     }
     first = curves["corrected"]
@@ -102,7 +103,7 @@ def write_curves(folder: Path, report: Report) -> None:
     head = {
         "box": first.box,
         "voxel_size_A": first.voxel_size_A,
-        "threshold": fsc.THRESHOLD,
+        "threshold": threshold,
         "crossings_A": crossings,
         "descriptions": report.descriptions,
         "randomised_from_shell": start,
@@ -132,28 +133,43 @@ def range_A(params: CurveSettings) -> tuple[float, float | None]:
     return params.bfactor_fit_low_A, params.bfactor_fit_high_A
 
 
-def write_guinier(folder: Path, half1: Map, half2: Map, corrected: Curve, wanted: float | None,
+def write_guinier(folder: Path, mean: Map, corrected: Curve, wanted: float | None,
                   range_A: tuple[float, float | None]) -> float | None:
     """guinier.json, for the plot; returns the B-factor in A^2 to sharpen with: the wanted one, else the fitted one.
 
-    None where neither exists.
+    ``mean``: of both half-maps. None where there is neither B-factor.
     """
-    mean = Map((half1.data + half2.data) / 2, half1.voxel_size_A)
+    content = guinier_content(mean, corrected, wanted, range_A)
+    record.write_json(folder / "guinier.json", content)
+    return content["bfactor_used_A2"]
+
+
+def guinier_content(mean: Map, corrected: Curve | None, wanted: float | None,
+                    range_A: tuple[float, float | None]) -> dict:
+    """What guinier.json says of a map: its amplitudes, the fit, weighted by the FSC where there is one, both B."""
     profile = guinier.profile(mean)
     low, high = range_A
-    fit = guinier.fit(mean, low, high or fsc.resolution_A(corrected), corrected)
+    if high is None and corrected is not None:
+        high = fsc.resolution_A(corrected)
+    fit = guinier.fit_profile(profile, low, high, corrected)
     fitted = None if fit is None else fit.bfactor_A2
-    used = fitted if wanted is None else wanted
-    frequency = np.arange(len(profile.values)) / (profile.box * profile.voxel_size_A)
-    content = {
-        "frequency2_1_A2": frequency**2,
-        "ln_amplitude": np.log(np.maximum(profile.values, np.finfo(np.float64).tiny)),
+    return {
+        "frequency2_1_A2": (np.arange(len(profile.values)) / (profile.box * profile.voxel_size_A)) ** 2,
+        "ln_amplitude": ln(profile),
         "fit": None if fit is None else {"x": fit.x, "y": fit.y, "slope": fit.slope, "intercept": fit.intercept},
         "bfactor_fitted_A2": fitted,
-        "bfactor_used_A2": used,
+        "bfactor_used_A2": fitted if wanted is None else wanted,
     }
-    record.write_json(folder / "guinier.json", content)
-    return used
+
+
+def ln(profile: Curve) -> np.ndarray:
+    """Logarithm of amplitudes; of none at all that of the smallest number."""
+    return np.log(np.maximum(profile.values, np.finfo(np.float64).tiny))
+
+
+def mean_of(half1: Map, half2: Map) -> Map:
+    """The map of both halves."""
+    return Map((half1.data + half2.data) / 2, half1.voxel_size_A)
 
 
 def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:

@@ -7,7 +7,7 @@ nothing, goes on into the corners.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,10 +18,12 @@ from halfmap.errors import UsageError
 from halfmap.fourier import shells
 from halfmap.types import Map
 
+Factor = Callable[[np.ndarray], np.ndarray]  # radii in Fourier pixels, any floats -> as many factors
 Rolloff = Callable[[np.ndarray, float], np.ndarray]  # (radii, cutoff shell) -> amplitudes of a low-pass
 
 
-def radial(map: Map, factor: Callable[[np.ndarray], np.ndarray]) -> Map:
+
+def radial(map: Map, factor: Factor) -> Map:
     """The map with every Fourier coefficient multiplied by ``factor(shell)``, shell = |k| in Fourier pixels, a float.
 
     ``factor`` gets an array of radii 0..box // 2 and returns as many factors.
@@ -40,7 +42,7 @@ def _scaled(map: Map, factor_of_square: np.ndarray) -> Map:
 def apply_curve(map: Map, factors: np.ndarray) -> Map:
     """Multiply by a factor per shell, ``factors`` (box // 2 + 1,), linear in between."""
     assert len(factors) == map.box // 2 + 1, "one factor for each shell"
-    return radial(map, lambda radii: np.interp(radii, np.arange(len(factors)), factors))
+    return radial(map, curve_factor(factors))
 
 
 def lowpass(map: Map, resolution_A: float, edge_shells: float = 2.0) -> Map:
@@ -53,7 +55,7 @@ def lowpass(map: Map, resolution_A: float, edge_shells: float = 2.0) -> Map:
 
 def coarser(map: Map, resolution_A: float, rolloff: Rolloff) -> Map:
     """Low-pass: keep what is coarser than ``resolution_A``. Raises UsageError unless that is positive."""
-    shell = _shell(map, resolution_A, "low-pass")
+    shell = shell_of(map, resolution_A, "low-pass")
     return radial(map, lambda radii: rolloff(radii, shell))
 
 
@@ -62,11 +64,12 @@ def finer(map: Map, resolution_A: float, rolloff: Rolloff) -> Map:
 
     Of Butterworth's that is 1 / sqrt(1 + (k0 / k)^(2 n)). The mean becomes 0. Raises UsageError unless positive.
     """
-    shell = _shell(map, resolution_A, "high-pass")
+    shell = shell_of(map, resolution_A, "high-pass")
     return radial(map, lambda radii: np.sqrt(1 - rolloff(radii, shell) ** 2))
 
 
-def _shell(map: Map, resolution_A: float, name: str) -> float:
+def shell_of(map: Map, resolution_A: float, name: str = "low-pass") -> float:
+    """Radius in Fourier pixels of a resolution. Raises UsageError for one that is not positive."""
     if not resolution_A > 0:
         raise UsageError(f"{name} resolution {resolution_A} A: give a positive number of Angstrom")
     return map.box * map.voxel_size_A / resolution_A
@@ -105,8 +108,24 @@ def gaussian(map: Map, sdev_px: float) -> Map:
 
 def bfactor(map: Map, bfactor_A2: float) -> Map:
     """Multiply by exp(-B |k|^2 / 4), k in 1/A: a negative B sharpens, as the B of ``validate.guinier`` does."""
+    return radial(map, bfactor_factor(map, bfactor_A2))
+
+
+def bfactor_factor(map: Map, bfactor_A2: float, up_to_A: float = 0.0) -> Factor:
+    """exp(-B |k|^2 / 4), k in 1/A, the same from the resolution ``up_to_A`` on."""
     unit = 1 / (map.box * map.voxel_size_A)
-    return radial(map, lambda radii: np.exp(-bfactor_A2 / 4 * (radii * unit) ** 2))
+    last = 1 / up_to_A if up_to_A > 0 else np.inf
+    return lambda radii: np.exp(-bfactor_A2 / 4 * np.minimum(radii * unit, last) ** 2)
+
+
+def curve_factor(factors: np.ndarray) -> Factor:
+    """A factor per shell (shells,), linear in between."""
+    return lambda radii: np.interp(radii, np.arange(len(factors)), factors)
+
+
+def product(factors: Sequence[Factor]) -> Factor:
+    """All of them one after the other, in one transform."""
+    return lambda radii: np.prod([factor(radii) for factor in factors], axis=0) * np.ones_like(radii)
 
 
 def falling_cosine(x: np.ndarray, one_until: float, zero_from: float) -> np.ndarray:

@@ -256,8 +256,8 @@ RELION_POSTPROCESS = (
     P("--autob_lowres", "coarsest resolution of the B-factor fit", ("bfactor_fit_low_A",)),
     P("--autob_highres", "finest resolution of the B-factor fit", ("bfactor_fit_high_A",)),
     P("--molweight", "molecular weight", ("molecular_weight_kDa",), "The mask-free curve is always there."),
-    P("--angpix", "pixel size", (), "The header of the map says it."),
-    P("--mtf", "MTF of the detector", (), "Not offered."),
+    P("--angpix", "pixel size", ("voxel_size_A",), "Without it the header of the map says it."),
+    P("--mtf, --adhoc_bfac, --low_pass", "sharpening", (), "Of halfmap sharpen, see below."),
     P("--o", "output", ("out",)),
 )  # fmt: skip
 
@@ -384,6 +384,75 @@ CRYOSPARC_EXPANSION = (
     P("sym_twist_deg, sym_rise_A, sym_num_rises", "Helical symmetry", (), "Point groups only."),
 )  # fmt: skip
 
+RELION_SHARPEN = (
+    P("--i, --i2", "half-maps", ("volume", "half1", "half2"), "A job folder has them."),
+    P("--mask", "solvent mask", ("mask",)),
+    P("--mtf", "MTF of the detector", ("mtf",)),
+    P("--mtf_angpix", "pixel size of the micrographs", ("mtf_pixel_size_A",)),
+    P("--auto_bfac", "B-factor from a fit", ("bfactor",), "Without a value it is fitted."),
+    P("--adhoc_bfac", "B-factor given", ("bfactor",), "The sign is the same: negative sharpens."),
+    P("--autob_lowres", "coarsest resolution of the fit", ("bfactor_fit_low_A",)),
+    P("--autob_highres", "finest resolution of the fit", ("bfactor_fit_high_A",)),
+    P("--skip_fsc_weighting", "no FSC weights", ("fsc_weighting",), "off; on by default, as there."),
+    P("--low_pass", "low-pass of the final map", ("lowpass", "lowpass_order"), "A Butterworth filter, there a cosine "
+      "of 2 shells; --lowpass none is its 0."),
+    P("--molweight", "molecular weight", ("molecular_weight_kDa",)),
+    P("--locres", "local resolution", (), "halfmap local-resolution and halfmap local-filter."),
+)  # fmt: skip
+
+CRYOSPARC_SHARPEN = (
+    P("volume (input)", "Volume", ("volume", "half1", "half2")),
+    P("mask (input)", "Mask", ("mask",)),
+    P("sharp_bfactor", "B-factor", ("bfactor",), "None = Guinier estimate, with the FSC's weights."),
+    P("sharp_use_FSC_full", "Use full-data FSC", ("fsc_weighting",), "full; cryoSPARC's other choice is half."),
+    P("sharp_falloff_order", "Lowpass filter order", ("lowpass_order",)),
+    P("sharp_falloff_offset", "Lowpass filter corner offset", ("lowpass_offset",)),
+    P("corner of version 5", "low-pass without the FSC", ("lowpass",), "A resolution in A."),
+    P("sharp_generate_new_mask, sharp_mask_thresh, _near_A, _far_A", "new FSC mask", ("fsc_mask_scaling",
+      "fsc_mask_near_factor", "fsc_mask_far_factor", "auto_tighten_fsc_mask"), "Made where no mask is given."),
+    P("sharp_do_spherical_mask, sharp_do_expand_mask", "masks on the output", (), "Maps are written unmasked."),
+)  # fmt: skip
+
+CRYOSPARC_VALIDATION = (
+    P("volume (input)", "Volume", ("half1", "half2")),
+    P("mask (input)", "Mask", ("mask",)),
+    P("Optimize FSC mask", "auto-tightening", ("auto_tighten_fsc_mask",)),
+    P("mask near, mask far", "distances of a new mask", ("fsc_mask_scaling", "fsc_mask_near_factor",
+      "fsc_mask_far_factor")),
+    P("Override pixel size", "true pixel size", ("voxel_size_A",)),
+    P("FSC masks of version 5", "masks in units of the resolution", ("fsc_mask_scaling",)),
+)  # fmt: skip
+
+CRYOSPARC_LOCAL_RESOLUTION = (
+    P("volume (input)", "Volume", ("volume", "half1", "half2")),
+    P("mask (input)", "Mask", ("mask",)),
+    P("FSC threshold", "FSC threshold", ("fsc_threshold",)),
+    P("Adaptive window factor", "window in units of the resolution", ("window_factor",), "There 25: a window of "
+      "another shape, and larger."),
+    P("Step size", "Step size", ("step",)),
+    P("Annealing factor", "between local and global resolution", (), "Not offered: 0, its default."),
+)  # fmt: skip
+
+CRYOSPARC_LOCAL_FILTER = (
+    P("map_half_A/B (input)", "Half-maps", ("volume", "half1", "half2")),
+    P("map_locres (input)", "Local resolution", ("local_resolution",)),
+    P("mask_refine (input)", "Mask", ("mask",), "Outside it the coarsest resolution is taken."),
+    P("kernel", "lanczos or gaussian", (), "A Butterworth filter, as halfmap sharpen."),
+    P("B-factor for sharpening", "B-factor", ("bfactor",)),
+    P("Maximum resolution for sharpening", "cut-off", ("max_resolution",)),
+)  # fmt: skip
+
+CRYOSPARC_ORIENTATION = (
+    P("volume (input)", "Volume", ("volume", "half1", "half2")),
+    P("particles (input)", "Particles", ("particles",)),
+    P("mask (input)", "Mask", ("mask",)),
+    P("od_cone_angle", "cone half-angle", (), "Always 20 degrees, its default."),
+    P("od_num_dirs", "directions", (), "96 cones that overlap by half; 3072 directions of the sampling, as there."),
+    P("od_scf_radwn", "SCF Fourier radius", ("scf_radius",)),
+    P("od_scf_sym", "SCF symmetry", ("symmetry",), "Of the job folder, where it tells one."),
+    P("od_scf_num_part", "SCF number of particles", ("scf_particles",)),
+)  # fmt: skip
+
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
@@ -406,4 +475,10 @@ TABLES = (
     Table("cryoSPARC: Downsample Particles", "downsample", CRYOSPARC_DOWNSAMPLE),
     Table("cryoSPARC: Particle Subtraction", "subtract", CRYOSPARC_SUBTRACT),
     Table("RELION: relion_particle_subtract", "subtract", RELION_SUBTRACT),
+    Table("RELION: relion_postprocess, sharpening", "sharpen", RELION_SHARPEN),
+    Table("cryoSPARC: Validation (FSC)", "fsc", CRYOSPARC_VALIDATION),
+    Table("cryoSPARC: Sharpening Tools", "sharpen", CRYOSPARC_SHARPEN),
+    Table("cryoSPARC: Local Resolution Estimation", "local-resolution", CRYOSPARC_LOCAL_RESOLUTION),
+    Table("cryoSPARC: Local Filtering", "local-filter", CRYOSPARC_LOCAL_FILTER),
+    Table("cryoSPARC: Orientation Diagnostics", "orientation", CRYOSPARC_ORIENTATION),
 )

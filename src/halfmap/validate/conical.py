@@ -1,8 +1,9 @@
-"""Fourier shell correlation in cones: how the resolution depends on direction.
+"""Fourier shell correlation in cones and tori: how the resolution depends on direction.
 
-Owns the cones and the numbers drawn from them (cFAR, directional resolutions). A cone is the set of frequencies less
-than HALF_ANGLE from an axis or its opposite. Source: the directional FSC of Tan et al. 2017, Nat. Methods 14:793;
-half-angle and area ratio as in cryoSPARC's orientation diagnostics.
+Owns them and the numbers drawn from them (cFAR, tFAR, directional resolutions). A cone is the set of frequencies less
+than HALF_ANGLE from an axis or its opposite; a torus those less than HALF_ANGLE from the plane across it: what the
+views along the axis, and those near, have measured. Source: the directional FSC of Tan et al. 2017, Nat. Methods
+14:793; half-angle and area ratio as in cryoSPARC's orientation diagnostics.
 """
 
 from __future__ import annotations
@@ -70,13 +71,24 @@ def conical(a: Map, b: Map, mask: np.ndarray | None = None, whole: Curve | None 
 
     ``whole``: the curve whose crossing decides how many shells are looked at; the one of the masked maps if None.
     """
+    return cones_and_tori(a, b, mask, whole)[0]
+
+
+def cones_and_tori(a: Map, b: Map, mask: np.ndarray | None = None, whole: Curve | None = None
+                   ) -> tuple[Conical, Conical]:
+    """The FSC in the cone about every axis, and in the torus across it; see ``conical``."""
     transforms = [scipy.fft.rfftn(m.data if mask is None else m.data * mask, workers=device.threads()) for m in (a, b)]
     if whole is None:
         whole = Curve("masked", shells.correlation(*transforms, a.box), a.box, a.voxel_size_A)
     last = int(min(a.box // 2, BEYOND[0] * fsc.crossing(whole) + BEYOND[1]))
-    curves, values = _curves(_cell_sums(*transforms, last))
+    sums = _cell_sums(*transforms, last)
     kept = 1.0 if mask is None else _volume_fraction(mask)
-    return Conical(axes(), curves, values * kept, a.box, a.voxel_size_A)
+    away = np.abs(axes() @ _cell_centres().T)
+    found = []
+    for near in (away > np.cos(HALF_ANGLE), away < np.sin(HALF_ANGLE)):
+        curves, values = _curves(sums, near.astype(float))
+        found.append(Conical(axes(), curves, values * kept, a.box, a.voxel_size_A))
+    return found[0], found[1]
 
 
 def axes() -> np.ndarray:
@@ -87,9 +99,11 @@ def axes() -> np.ndarray:
     return d[np.where(level, np.where(across, x > 0, y > 0), z > 0)]
 
 
-def _curves(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """FSC per axis (axes, shells), values in the smallest cone (shells,), from sums per cell (4, cells, shells)."""
-    near = (np.abs(axes() @ _cell_centres().T) > np.cos(HALF_ANGLE)).astype(float)
+def _curves(sums: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """FSC per axis (axes, shells), values of the smallest (shells,), from sums per cell (4, cells, shells).
+
+    ``near`` (axes, cells): 1 for the cells that belong to an axis.
+    """
     cross, power_a, power_b, count = near @ sums
     everywhere = _ratio(*sums[:3].sum(axis=1))
     values = count.min(axis=0) / 2  # Friedel mates are counted, and are not independent

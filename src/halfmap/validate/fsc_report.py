@@ -66,6 +66,12 @@ def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None
     return replace(judged, curves={**curves, **judged.curves}, descriptions={**words, **judged.descriptions})
 
 
+def without_mask_free(report: Report) -> Report:
+    """The report of two maps that are no half-maps: how much noise each holds is unknown, so no estimate without it."""
+    curves = {name: curve for name, curve in report.curves.items() if name != "mask_free"}
+    return replace(report, curves=curves)
+
+
 def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], sphere: np.ndarray, mask: np.ndarray
           ) -> str | None:
     """Why the mask of the curves ``through`` may not judge, where ``inside`` are those of a sphere; None if it may.
