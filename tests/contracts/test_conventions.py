@@ -14,13 +14,13 @@ from halfmap import simulate
 from halfmap.data import cryosparc, halves, relion
 from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
-from halfmap.geometry import rotations, symmetry
+from halfmap.geometry import frames, rotations, symmetry
 from halfmap.io import cs, mrc, star
 from halfmap.physics import aberrations, ctf, ewald, lengths
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import ewald as reconstruct_ewald
 from halfmap.simulate import Slices, slices
-from halfmap.types import Curve, Defocus, Images, Map, Optics
+from halfmap.types import Curve, Defocus, Images, Map, Optics, Poses
 from halfmap.validate import fsc
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "CONVENTIONS.md"
@@ -626,6 +626,33 @@ class TestSymmetry:
     @pytest.mark.parametrize("name", ["I3", "I4"])
     def test_i3_and_i4_have_a_fivefold_on_z(self, name):
         assert self.has(name, (0, 0, 1), 5)
+
+
+class TestFrames:
+    """Change of frame"""
+
+    POSE = rotations.euler_to_matrix(20.0, 50.0, 70.0)
+    PLACE = np.array([4.0, -2.0, 6.0])  # A, of an atom
+
+    @pytest.mark.parametrize("mirror", [1, -1])
+    def test_the_moved_atom_seen_by_its_pose_is_where_it_was_in_the_image(self, mirror):
+        turn = rotations.exp_so3(np.array([0.3, -0.2, 0.5])) @ np.diag([1, 1, mirror])
+        frame = frames.Frame(turn, np.array([2.0, 4.0, -2.0]))
+        before = Poses(self.POSE[None], np.array([[1.0, -3.0]]))
+        after = frame.poses(before)
+        places = [(poses.rotations[0] @ place)[:2] - poses.shifts_A[0]
+                  for poses, place in ((before, self.PLACE), (after, frame.points(self.PLACE)))]
+        np.testing.assert_allclose(*places, atol=1e-9)
+        assert np.linalg.det(after.rotations[0]) == pytest.approx(1)
+
+    def test_the_formula_of_the_page(self):
+        frame = frames.Frame(np.diag([1.0, 1.0, -1.0]), np.array([2.0, 4.0, -2.0]))
+        after = frame.poses(Poses(self.POSE[None], np.zeros((1, 2))))
+        np.testing.assert_allclose(after.rotations[0], np.diag([1, 1, -1]) @ self.POSE @ frame.rotation.T, atol=1e-12)
+        np.testing.assert_allclose(after.shifts_A[0], -(self.POSE @ frame.centre_A)[:2], atol=1e-12)
+
+    def test_the_hand_is_flipped_by_a_mirror_across_z(self):
+        assert frames.Frame(np.diag([1.0, 1.0, -1.0]), np.zeros(3)).mirrored
 
 
 class TestMaps:

@@ -30,7 +30,9 @@ def resolved(params: Job, inputs: tuple[str, ...]) -> Job:
     found, faults = {}, []
     for name in inputs:
         given = getattr(params, name)
-        if name in OUTPUTS and name not in params.takes_folders and given is not None and Path(given).is_dir():
+        if name not in OUTPUTS or name in params.takes_folders or not isinstance(given, str | Path):
+            continue
+        if Path(given).is_dir():
             files = [Path(given) / file for file in OUTPUTS[name]]
             found[name] = next((file for file in files if file.is_file()), None)
             if found[name] is None:

@@ -91,9 +91,9 @@ def check_on_grid(path: Path, map: Map, wanted: Map, of: object) -> None:
 def read_mask(path: Path) -> Map:
     """A mask. Raises InputError for one that is empty or not between 0 and 1."""
     mask = mrc.read(path)
-    low, high = float(mask.data.min()), float(mask.data.max())
-    if not high > 0:
+    if not mask.data.max() > 0:
         raise InputError(f"{path}: the mask is empty: no voxel is above 0")
-    if low < -inputs.OVERSHOOT or high > 1 + inputs.OVERSHOOT:
-        raise InputError(f"{path}: values from {low:.3g} to {high:.3g}, a mask has 0 to 1; make one of this map first")
+    faults = inputs.values_of_no_mask(path, mask)
+    if faults:
+        raise InputError(faults)
     return mask

@@ -15,6 +15,8 @@ OF_A_REGION = ("smallest_island", "fill_holes", "dilation_radius", "soft_padding
 class MaskJob(Job):
     """A job that makes one mask."""
 
+    takes_folders = Job.takes_folders | {"volume"}
+
     resolution_A: float | None = setting(
         None,
         help="Resolution of the map that the mask is for: a soft edge should be 5 times as wide; none = that of the "
@@ -117,6 +119,8 @@ class MaskFromMap(MaskJob):
 
 class CombineMasks(MaskJob):
     """One mask of several."""
+
+    takes_folders = MaskJob.takes_folders | {"mask"}
 
     mask: tuple[Path, ...] = setting(
         help="Masks on one grid, MRC; repeat the flag for each. A difference is the first without the others.",

@@ -80,6 +80,8 @@ class FilterVolume(VolumeInput):
 class ThresholdVolume(Job):
     """A map cut at a value."""
 
+    takes_folders = Job.takes_folders | {"volume"}
+
     volume: Path = setting(
         help="Map, MRC; or the folder of a job, for its map.mrc.", known_as="cryoSPARC: Input volume"
     )
