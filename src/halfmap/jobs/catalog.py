@@ -13,6 +13,7 @@ from halfmap.params.demo import Demo
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
+from halfmap.params.local import Local
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
 
@@ -50,6 +51,13 @@ JOBS = (
         Homogeneous,
         ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
+    ),
+    Entry(
+        "refine local",
+        "Refine a part of a structure, inside a mask and near the poses that the particles have.",
+        Local,
+        ("particles", "passthrough", "volume", "half1", "half2", "mask", "fsc_mask"),
+        "halfmap.jobs.local:run",
     ),
     Entry(
         "reconstruct",

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfmap.align import polar
 from halfmap.geometry import symmetry
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
-from halfmap.types import Curve, Map, Poses, Sums
+from halfmap.types import Curve, Map, Sums
 from halfmap.validate import conical, fsc, guinier, orientation
 from halfmap.validate.fsc_report import Report
 
@@ -179,15 +178,13 @@ def changes(job: Run, old: State, new: State, plan: Plan, rows: np.ndarray) -> d
         earlier["input"] = job.source.particles.poses
     found = {}
     for name, poses in earlier.items():
-        found.update(_moves(name, new.poses[rows], poses[rows], job.recipe.group))
+        found.update(_moves(name, *job.recipe.search.apart(new.poses[rows], poses[rows], job.recipe.group)))
     return found
 
 
-def _moves(name: str, new: Poses, old: Poses, group: np.ndarray) -> dict[str, np.ndarray]:
-    turned = np.rad2deg(symmetry.distance(new.rotations, old.rotations, group))
-    moved = np.linalg.norm(new.shifts_A - old.shifts_A, axis=1)
+def _moves(name: str, turned: np.ndarray, moved: np.ndarray) -> dict[str, np.ndarray]:
     found = {}
-    for kind, values in (("rotation", turned), ("shift", moved)):
+    for kind, values in (("rotation", np.rad2deg(turned)), ("shift", moved)):
         counts, edges = histogram(values)
         median = np.float64(np.median(values)) if len(values) else np.float64(0)
         found |= {f"{kind}_change_{name}": counts, f"{kind}_change_{name}_edges": edges,
@@ -241,7 +238,7 @@ def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.nda
         "voxel_size_A": half.voxel_size_A,
         "band": plan.band,
         "reach": plan.reach,
-        "search_step_deg": _search_step_deg(job, plan) if searched else None,
+        "search_step_deg": job.recipe.search.step_deg(plan, job.frame) if searched else None,
         "randomised_from": fsc.randomised_from(result.curves["no_mask"]),
         "radii": {name: fsc.crossing(curve) for name, curve in result.curves.items()},
         "mask": result.mask_words,
@@ -249,8 +246,3 @@ def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.nda
         "mask_volume_A3": float(result.mask.data.sum(dtype=float)) * half.voxel_size_A**3,
         "groups": [o.name for o in job.source.particles.optics],
     }
-
-
-def _search_step_deg(job: Run, plan: Plan) -> float:
-    """The largest step between neighbouring directions that the search allowed itself."""
-    return float(np.rad2deg(polar.SPACING * job.frame.resolution_A(plan.search_radius) / job.frame.diameter_A))
