@@ -20,7 +20,7 @@ from halfmap.types import Candidates, Images
 # reference at 12 A: with 1 (33 points) 0.2 % of the particles end on a wrong peak, with 0.8 (405) none, 1.3 (19) 0.7 %,
 # 1.7 (7) 7 %, without a search 38 %
 STEP = 1.0
-MOST = 512  # poses of an image; a larger neighbourhood is searched at a coarser resolution
+MOST = 200  # poses of an image, 10 ms; a larger neighbourhood is searched at a coarser resolution
 BLOCK = 1 << 15  # poses looked at together: 20 MB of normal equations
 
 

@@ -46,6 +46,24 @@ class Everywhere:
         """Fisher information (n, 5, 5) in the shift whose accuracy is told."""
         return information
 
+    @property
+    def focus_A(self) -> tuple[float, float, float]:
+        """x, y, z from the box centre: where slices are cut."""
+        return 0.0, 0.0, 0.0
+
+    @property
+    def extents(self) -> dict[str, float]:
+        """How far poses may go from those of the table: "rotation" in deg, "shift" in A; none where they are free."""
+        return {}
+
+    def told(self, frame: Frame) -> dict:
+        """What a plot needs to know of the neighbourhood."""
+        return {}
+
+    def evidence(self, history: tuple[dict, ...]) -> dict:
+        """What the advisor judges by, fields of its Evidence."""
+        return {}
+
     def facts(self, given: Poses | None, old: Poses, new: Poses) -> dict:
         """What an iteration tells of the neighbourhood: nothing where there is none."""
         return {}
@@ -90,6 +108,26 @@ class Nearby(Everywhere):
 
     def accuracy_form(self, rotations, information):
         return tether.about(rotations, np.array(self.fulcrum_A), information)
+
+    @property
+    def focus_A(self):
+        return self.fulcrum_A
+
+    @property
+    def extents(self):
+        return {"rotation": float(np.rad2deg(self.extent_rad)), "shift": self.extent_A}
+
+    def told(self, frame):
+        """The fulcrum, x, y, z in A from the corner of the box, and the extents."""
+        corner = frame.box // 2 * frame.voxel_size_A
+        return {"fulcrum_A": [f + corner for f in self.fulcrum_A],
+                **{f"{kind}_extent": value for kind, value in self.extents.items()}}
+
+    def evidence(self, history):
+        last = history[-1]
+        held = {kind: (last[f"at_{kind}_extent"], extent) for kind, extent in self.extents.items()}
+        course = tuple((row["since_input_rotation_deg"], row["fsc_area"]) for row in history)
+        return {"held_back": held, "course": course}
 
     def facts(self, given, old, new):
         """Shares of the particles that the extents hold back, and medians of the changes since the table."""
