@@ -124,7 +124,7 @@ def _crosses(axes: Axes, size: int, gap: int, at: tuple[float, float, float]) ->
     for place, (across, up) in enumerate(((y, z), (x, z), (x, y))):
         left = place * (size + gap)
         for line in (((left + across,) * 2, (0, size - 1)), ((left, left + size - 1), (up, up))):
-            axes.plot(*line, color="white", lw=0.9, ls=":")
+            axes.plot(*line, color="#ff4d4d", lw=0.9, ls=":")  # seen on black density and on white masks
     axes.set(xlim=(-0.5, 3 * size + 2 * gap - 0.5), ylim=(-0.5, size - 0.5))
 
 
@@ -241,7 +241,7 @@ def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> 
             if shown.limit is not None:
                 axes.axvline(shown.limit, color="#d62728", lw=1.2, ls="--", label=f"search extent {shown.limit:g}")
             axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
-            axes.legend(fontsize=8, loc="upper right")
+            axes.legend(fontsize=8, loc="upper right" if shown.limit is None else "upper center")
             axes.locator_params(axis="x", nbins=5)
 
 
