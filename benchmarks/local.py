@@ -59,12 +59,16 @@ def framed(found: Path, truth: Path, out: Path) -> Path:
     return out
 
 
-def shell_at_half(table: Path, source: Path, mask: Path, out: Path) -> float:
-    """Shell where the FSC of a reconstruction with the true part falls below 0.5 inside the mask."""
+LEVELS = (0.9, 0.8, 0.5)
+
+
+def shells_of(table: Path, source: Path, mask: Path, out: Path) -> dict[float, float]:
+    """Shells where the FSC of a reconstruction with the true part falls below the LEVELS inside the mask."""
     demanded(halfmap("reconstruct", "--particles", table, "--seed", 1, "--out", out, "--overwrite"))
     halves = [mrc.read(out / f"half{i}.mrc") for i in (1, 2)]
     mean = Map((halves[0].data + halves[1].data) / 2, halves[0].voxel_size_A)
-    return crossing(list(fsc.curve(mean, mrc.read(source / "moving.mrc"), mrc.read(mask).data).values), 0.5)
+    values = list(fsc.curve(mean, mrc.read(source / "moving.mrc"), mrc.read(mask).data).values)
+    return {level: crossing(values, level) for level in LEVELS}
 
 
 def part_against_truth(ledger: Ledger, source: Path, checks: Path, out: Path) -> None:
@@ -77,9 +81,10 @@ def part_against_truth(ledger: Ledger, source: Path, checks: Path, out: Path) ->
             for name, place in places.items()}  # fmt: skip
     job, truth = jobs["hinge"], source / "truth_moving.star"
     found = framed(job.folder / "particles.star", truth, out / "framed.star")
-    best, shell = (shell_at_half(table, source, mask, out / f"poses_{table.stem}") for table in (truth, found))
-    ledger.row("local: shells lost against true poses of the part, FSC with truth at 0.5", round(best - shell, 2),
-               f"<= {LOST_SHELLS:g}", best - shell <= LOST_SHELLS, found=round(shell, 2), true=round(best, 2))
+    best, shells = (shells_of(table, source, mask, out / f"poses_{table.stem}") for table in (truth, found))
+    lost = {level: round(best[level] - shells[level], 2) for level in LEVELS}
+    ledger.row("local: shells lost against true poses of the part, FSC with truth at 0.5", lost[0.5],
+               f"<= {LOST_SHELLS:g}", lost[0.5] <= LOST_SHELLS, lost_at_level=lost, found=shells, true=best)
     before, after = (check(checks, "poses", run.folder / "particles.star", truth) for run in (consensus, job))
     ratio = after["rotation_median_deg"] / job.summary["accuracy_rotation_deg"]
     ledger.row("local: median rotation error of the part / predicted", round(ratio, 3), f"<= {ERROR_RATIO}",

@@ -10,6 +10,7 @@ from halfmap.errors import UsageError
 from halfmap.maps import filters
 from halfmap.refine import loop, schedules
 from halfmap.refine.batches import Frame
+from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import hinged, made
 
@@ -108,6 +109,31 @@ def test_slices_meet_at_the_fulcrum(data):
     assert along_x[z, y] == along_y[z, x] == along_z[y, x]
     np.testing.assert_array_equal(along_x[:, y], along_y[:, x])
     np.testing.assert_array_equal(along_x[z], along_z[:, x])
+
+
+class Kept(Keeper):
+    """The snapshot of the first iteration, and whether to begin with it."""
+
+    def __init__(self, snapshot=None):
+        self.snapshot = snapshot
+
+    def newest(self):
+        return self.snapshot
+
+    def keep(self, snapshot):
+        self.snapshot = self.snapshot or snapshot
+
+
+def test_a_run_resumed_ends_as_if_it_had_never_stopped(data):
+    recipe = hinged.local(data.whole, data.mask, recenter_rotations=True, max_iterations=3)
+    first, results = Kept(), []
+    for keeper in (first, first):
+        rng = np.random.default_rng(1)
+        results.append(loop.run(recipe, data.particles, data.whole, None, rng, made.Heard(), keeper))
+    assert first.snapshot.state.iteration == 1
+    for name in ("rotations", "shifts_A"):
+        np.testing.assert_array_equal(*(getattr(result.particles.poses, name) for result in results))
+    np.testing.assert_array_equal(results[0].half1.data, results[1].half1.data)
 
 
 # ---- where it begins

@@ -68,8 +68,8 @@ def ready(particles: Particles, params: Local) -> Particles:
     """The particles. Raises InputError where they lack poses or half-sets."""
     start.require_poses(particles)
     if not params.force_resplit and not np.any(particles.half != UNASSIGNED):
-        raise InputError(f"{params.particles}: no half-sets (rlnRandomSubset) in the table: poses and map come from a "
-                         "refinement without them, or the column was lost; take the particles of a refinement with "
+        raise InputError(f"{params.particles}: no half-sets in the table: poses and map come from a refinement without "
+                         "them, or the column was lost; take the particles of a refinement with "
                          "half-sets, or draw new ones with --force-resplit: the halves then share what the poses were "
                          "found with, so start from a map low-passed well below its resolution")  # fmt: skip
     return particles
