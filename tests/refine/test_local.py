@@ -162,7 +162,7 @@ def test_half_maps_are_where_each_half_begins_as_far_as_they_agree(data):
     _, state, plan = begun(data, halves=halves, initialize_from_halfmaps=True, initial_lowpass=40.0)
     _, usual, first = begun(data, initial_lowpass=40.0)
     assert not np.array_equal(state.references[0, 0], state.references[0, 1])
-    assert plan.band > first.band and plan.stages[0] == (first.band, 10)
+    assert plan.band > first.band and plan.stages[0] == (first.band, schedules.FIRST_STEPS)
 
 
 def test_maps_and_new_half_sets_do_not_go_together(data):

@@ -20,6 +20,7 @@ DOUBT = 2.5  # standard deviations its data may lie off their projection before 
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
 STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
 HOPPING = 0.02  # of the particles: while more change from one symmetry mate to another, a broken symmetry still grows
+FIRST_STEPS = 5  # from the lattice of a local search; 10 found nothing more in the next two iterations
 AT_REST = 0.5  # of their accuracy, by which poses may still turn
 GAIN = 1.005  # growth of the area under the FSC that counts as progress
 
@@ -172,7 +173,7 @@ class FromPoses(Marching):
         """Everything is searched at the low band; the alignment goes as far as the starting map does."""
         low = self._allowed(frame.shell(self.initial_lowpass_A), frame)
         band = self._allowed(max(low, int(HEADROOM * frame.length_A / self.known_A)), frame)
-        stages = ((low, 10), *(_stages(low, band) if band > low else ()))
+        stages = ((low, FIRST_STEPS), *(_stages(low, band) if band > low else ()))
         everyone = np.ones(n, bool)
         plan = _plan(frame, band, stages, everyone, low, offset_A, False, everyone)
         return self._filtered(plan, frame)
