@@ -12,6 +12,8 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | 6cvm_256 | the same | 256 px, 1.244 A | 5,000 |
 | asym | 70S ribosome, C1 | 96 px, 3.5 A | 3,000 |
 | hinge | the same with a hinge: 30 % of its mass turns, 8 degrees per axis; truth_moving.star | 96 px, 3.5 A | 3,000 |
+| local_hinge | the same at SNR 0.1; hinge.txt, x y z in A from the corner | 96 px, 3.5 A | 4,000 |
+| small_hinge_1 to _5 | the same; 10 % of its mass turns, 3 degrees per axis | 96 px, 3.5 A | 1,500 each |
 | octa | protein-like object made by halfmap, O; images by the independent simulator | 128 px, 1.6 A | 3,000 |
 | scales | 6CVM with SNR 0.1 and a standard deviation of 0.3 of the particles' contrast | 128 px, 1.5 A | 2,000 |
 | one_group | 6CVM | 144 px, 1.5 A | 3,000 |
@@ -28,6 +30,7 @@ import argparse
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +40,11 @@ from halfmap.data import relion
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.maps import resample
+from halfmap.maps import masks, resample
 from halfmap.types import Map
 
 SNR = 0.05
+SMALL = 0.1  # of the mass, that turns in the sets small_hinge
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,50 @@ def make_asym(sources: Sources, out: Path) -> None:
 
 def make_hinge(sources: Sources, out: Path) -> None:
     folder = sources.data / "maps" / "hinge"
-    for name in ("body.mrc", "moving.mrc"):
-        mrc.write(out / name, mrc.read(folder / name))
-    mrc.write(out / "map.mrc", mrc.read(folder / "body.mrc"))
     pivot = (folder / "hinge.txt").read_text().split()
-    simulate_images(sources, out, 3000, seed=5, extra=("--moving", folder / "moving.mrc", "--hinge", *pivot))
+    hinged(out, mrc.read(folder / "body.mrc"), mrc.read(folder / "moving.mrc"), pivot)
+    simulate_images(sources, out, 3000, seed=5, extra=_turning(out, 8))
+
+
+def make_local_hinge(sources: Sources, out: Path) -> None:
+    folder = sources.data / "maps" / "hinge"
+    pivot = (folder / "hinge.txt").read_text().split()
+    hinged(out, mrc.read(folder / "body.mrc"), mrc.read(folder / "moving.mrc"), pivot)
+    simulate_images(sources, out, 4000, seed=11, snr=0.1, extra=_turning(out, 8))
+
+
+def small_hinge(sources: Sources, out: Path, seed: int) -> None:
+    """A ball of the moving part about its centre of mass moves, the rest of it rests; it turns about that centre."""
+    folder = sources.data / "maps" / "hinge"
+    body, moving = (mrc.read(folder / name) for name in ("body.mrc", "moving.mrc"))
+    part = _ball_of(moving, SMALL * float((body.data + moving.data).sum()))
+    rest = Map(body.data + moving.data - part.data, body.voxel_size_A)
+    corner = body.box // 2 * body.voxel_size_A
+    hinged(out, rest, part, [f"{x:.2f}" for x in masks.centre(part) + corner])
+    simulate_images(sources, out, 1500, seed=20 + seed, snr=0.1, extra=_turning(out, 3))
+
+
+def _ball_of(map: Map, mass: float) -> Map:
+    """What of the map lies in the ball about its centre of mass that holds ``mass``."""
+    z, y, x = np.mgrid[: map.box, : map.box, : map.box] - map.box // 2
+    cx, cy, cz = masks.centre(map) / map.voxel_size_A
+    far = np.sqrt((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2)
+    order = np.argsort(far, axis=None)
+    last = np.searchsorted(np.cumsum(map.data.ravel()[order]), mass)
+    return Map(np.where(far <= far.ravel()[order[last]], map.data, 0), map.voxel_size_A)
+
+
+def hinged(out: Path, body: Map, moving: Map, pivot: list[str]) -> None:
+    """Both parts, and where one turns about the other; map.mrc is what starts a refinement."""
+    mrc.write(out / "body.mrc", body)
+    mrc.write(out / "moving.mrc", moving)
+    mrc.write(out / "map.mrc", body)
+    (out / "hinge.txt").write_text(" ".join(pivot) + "\n")
+
+
+def _turning(out: Path, degrees: float) -> tuple:
+    pivot = (out / "hinge.txt").read_text().split()
+    return ("--moving", out / "moving.mrc", "--hinge", *pivot, "--hinge_sigma", degrees)
 
 
 def make_octa(sources: Sources, out: Path) -> None:
@@ -155,6 +198,7 @@ def make_noise(sources: Sources, out: Path) -> None:
 
 
 SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}
+SETS |= {f"small_hinge_{seed}": partial(small_hinge, seed=seed) for seed in range(1, 6)}
 
 
 def main() -> None:

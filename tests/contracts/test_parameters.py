@@ -13,6 +13,7 @@ import pytest
 from halfmap.jobs import catalog
 from halfmap.params.common import Job, ParticleInput, ParticleJob, ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
+from halfmap.params.refinement import MapRefinement
 from halfmap.params.volumes import VolumeAndParticles, VolumeInput
 
 TESTS = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ OF_CURVES = OF_ALL | {
     "bfactor_fit_low_A": "jobs/test_results::test_the_range_of_the_guinier_fit_is_the_one_asked_for",
     "bfactor_fit_high_A": "jobs/test_results::test_the_range_of_the_guinier_fit_is_the_one_asked_for",
 }
-HOMOGENEOUS = {
+OF_MAP_REFINEMENT = OF_REFINEMENT | OF_CURVES | {
     "volume": "refine/test_settings::test_a_starting_map_of_another_box_and_voxel_is_the_same_map",
     "initial_lowpass": "refine/test_start::test_both_halves_start_from_the_same_low_passed_map",
     "max_align_resolution": "refine/test_schedules::test_no_alignment_goes_beyond_the_limit_of_the_user",
@@ -84,12 +85,8 @@ HOMOGENEOUS = {
     "noise_initial_scale": "refine/test_batches::test_the_first_noise_is_scaled_as_asked",
     "non_negative": "refine/test_maximisation::test_non_negative_references_are_the_usual_ones_without_their_negative_"
                     "density",
-    "early_subsets": "refine/test_settings::test_subsets_end_where_a_full_run_ends",
-    "subset_size": "refine/test_settings::test_early_iterations_use_a_part_and_the_last_all",
-    "subset_growth": "refine/test_schedules::test_a_faster_growth_is_done_sooner",
     "extra_final_passes": "refine/test_schedules::test_extra_passes_follow_the_last_progress",
     "mask": "refine/test_masking::test_settings_choose_the_mask_of_the_reference",
-    "mask_start_resolution": "refine/test_masking::test_a_static_mask_with_a_start_waits_for_its_resolution",
     "fsc_mask": "refine/test_masking::test_the_fsc_mask_judges_and_leaves_the_reference_alone",
     "window_structure": "refine/test_masking::test_a_window_takes_the_corners_and_leaves_the_rest",
     "dynamic_mask_scaling":
@@ -104,11 +101,16 @@ HOMOGENEOUS = {
         "refine/test_masking::test_the_dynamic_mask_is_a_sphere_until_the_map_is_good_enough",
     "dynamic_mask_threshold": "refine/test_masking::test_a_higher_threshold_never_makes_a_larger_mask",
     "dynamic_mask_use_abs": "refine/test_masking::test_negative_density_counts_where_its_absolute_value_does",
-    "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
     "candidates": "refine/test_settings::test_so_many_poses_of_the_search_are_kept",
     "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
+}  # fmt: skip
+HOMOGENEOUS = OF_MAP_REFINEMENT | {
     "align_symmetry": "refine/test_start::test_a_map_off_its_axes_starts_on_them",
     "relax_symmetry": "refine/test_relaxation::test_the_maps_obey_the_group_only_where_it_is_imposed",
+    "early_subsets": "refine/test_settings::test_subsets_end_where_a_full_run_ends",
+    "subset_size": "refine/test_settings::test_early_iterations_use_a_part_and_the_last_all",
+    "subset_growth": "refine/test_schedules::test_a_faster_growth_is_done_sooner",
+    "mask_start_resolution": "refine/test_masking::test_a_static_mask_with_a_start_waits_for_its_resolution",
     "refine_defocus": "refine/test_optics::test_defocus_errors_shrink",
     "defocus_range": "align/test_defocus::test_no_change_leaves_the_range",
     "defocus_prior": "align/test_defocus::test_a_prior_draws_uncertain_changes_towards_zero",
@@ -120,6 +122,25 @@ HOMOGENEOUS = {
     "fit_spherical": "align/test_aberrations::test_spherical_aberration_is_found_and_no_tetrafoil_with_it",
     "fit_tetrafoil": "align/test_aberrations::test_tetrafoil_is_found",
     "fit_anisotropic_magnification": "align/test_aberrations::test_anisotropic_magnification_is_found",
+    "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
+}  # fmt: skip
+LOCAL = OF_MAP_REFINEMENT | {
+    "half1": "jobs/test_local::test_half_maps_may_be_files_of_their_own",
+    "half2": "jobs/test_local::test_half_maps_may_be_files_of_their_own",
+    "mask": "jobs/test_local::test_a_mask_is_a_file_or_dynamic",
+    "initial_lowpass": "refine/test_local::test_it_begins_at_the_poses_of_the_table_and_the_masked_low_passed_map",
+    "initialize_from_halfmaps":
+        "refine/test_local::test_half_maps_are_where_each_half_begins_as_far_as_they_agree",
+    "rotation_search_extent": "refine/test_local::test_poses_outside_the_extents_are_not_considered",
+    "shift_search_extent": "refine/test_local::test_poses_outside_the_extents_are_not_considered",
+    "use_alignment_prior": "refine/test_local::test_a_narrower_prior_keeps_poses_nearer_to_the_input",
+    "prior_rotation": "refine/test_local::test_a_narrower_prior_keeps_poses_nearer_to_the_input",
+    "prior_shift": "refine/test_local::test_a_narrower_prior_keeps_poses_nearer_to_the_input",
+    "recenter_rotations": "refine/test_local::test_recentring_lets_poses_leave_the_extents_of_the_input",
+    "recenter_shifts": "refine/test_local::test_recentring_lets_poses_leave_the_extents_of_the_input",
+    "fulcrum": "refine/test_local::test_a_fulcrum_is_the_centre_of_the_mask_of_the_box_or_a_place_counted_from_the_"
+               "corner",
+    "force_resplit": "refine/test_local::test_new_half_sets_are_drawn_where_asked_for",
 }  # fmt: skip
 CURVES_OF_TWO_MAPS = {
     "half1": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
@@ -317,7 +338,8 @@ ALIGN = {
     "adjust_defocus": "data/test_moved::test_the_defocus_changes_by_the_height_of_the_new_centre",
 }
 TABLE = {
-    "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
+    "refine homogeneous": HOMOGENEOUS,
+    "refine local": LOCAL,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
         "mask": "refine/test_loop::test_the_mask_of_the_user_is_used_as_given_and_judges_the_resolution",
     },
@@ -379,7 +401,8 @@ def test_the_table_names_no_setting_that_is_gone():
     "model, table",
     [(Job, OF_ALL), (ParticleInput, OF_PARTICLE_INPUT), (ParticleOutput, OF_PARTICLE_OUTPUT),
      (ParticleJob, OF_PARTICLE_JOB), (Refinement, OF_REFINEMENT), (CurveSettings, OF_CURVES),
-     (VolumeInput, OF_VOLUME_INPUT), (VolumeAndParticles, OF_VOLUME_AND_PARTICLES)],
+     (VolumeInput, OF_VOLUME_INPUT), (VolumeAndParticles, OF_VOLUME_AND_PARTICLES),
+     (MapRefinement, OF_MAP_REFINEMENT)],
 )  # fmt: skip
 def test_shared_settings_are_listed_where_they_are_declared(model, table):
     assert set(table) == set(model.model_fields)

@@ -197,3 +197,30 @@ def test_the_gravest_comes_first():
     low = falling(8, 1.0)
     first, *_, last = said(rejected=3, cfar=0.2, curves=curves(tight=low, no_mask=low))
     assert "no evidence" in first and "left out" in last
+
+
+# ---- of a local refinement
+
+NEARBY = {"held_back": {"rotation": (0.02, 20.0), "shift": (0.01, 10.0)}, "course": ((6.0, 20.0), (8.0, 25.0))}
+
+
+def test_a_sound_local_refinement_gets_no_advice():
+    assert said(**NEARBY, curves=curves(masked=falling(30))) == []
+
+
+def test_particles_at_the_edge_of_an_extent_ask_for_more_of_it_or_another_fulcrum():
+    sentence = only(**NEARBY | {"held_back": {"rotation": (0.08, 20.0), "shift": (0.01, 10.0)}})
+    assert "8 % of the particles are turned as far as --rotation-search-extent 20 deg" in sentence
+    assert "--fulcrum" in sentence and "--use-alignment-prior" in sentence and "shift-search" not in sentence
+
+
+def test_a_corrected_curve_far_below_that_of_the_mask_asks_for_a_softer_mask():
+    apart = curves(masked=falling(30), corrected=0.8 * falling(26))
+    assert "softer edge" in only(**NEARBY, curves=apart)
+    assert said(curves=apart) == []  # the rule is one of parts; others have their own
+
+
+def test_poses_that_wander_while_the_map_gets_noisier_ask_for_a_prior():
+    sentence = only(**NEARBY | {"course": ((6.0, 25.0), (9.0, 22.0))})
+    assert "6.0 to 9.0 degrees" in sentence and "--use-alignment-prior" in sentence
+    assert said(**NEARBY | {"course": ((6.0, 25.0), (6.5, 22.0))}) == []

@@ -144,6 +144,13 @@ def test_slices_are_the_central_ones_of_each_axis(rng):
         np.testing.assert_allclose(slice_, true, atol=found["map_unit"] * 2**-11)
 
 
+def test_slices_are_cut_where_asked_for(rng):
+    data = rng.normal(0, 1, (12, 12, 12)).astype(np.float32)
+    found = diagnostics.slices("map", Map(data, 2.0), (4.0, -6.0, 2.0))
+    back = found["map_slices"].astype(float) * found["map_unit"]
+    np.testing.assert_allclose(back, [data[:, :, 8], data[:, 3, :], data[7]], atol=2e-3 * abs(data).max())
+
+
 def test_fourier_slices_are_the_central_planes_of_the_transform(rng):
     halves = tuple(Map(rng.standard_normal((8, 8, 8)).astype(np.float32), 1.0) for _ in range(2))
     found = diagnostics.fourier_slices(halves)["fourier_slices"].astype(float)

@@ -9,14 +9,18 @@ import pytest
 from halfmap.maps import masks
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.local import Local
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import recipes
 from halfmap.types import Map
 
-GIVEN = Map(masks.sphere(16, 5, 2), 8.0)
+GIVEN = Map(np.roll(masks.sphere(16, 5, 2), 2, axis=1), 8.0)
+START = Map(np.roll(masks.sphere(16, 4, 3), 1, axis=2), 8.0)
+OTHER = Map(START.data + np.random.default_rng(1).normal(0, 0.1, START.data.shape).astype(np.float32), 8.0)
 SCALED = {"dynamic_mask_scaling": "resolution"}
 FITTED = {"per_particle_scale": True}
 FILE = {"mask": "mask.mrc"}
+DYNAMIC = {"mask": "dynamic"}
 DEFOCUS, LENS = {"refine_defocus": True}, {"refine_group_ctf": True}
 
 # setting -> (other settings it needs, a value that is not the default, the leaves of the recipe it changes)
@@ -86,7 +90,34 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
 OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True}
+PRIOR = {"use_alignment_prior": True}
+NEARBY = REFINED | {
+    "initial_lowpass": ({}, 20.0, {"start.half1.data", "start.half2.data", "start.resolution_A",
+                                   "schedule.initial_lowpass_A", "schedule.research_A"}),
+    "initialize_from_halfmaps": ({}, True, {"start.half1.data", "start.half2.data", "start.resolution_A",
+                                            "schedule.known_A"}),
+    "fulcrum": ({}, "box_center", {"search.fulcrum_A", "search.radius_A"}),
+    "rotation_search_extent": ({}, 30.0, {"search.extent_rad"}),
+    "shift_search_extent": ({}, 7.0, {"search.extent_A"}),
+    "use_alignment_prior": ({}, True, {"search.extent_rad", "search.extent_A", "search.sd_rad", "search.sd_A"}),
+    "prior_rotation": (PRIOR, 4.0, {"search.extent_rad", "search.sd_rad"}),
+    "prior_shift": (PRIOR, 3.0, {"search.extent_A", "search.sd_A"}),
+    "recenter_rotations": ({}, True, {"search.recenter_rotations"}),
+    "recenter_shifts": ({}, True, {"search.recenter_shifts"}),
+    "mask": ({}, "dynamic", {"mask.mask", "judge", "curves.doubts", "search.fulcrum_A", "search.radius_A"}),
+    "dynamic_mask_far": (DYNAMIC, 20.0, {"mask.mask.far_A", "search.fulcrum_A", "search.radius_A"}),
+    "dynamic_mask_near": (DYNAMIC, 5.0, {"mask.mask.near_A", "search.fulcrum_A", "search.radius_A"}),
+    "dynamic_mask_threshold": (DYNAMIC, 0.4, {"mask.mask.threshold", "search.fulcrum_A", "search.radius_A"}),
+    "dynamic_mask_start_resolution": (DYNAMIC, 15.0, {"mask.mask.start_A"}),
+    "dynamic_mask_use_abs": (DYNAMIC, True, {"mask.mask.strength"}),
+    "dynamic_mask_scaling": (DYNAMIC, "resolution", {"mask.mask"}),
+    "dynamic_mask_near_factor": (DYNAMIC | SCALED, 1.0, {"mask.mask.near_factor"}),
+    "dynamic_mask_far_factor": (DYNAMIC | SCALED, 7.0, {"mask.mask.far_factor"}),
+    "fsc_mask": ({}, "fsc.mrc", {"judge.name"}),
+}
+NEARBY = {name: NEARBY[name] for name in Local.model_fields if name in NEARBY}
 JOBS = {
+    Local: (NEARBY, ELSEWHERE | OF_REFINEMENT | {"half1": Path("a.mrc"), "half2": Path("b.mrc")}),
     Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
     Reconstruct: (COMMON, ELSEWHERE | {"mask": Path("mask.mrc")}),
 }
@@ -100,6 +131,9 @@ def recipe(job, **settings):
     params = job(**{name: "x" for name, field in job.model_fields.items() if field.is_required()} | settings)
     if job is Reconstruct:
         return recipes.reconstruction(params)
+    if job is Local:
+        files = (None if getattr(params, name) in (None, "dynamic") else GIVEN for name in ("mask", "fsc_mask"))
+        return recipes.local(params, START, (START, OTHER), *files)
     return recipes.homogeneous(params, *(GIVEN if name in settings and settings[name] != "none" else None
                                          for name in ("mask", "fsc_mask")))  # fmt: skip
 
@@ -148,6 +182,10 @@ def test_what_acts_at_the_start_alone_is_settled_there():
     files = {"particles", "passthrough", "images_root", "volume", "seed"}
     lens = {name for name in ELSEWHERE if name.startswith("ignore_")}
     assert Homogeneous.settled_at_start == AT_THE_START | files | lens
+    near = {"half1", "half2", "mask", "initialize_from_halfmaps", "fulcrum", "rotation_search_extent",
+            "shift_search_extent", "use_alignment_prior", "prior_rotation", "prior_shift", "recenter_rotations",
+            "recenter_shifts"}  # fmt: skip
+    assert Local.settled_at_start == AT_THE_START - {"align_symmetry", "relax_symmetry"} | near | files | lens
 
 
 @pytest.mark.parametrize("name", [name for name in COMMON if "fsc" in name or "weight" in name])

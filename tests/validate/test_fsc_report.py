@@ -1,5 +1,7 @@
 """Reports of two half-maps: complete, described, and honest about masks that are too tight."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,15 @@ def test_a_mask_that_cuts_the_density_away_gives_way_to_the_sphere():
     report = fsc_report.report(*halves, PLAIN, Made(beside, "beside the particle"))
     assert "in a sphere" in report.warnings[0]
     assert fsc.crossing(report.curves["corrected_given"]) < fsc.crossing(report.curves["corrected"]) - 1
+
+
+def test_a_mask_of_a_part_may_cut_density_away_but_not_make_the_halves_agree():
+    halves = made.halves(np.random.default_rng(1), DULL, DULL.data.std())
+    part = replace(PLAIN, doubts=fsc_report.OF_A_PART)
+    beside = Made(np.roll(masks.sphere(64, 8, 6), 32, axis=0), "a part")
+    assert fsc_report.report(*halves, part, beside).warnings == ()
+    noisy = made.halves(np.random.default_rng(1), DULL, 3 * DULL.data.std())
+    assert "too tight" in fsc_report.report(*noisy, part, _scraps(DULL, 0.01)).warnings[0]
 
 
 @pytest.mark.parametrize("settings", OFFERED, ids=["fixed", "scaled", "as made", "narrow"])

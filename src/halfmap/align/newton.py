@@ -1,6 +1,7 @@
 """Pose refinement: Gauss-Newton with Levenberg damping on rotation and shift, all poses of a batch at once.
 
-Method: design page section 3. Steps act in the image frame: A <- exp[w]x A, shift <- shift + s.
+Method: design page section 3. Steps act in the image frame: A <- exp[w]x A, shift <- shift + s; where something is
+known of the poses beforehand, about its fulcrum and within its limits (`tether`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from halfmap.align.tether import Anywhere, Near
 from halfmap.geometry import rotations as so3
 from halfmap.kernels.normal_equations import normal_equations
 from halfmap.physics.projection import Projector
@@ -29,7 +31,8 @@ class Fit:
     log_likelihood: np.ndarray  # (p,) relative to the empty model; the last small step counts as it promised
     cross: np.ndarray  # (p,) sum Re(conj(m) x): data along the model, where it was last looked at
     power: np.ndarray  # (p,) sum |m|^2, there
-    information: np.ndarray  # (p, 5, 5) Fisher information of (rotation rad x 3, shift A x 2), there
+    information: np.ndarray  # (p, 5, 5) Fisher information of (rotation rad x 3, shift A x 2), there, prior included
+    log_prior: np.ndarray  # (p,) of the pose, relative to the most likely one
 
     def covariance(self) -> np.ndarray:
         """Inverse of the information, (p, 5, 5); infinite variance where the image says nothing."""
@@ -38,9 +41,12 @@ class Fit:
 
 
 def refine(projector: Projector, images: Images, which: np.ndarray, rotations: np.ndarray, shifts_A: np.ndarray,
-           radius: int, rounds: int) -> Fit:
-    """Climb from the poses (p, 3, 3), (p, 2) of images ``which`` (p,); at most ``rounds`` + 1 evaluations each."""
-    climb = _Climb(projector, images, which, radius, rotations, shifts_A)
+           radius: int, rounds: int, near: Anywhere | Near = Anywhere()) -> Fit:  # noqa: B008 - frozen
+    """Climb from the poses (p, 3, 3), (p, 2) of images ``which`` (p,); at most ``rounds`` + 1 evaluations each.
+
+    ``near``: what is known of the poses of all particles.
+    """
+    climb = _Climb(projector, images, which, radius, rotations, shifts_A, near)
     for _ in range(rounds):
         if not climb.step():
             break
@@ -50,15 +56,18 @@ def refine(projector: Projector, images: Images, which: np.ndarray, rotations: n
 class _Climb:
     """State of the iteration: current poses, their sums, their damping, and which still move."""
 
-    def __init__(self, projector, images, which, radius, rotations, shifts_A):
+    def __init__(self, projector, images, which, radius, rotations, shifts_A, near):
         self.projector, self.images, self.which = projector, images, which
         self.radius = min(radius, projector.reach(images.stretch))
         self.length_A = images.box * images.pixel_size_A
         self.rotations, self.phases = rotations.copy(), shifts_A / self.length_A
         self.damping = np.full(len(which), DAMPING)
         self.promised = np.zeros(len(which))
-        self.sums = self._evaluate(np.arange(len(which)), self.rotations, self.phases)
         self.active = np.arange(len(which))
+        magnification = images.stretch * self.length_A / projector.box_length_A
+        self.tether = near.of(images.rows[which], self.length_A, magnification)
+        self.prior = self.tether.log_prior(self.active, self.rotations, self.phases)
+        self.sums = self._evaluate(self.active, self.rotations, self.phases)
 
     def _evaluate(self, rows, rotations, phases):
         p, x = self.projector, self.images
@@ -70,32 +79,38 @@ class _Climb:
         rows = self.active
         if len(rows) == 0:
             return False
-        cross, power, gradient, curvature = (s[rows] for s in self.sums)
-        step, expected = _solve(curvature, gradient, self.damping[rows])
-        worth = (expected > ENOUGH) & ~self._trusted(rows, step, expected)
-        rows, step, old = rows[worth], step[worth], (2 * cross - power)[worth]
+        here = self.rotations[rows], self.phases[rows]
+        gradient, curvature = self.tether.equations(rows, *here, *(s[rows] for s in self.sums[2:]))
+        step = _solve(curvature, gradient, self.damping[rows])
+        *there, step = self.tether.moved(rows, *here, step)
+        expected = _promised(curvature, gradient, step)
+        worth = (expected > ENOUGH) & ~self._trusted(rows, there, expected)
+        rows, (turned, moved) = rows[worth], (part[worth] for part in there)
+        self.active = rows
         if len(rows) == 0:
-            self.active = rows
             return False
-        turned, moved = self._moved(rows, step)
-        new = self._evaluate(rows, turned, moved)
-        gain = 2 * new[0] - new[1] - old
-        self._accept(rows, gain, turned, moved, new)
+        prior, new = self.tether.log_prior(rows, turned, moved), self._evaluate(rows, turned, moved)
+        gain = 2 * new[0] - new[1] + prior - self._value(rows)
+        self._accept(rows, gain, turned, moved, (prior, *new))
         self.active = rows[(gain > ENOUGH) | (gain <= 0)]
         return True
 
-    def _moved(self, rows, step):
-        return so3.exp_so3(step[:, :3]) @ self.rotations[rows], self.phases[rows] + step[:, 3:]
+    def _value(self, rows) -> np.ndarray:
+        """Log posterior where the poses were last looked at."""
+        cross, power = (part[rows] for part in self.sums[:2])
+        return 2 * cross - power + self.prior[rows]
 
-    def _trusted(self, rows, step, expected) -> np.ndarray:
+    def _trusted(self, rows, there, expected) -> np.ndarray:
         """Takes steps so small that they give what they promise, unless the last one did not; says which it took.
 
         Most of a settled refinement is such: one evaluation a pose instead of two.
         """
         small = (expected > ENOUGH) & (expected <= TRUSTED) & (self.damping[rows] <= DAMPING)
         taken = rows[small]
-        self.rotations[taken], self.phases[taken] = self._moved(taken, step[small])
-        self.promised[taken] += expected[small]
+        self.rotations[taken], self.phases[taken] = (part[small] for part in there)
+        prior = self.tether.log_prior(taken, self.rotations[taken], self.phases[taken])
+        self.promised[taken] += expected[small] + self.prior[taken] - prior
+        self.prior[taken] = prior
         return small
 
     def _accept(self, rows, gain, turned, moved, new):
@@ -103,23 +118,26 @@ class _Climb:
         self.damping[rows] *= np.where(better, 0.2, 8.0)
         keep = rows[better]
         self.rotations[keep], self.phases[keep] = turned[better], moved[better]
-        for mine, fresh in zip(self.sums, new, strict=True):
+        for mine, fresh in zip((self.prior, *self.sums), new, strict=True):
             mine[keep] = fresh[better]
 
     def fit(self) -> Fit:
         cross, power, _, curvature = self.sums
         unit = np.array([1, 1, 1, 1 / self.length_A, 1 / self.length_A])
-        information = 2 * curvature * unit[:, None] * unit
+        information = (2 * curvature + self.tether.precision(self.rotations)) * unit[:, None] * unit
         return Fit(self.rotations, self.phases * self.length_A, 2 * cross - power + self.promised, cross, power,
-                   information)
+                   information, self.prior)
 
 
 def _solve(curvature, gradient, damping):
-    """Damped Gauss-Newton steps (p, 5) and the gain in log likelihood they promise (p,)."""
+    """Damped Gauss-Newton steps (p, 5)."""
     diagonal = np.einsum("pii->pi", curvature)
     damped = curvature + np.eye(5) * (damping[:, None] * diagonal + 1e-30)[:, None, :]
     step = np.linalg.solve(damped, gradient[..., None])[..., 0]
     turn = np.linalg.norm(step[:, :3], axis=1)
-    step *= np.minimum(1, LARGEST_TURN_RAD / np.maximum(turn, 1e-12))[:, None]
-    promised = 2 * np.einsum("pi,pi->p", gradient, step) - np.einsum("pi,pij,pj->p", step, curvature, step)
-    return step, promised
+    return step * np.minimum(1, LARGEST_TURN_RAD / np.maximum(turn, 1e-12))[:, None]
+
+
+def _promised(curvature, gradient, step) -> np.ndarray:
+    """Gain in log posterior that steps promise (p,)."""
+    return 2 * np.einsum("pi,pi->p", gradient, step) - np.einsum("pi,pij,pj->p", step, curvature, step)

@@ -15,6 +15,7 @@ from halfmap.params.fsc import Fsc
 from halfmap.params.geometry import VolumeAlign, VolumeFlip, VolumeRecenter, VolumeResample
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
+from halfmap.params.local import Local
 from halfmap.params.local_resolution import LocalFilter, LocalResolution
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
 from halfmap.params.orientation import Orientation
@@ -67,6 +68,13 @@ JOBS = (
         Homogeneous,
         ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
+    ),
+    Entry(
+        "refine local",
+        "Refine a part of a structure, inside a mask and near the poses that the particles have.",
+        Local,
+        ("particles", "passthrough", "volume", "half1", "half2", "mask", "fsc_mask"),
+        "halfmap.jobs.local:run",
     ),
     Entry(
         "reconstruct",

@@ -67,7 +67,8 @@ def _slices(figure: Figure, view: views.View) -> None:
         return
     cut = view.arrays["map_slices"].astype(np.float32)
     title = f"map of iteration {view.facts['iteration']}, {view.length_A:.0f} A wide: slices along x, y, z"
-    pictures.slices(figure, [pictures.Row(title, cut, *np.percentile(cut, (0.5, 99.9)))])
+    at = views.focus(view, len(cut[0]), view.facts["voxel_size_A"])
+    pictures.slices(figure, [pictures.Row(title, cut, *np.percentile(cut, (0.5, 99.9)), cross=at)])
 
 
 def _masks(figure: Figure, view: views.View) -> None:
@@ -76,7 +77,8 @@ def _masks(figure: Figure, view: views.View) -> None:
         return
     cut = view.arrays["mask_slices"].astype(np.float32) * np.float32(view.arrays["mask_unit"])
     title = f"mask of the reference ({view.facts['mask']}), {view.length_A:.0f} A wide: slices along x, y, z"
-    pictures.slices(figure, [pictures.Row(title, cut, 0, 1)])
+    at = views.focus(view, len(cut[0]), view.facts["voxel_size_A"])
+    pictures.slices(figure, [pictures.Row(title, cut, 0, 1, cross=at)])
 
 
 def _fourier(figure: Figure, view: views.View) -> None:
@@ -136,8 +138,8 @@ def _precision(figure: Figure, view: views.View) -> None:
 def _changes(figure: Figure, view: views.View) -> None:
     rows = [
         [
-            (f"turned by (deg), since {SINCE[since]}", _change(view, f"rotation_change_{since}", "deg")),
-            (f"shifted by (A), since {SINCE[since]}", _change(view, f"shift_change_{since}", "A")),
+            (f"turned by (deg), since {SINCE[since]}", _change(view, "rotation", since, "deg")),
+            (f"shifted by (A), since {SINCE[since]}", _change(view, "shift", since, "A")),
         ]
         for since in _compared(view)
     ]
@@ -152,9 +154,11 @@ def _compared(view: views.View) -> list[str]:
     return [since for since in SINCE if f"rotation_change_{since}" in view.arrays]
 
 
-def _change(view: views.View, key: str, unit: str) -> pictures.Counts:
+def _change(view: views.View, kind: str, since: str, unit: str) -> pictures.Counts:
+    key = f"{kind}_change_{since}"
     median = float(view.arrays[f"{key}_median"])
-    return pictures.Counts(f"median {median:.2f} {unit}", view.arrays[key], view.arrays[f"{key}_edges"])
+    limit = view.facts.get(f"{kind}_extent") if since == "input" else None
+    return pictures.Counts(f"median {median:.2f} {unit}", view.arrays[key], view.arrays[f"{key}_edges"], limit)
 
 
 def _mates(figure: Figure, view: views.View) -> None:
@@ -193,8 +197,9 @@ PLOTS = (
     views.Plot(
         "slices",
         "Map",
-        "The map cut through its centre along x, y and z. Good: clear protein on a flat, even background, no streaks "
-        "in one direction, no rings.",
+        "The map cut through its centre along x, y and z, of a local refinement through the fulcrum, which the dotted "
+        "lines mark. Good: clear protein on a flat, even background, no streaks in one direction, no rings; of a local "
+        "refinement inside the mask alone, what moves against it is blurred.",
         lambda view: "map_slices" in view.arrays if not view.final else view.has("map.mrc"),
         _slices,
         2.55,
@@ -213,7 +218,8 @@ PLOTS = (
         "masks",
         "Masks",
         "The masks cut in the same way: of the reference, and of the FSC. Good: all of the density inside, with a wide "
-        "soft edge; a mask that cuts density makes the FSC too good.",
+        "soft edge; a mask that cuts density makes the FSC too good. Of a local refinement: all of the part and as "
+        "little as possible of what moves against it, which would hold the poses back.",
         lambda view: views.files(*MASKS)(view) if view.final else "mask_slices" in view.arrays,
         _masks,
         2.55,
@@ -278,7 +284,9 @@ PLOTS = (
         "Changes of poses",
         "How far particles were turned and shifted since the last iteration and, where it had poses, since the input; "
         "the last bin takes all larger changes. Good: all near 0 at the end; a far bin that stays means particles that "
-        "cannot make up their mind.",
+        "cannot make up their mind. Of a local refinement shifts are those of the fulcrum, and red lines mark how far "
+        "poses may go: good is a smooth decay before the line; many at the line ask for a larger extent or another "
+        "fulcrum.",
         lambda view: bool(_compared(view)),
         _changes,
         3.2,

@@ -88,6 +88,7 @@ class Row:
     low: float
     high: float
     colours: str = "gray"
+    cross: tuple[float, float, float] | None = None  # x, y, z in pixels, marked by dotted lines
 
 
 def slices(figure: Figure, rows: Sequence[Row], circles: Sequence[float | None] = (), bar: str = "") -> None:
@@ -102,6 +103,8 @@ def slices(figure: Figure, rows: Sequence[Row], circles: Sequence[float | None] 
                               interpolation="nearest")
         axes.set_title(row.title, fontsize=9, pad=4)
         axes.set_axis_off()
+        if row.cross is not None:
+            _crosses(axes, size, gap.shape[1], row.cross)
         if place < len(circles) and circles[place]:
             _circles(axes, size, gap.shape[1], circles[place])
         if bar:
@@ -114,6 +117,16 @@ def _circles(axes: Axes, size: int, gap: int, radius: float) -> None:
     for place in range(3):
         centre = (place * (size + gap) + size // 2, size // 2)
         axes.add_patch(Circle(centre, radius, fill=False, color="#ff4d4d", lw=1, ls="--"))
+
+
+def _crosses(axes: Axes, size: int, gap: int, at: tuple[float, float, float]) -> None:
+    """Dotted lines through a point in all three slices: along x it shows (z, y), along y (z, x), along z (y, x)."""
+    x, y, z = at
+    for place, (across, up) in enumerate(((y, z), (x, z), (x, y))):
+        left = place * (size + gap)
+        for line in (((left + across,) * 2, (0, size - 1)), ((left, left + size - 1), (up, up))):
+            axes.plot(*line, color="#ff4d4d", lw=0.9, ls=":")  # seen on black density and on white masks
+    axes.set(xlim=(-0.5, 3 * size + 2 * gap - 0.5), ylim=(-0.5, size - 0.5))
 
 
 def guinier(figure: Figure, x: np.ndarray, ln_amplitude: np.ndarray, fit: dict | None, points: dict | None) -> None:
@@ -212,6 +225,7 @@ class Counts:
     label: str
     counts: np.ndarray
     edges: np.ndarray
+    limit: float | None = None  # that no value exceeds, marked by a line
 
 
 def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> None:
@@ -229,6 +243,9 @@ def histograms(figure: Figure, rows: Sequence[Sequence[tuple[str, Counts]]]) -> 
 def _histogram(axes: Axes, label: str, shown: Counts, legend: str = "upper right") -> None:
     axes.stairs(shown.counts, shown.edges, fill=True, alpha=0.45, color="#1f77b4")
     axes.stairs(shown.counts, shown.edges, color="#1f77b4", lw=1.2, label=shown.label)
+    if shown.limit is not None:
+        axes.axvline(shown.limit, color="#d62728", lw=1.2, ls="--", label=f"search extent {shown.limit:g}")
+        legend = "upper center"
     axes.set(xlabel=label, ylabel="particles", xlim=(shown.edges[0], None), ylim=(0, None))
     axes.legend(fontsize=8, loc=legend)
     axes.locator_params(axis="x", nbins=5)

@@ -21,8 +21,8 @@ from halfmap.jobs.events import Watch
 from halfmap.maps import filters
 from halfmap.params.common import ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
-from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
+from halfmap.params.refinement import MapRefinement
 from halfmap.refine.state import Outcome
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, guinier
@@ -31,7 +31,7 @@ from halfmap.validate.fsc_report import Report
 REASON = "halfmapRejectReason"  # a column of our own: RELION has none for it, and leaves unknown ones alone
 
 
-def write(outcome: Outcome, source: Particles, params: Homogeneous | Reconstruct, folder: Path, watch: Watch) -> dict:
+def write(outcome: Outcome, source: Particles, params: MapRefinement | Reconstruct, folder: Path, watch: Watch) -> dict:
     """Write all files of a refinement or reconstruction; ``source`` is the particle table as it was read.
 
     Returns what summary.json says about them.

@@ -85,14 +85,26 @@ class Plot:
 
 
 def row_of_file(view: View, name: str) -> pictures.Row:
-    """Three central slices of a map of the folder; masks from 0 to 1, all else between percentiles."""
+    """Three slices of a map of the folder; masks from 0 to 1, all else between percentiles."""
     from halfmap.io import mrc
 
     map = mrc.read(view.folder / name)
-    cut = [np.take(map.data, map.box // 2, axis=axis) for axis in (2, 1, 0)]
+    at = focus(view, map.box, map.voxel_size_A)
+    cut = [np.take(map.data, index, axis=axis) for index, axis in zip(cuts(at, map.box), (2, 1, 0), strict=True)]
     low, high = (0, 1) if name.startswith("mask") else np.percentile(np.stack(cut), (0.5, 99.9))
     title = f"{name}, {map.box * map.voxel_size_A:.0f} A wide: slices along x, y, z"
-    return pictures.Row(title, cut, low, high)
+    return pictures.Row(title, cut, low, high, cross=at)
+
+
+def focus(view: View, box: int, voxel_size_A: float) -> tuple[float, float, float] | None:
+    """x, y, z in voxels of a map where the fulcrum of a local refinement lies; None for other jobs."""
+    at = view.facts.get("fulcrum_A")
+    return None if at is None else tuple(np.clip(np.array(at) / voxel_size_A, 0, box - 1).tolist())
+
+
+def cuts(at: tuple[float, float, float] | None, box: int) -> list[int]:
+    """The slices along x, y, z that are shown: through the fulcrum, else through the middle."""
+    return [box // 2] * 3 if at is None else [round(place) for place in at]
 
 
 def files(*names: str) -> Callable[[View], bool]:

@@ -57,7 +57,11 @@ class Group:
 def read(params: VolumeInput) -> Group:
     """The volumes that the settings name. Raises InputError with the faults of all files, and for unlike grids."""
     paths = named(params)
-    maps = inputs.read_all(*(lambda path=path: mrc.read(path) for path in paths.values()))
+    return grouped(paths, inputs.read_all(*(lambda path=path: mrc.read(path) for path in paths.values())))
+
+
+def grouped(paths: dict[str, Path], maps: list[Map]) -> Group:
+    """Volumes read from ``paths``, by their names. Raises InputError for unlike grids."""
     group = Group(dict(zip(paths, maps, strict=True)))
     faults = _unlike(paths, group)
     if faults:

@@ -139,6 +139,37 @@ def without_islands(binary: np.ndarray, smallest: float = SMALLEST_ISLAND) -> np
     return kept
 
 
+def centre(mask: Map) -> np.ndarray:
+    """(3,) centre of mass x, y, z, A from the box centre. Raises InputError for an empty mask."""
+    return _moments(mask)[0]
+
+
+def radius_of_gyration(mask: Map) -> float:
+    """Root mean square distance of the mask from its centre of mass, A."""
+    return float(np.sqrt(_moments(mask)[1].sum()))
+
+
+def _moments(mask: Map) -> tuple[np.ndarray, np.ndarray]:
+    """Means and variances along x, y, z."""
+    data = np.maximum(mask.data, 0)
+    total = data.sum(dtype=float)
+    if not total > 0:
+        raise InputError("mask: it is zero everywhere")
+    axis = (np.arange(mask.box) - mask.box // 2) * mask.voxel_size_A
+    profiles = np.stack([data.sum((0, 1), float), data.sum((0, 2), float), data.sum((1, 2), float)]) / total
+    mean = profiles @ axis
+    return mean, (profiles * (axis - mean[:, None]) ** 2).sum(1)
+
+
+def edge_width_px(mask: np.ndarray) -> float:
+    """Width of the soft edge in voxels, of a cosine one: 0 for a hard one.
+
+    Over the edge m (1 - m) is 1/8 on average, and |gradient| adds up to the area of the surface.
+    """
+    slope = np.sqrt(sum(np.square(part) for part in np.gradient(mask.astype(np.float32))))
+    return 8 * float((mask * (1 - mask)).sum(dtype=float)) / max(float(slope.sum(dtype=float)), 1e-30)
+
+
 def _ball(box: int, rank: int, radius_px: float, edge_px: float) -> np.ndarray:
     """Squared distances to the centre are integers: a table of them replaces a root and a cosine per voxel."""
     square = (np.arange(box) - box // 2) ** 2

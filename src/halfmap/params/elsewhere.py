@@ -113,6 +113,43 @@ CRYOSPARC_HOMOGENEOUS = (
     P("intermediate_plots", "Make intermediate plots", ("intermediate_plots",)),
 )  # fmt: skip
 
+_SHARED = (  # of homogeneous refinement, with the same meaning in a local one
+    "refine_N", "refine_symmetry", "refine_do_init_scale_est", "refine_num_final_iterations", "refine_res_align_max",
+    "refine_highpass_res", "refine_res_gsfsc_split", "refine_clip", "refine_window", "refine_ignore_tilt",
+    "refine_ignore_trefoil", "refine_ignore_tetra", "refine_ignore_anisomag", "refine_scale_start_iter",
+    "refine_scale_reset", "refine_noise_model", "refine_noise_priorw", "refine_noise_init_sigmascale",
+    "refine_dynamic_mask_thresh_factor", "refine_dynamic_mask_near_ang", "refine_dynamic_mask_far_ang",
+    "dynamic mask distances of version 5", "refine_dynamic_mask_start_res", "refine_dynamic_mask_use_abs",
+    "FSC masks of version 5", "FSC mask auto-tightening", "refine_do_ews_correct", "legacy job",
+    "refine_compute_batch_size", "prepare_window_inner_radius", "random_seed", "compute_num_gpus",
+    "intermediate_plots",
+)  # fmt: skip
+
+CRYOSPARC_LOCAL = (
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "With poses and half-sets."),
+    P("volume (input)", "Input volume", ("volume", "half1", "half2"), "A map, or a job folder with its half-maps."),
+    P("mask (input)", "Mask", ("mask",), "The file itself makes the mask static; it then judges the FSC, too."),
+    P("use_alignment_prior", "Use pose/shift gaussian prior during alignment", ("use_alignment_prior",)),
+    P("sigma_prior_r", "Standard deviation of prior over rotation", ("prior_rotation",)),
+    P("sigma_prior_s", "Standard deviation of prior over shifts", ("prior_shift",)),
+    P("init_r_extent", "Rotation search extent", ("rotation_search_extent",)),
+    P("init_s_extent", "Shift search extent", ("shift_search_extent",), "Of the fulcrum."),
+    P("fulcrum", "Fulcrum location", ("fulcrum",)),
+    P("fulcrum coordinates", "Override fulcrum coordinates", ("fulcrum",), "x,y,z in px, or with an A behind."),
+    P("reinitialize_rs", "Re-center rotations each iteration", ("recenter_rotations",)),
+    P("reinitialize_ss", "Re-center shifts each iteration", ("recenter_shifts",)),
+    P("refine_res_init", "Initial lowpass resolution", ("initial_lowpass",)),
+    P("Initialize from input half-maps", "start without low-pass", ("initialize_from_halfmaps",), "Filtered by their "
+      "FSC inside the mask."),
+    P("refine_gs_resplit", "Force re-do GS split", ("force_resplit",), "Without half-sets in the table a job is "
+      "refused unless this is on."),
+    P("refine_scale_min", "Minimize over per-particle scale", ("per_particle_scale",), "Off, as there."),
+    P("refine_mask", "Mask (dynamic, static)", ("mask",), "dynamic, or the file of a static one."),
+    P("refine_do_marg", "Marginalization", (), "Each particle is laid in at its best pose."),
+    P("refine_nu_enable", "Non-uniform refine enable", (), "Not offered in this job."),
+    *(parameter for parameter in CRYOSPARC_HOMOGENEOUS if parameter.name in _SHARED),
+)  # fmt: skip
+
 CRYOSPARC_RECONSTRUCT = (
     P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "With poses."),
     P("refine_N", "Reconstruction box size", ("box_size",)),
@@ -455,6 +492,7 @@ CRYOSPARC_ORIENTATION = (
 
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
+    Table("cryoSPARC: Local Refinement (New)", "refine local", CRYOSPARC_LOCAL),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
     Table("cryoSPARC: Import Particle Stack", "import particles", CRYOSPARC_IMPORT),
     Table("cryoSPARC: Import 3D Volumes", "import volume", CRYOSPARC_IMPORT_VOLUME),

@@ -22,6 +22,9 @@ MOST_PRECISION_RATIO = 10.0  # one order of magnitude; as in cryoSPARC's guide t
 SCALE_RANGE = (0.5, 2.0)  # of the median
 FEW = 0.05  # of all particles
 UNEQUAL = 0.05  # of all particles; as data.halves
+GAP = 0.1  # mean of the masked over the corrected curve: closely tracking curves differ by 0.02
+NOISIER = 0.95  # of the best area under the FSC
+WANDERED = 1.2  # times as far from the input as after the first iteration
 FOLLOWS = 0.5  # of the usual slope of data on map: junk has noise about 0
 SURE, MOST_SURE = 0.9, 2 / 3  # probability of one mate; the share of particles that have it where mates differ
 TELLING = 0.15  # standard deviation of a particle's slope up to which half the usual one is 3 sd away
@@ -53,6 +56,8 @@ class Evidence:
     max_iterations: int | None = None
     still_growing: bool = False  # the FSC had not settled
     rejected: int = 0
+    held_back: dict[str, tuple[float, float]] | None = None  # "rotation", "shift": share of the particles, extent
+    course: tuple[tuple[float, float], ...] = ()  # of each iteration: degrees from the input, area under the FSC
 
 
 def advise(evidence: Evidence) -> list[str]:
@@ -197,6 +202,45 @@ def not_converged(e: Evidence) -> str | None:
             "larger --max-iterations")
 
 
+def held_back(e: Evidence) -> str | None:
+    """Many particles at the edge of where they may go."""
+    if e.held_back is None:
+        return None
+    words = {"rotation": ("turned as far as --rotation-search-extent", "deg"),
+             "shift": ("shifted as far as --shift-search-extent", "A")}  # fmt: skip
+    reasons = [f"{100 * share:.0f} % of the particles are {words[kind][0]} {extent:g} {words[kind][1]} allows"
+               for kind, (share, extent) in e.held_back.items() if share > FEW]
+    if not reasons:
+        return None
+    return (f"{'; '.join(reasons)}: enlarge it, or move the fulcrum to the point about which the part turns "
+            "(--fulcrum); for a part too small to align itself use --use-alignment-prior instead")
+
+
+def mask_shapes_the_curve(e: Evidence) -> str | None:
+    """Of a part: the corrected curve lies far below that of the mask."""
+    if e.held_back is None or "masked" not in e.curves:
+        return None
+    masked, corrected = e.curves["masked"], e.curves["corrected"]
+    shells = slice(1, max(2, int(fsc.crossing(masked)) + 1))
+    gap = float(np.mean(masked.values[shells] - corrected.values[shells]))
+    if gap <= GAP:
+        return None
+    return (f"the corrected FSC lies {gap:.2f} below that of the mask on average: the mask itself makes the halves "
+            "agree; give it a wider, softer edge")
+
+
+def wandering(e: Evidence) -> str | None:
+    """Poses go on moving away while the map gets worse: noise is aligned."""
+    if len(e.course) < 2:
+        return None
+    (first, _), (last, area) = e.course[0], e.course[-1]
+    if last <= WANDERED * first or area >= NOISIER * max(row[1] for row in e.course):
+        return None
+    return (f"the poses moved on, from {first:.1f} to {last:.1f} degrees from the input, while the map got noisier: "
+            "the part inside the mask is too small to align itself; use --use-alignment-prior (3 degrees and 2 A for a "
+            "part that is nearly aligned), or a larger mask")
+
+
 def left_out(e: Evidence) -> str | None:
     """Images that could not be used."""
     if not e.rejected:
@@ -212,5 +256,5 @@ def _count(which: np.ndarray) -> str:
 
 RULES: Sequence[Callable[[Evidence], str | None]] = (
     split_not_passed, mask_too_tight, uneven_directions, nyquist_reached, not_converged, mask_gave_way, mates_alike,
-    without_signal, junk, scale_outliers, halves_unequal, left_out,
+    without_signal, junk, scale_outliers, halves_unequal, wandering, held_back, mask_shapes_the_curve, left_out,
 )

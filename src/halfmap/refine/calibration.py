@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfmap.align import newton, polar, posterior
+from halfmap.align import newton, posterior
 from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack
 from halfmap.geometry import rotations as so3
@@ -28,7 +28,7 @@ from halfmap.refine.expectation import by_direction
 from halfmap.refine.forecast import Load, Power, Speeds
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
-from halfmap.types import Images, Map, Sums
+from halfmap.types import Images, Map, Poses, Sums
 from halfmap.validate import conical, fsc_report
 
 PIXELS = 4e6  # of the images measured on: 64 of 256 x 256, 0.1 s of work for every stage
@@ -84,7 +84,7 @@ def _measured(recipe: Recipe, load: Load, plans: tuple[Plan, ...], particles: Pa
     solve, references, report = _solving(recipe, box, frame)
     return {
         "prepare": prepare / len(rows),
-        "search": _searching(recipe, plans, load, images, projector),
+        "search": _searching(recipe, plans, load, images, projector, particles.poses),
         "evaluation": Power(tuple(poses), 1.5), "insert": Power(tuple(insert), 1.5), "stock": Power(tuple(stock), 1.5),
         "solve": Power(((box, solve),), CACHES), "references": Power(((box, references),), CACHES),
         "report": Power(((box, report),), CACHES),
@@ -169,18 +169,18 @@ def _stock(projector: Projector, images: Images, radius: int) -> float:
     return _timed(task) / len(images)
 
 
-def _searching(recipe: Recipe, plans: tuple[Plan, ...], load: Load, images: Images, projector: Projector
-               ) -> dict[int, float]:
+def _searching(recipe: Recipe, plans: tuple[Plan, ...], load: Load, images: Images, projector: Projector,
+               poses: Poses | None) -> dict[int, float]:
     """Seconds an image by radius, of every kind of search that the plans make."""
     found = {}
+    near = recipe.search.near(poses, poses)
     few = Images(*(getattr(images, name)[:SEARCHED] for name in ("rows", "masked", "unmasked", "ctf")),
                  images.noise_sd, images.box, images.pixel_size_A, images.stretch, images.kept)
     for plan in plans:
-        radius = min(plan.search_radius, images.radius)
         if plan.search_radius in found or not plan.searched.any():
             continue
-        tried = polar.grid(radius, load.frame.length_A, load.frame.diameter_A, plan.offset_A, recipe.group)
-        search = polar.PolarSearch.of(projector, tried, radius)
+        reached = replace(plan, search_radius=min(plan.search_radius, images.radius))
+        search = recipe.search.ready(projector, reached, load.frame, recipe.group, near)
         began = time.perf_counter()
         search.candidates(few, np.zeros((len(few), 2)), recipe.candidates)
         found[plan.search_radius] = (time.perf_counter() - began) / len(few)

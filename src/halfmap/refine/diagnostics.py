@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfmap.align import polar
 from halfmap.geometry import symmetry
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
-from halfmap.types import Curve, Map, Poses, Sums
+from halfmap.types import Curve, Map, Sums
 from halfmap.validate import conical, fsc, fsc_masks, guinier, orientation
 from halfmap.validate.fsc_report import Report
 
 BINS = 50
 USUAL = 98.0  # per cent of the values that the axis of a histogram of changes holds; the last bin takes the rest
+BEYOND = 1.06  # of the extent of a search, up to where its histogram reaches: 50 bins have an edge just below it
 SCALES = np.linspace(0, 3, 61)  # edges; cryoSPARC shows the same range
 CERTAINTIES = np.linspace(0, 1, 41)  # edges of the histogram of probabilities
 CHEAP_SHELLS = 70  # up to here the conical FSC takes 0.3 s; its work grows with the third power
@@ -57,9 +57,9 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
     coverage = precision(sums, plan.band)
     curves, words = standard_curves(result, job.recipe, plan)
     arrays = {
-        **slices("map", result.smooth),
+        **slices("map", result.smooth, job.recipe.search.focus_A),
         **fourier_slices(result.halves),
-        **slices("mask", result.mask),
+        **slices("mask", result.mask, job.recipe.search.focus_A),
         **{f"fsc_{name}": curve.values for name, curve in {**curves, **result.curves}.items()},
         **guinier_of(result.halves, result.curves["corrected"]),
         **noise(old, new),
@@ -109,13 +109,13 @@ def standard_curves(result: Maximised, recipe: Recipe, plan: Plan) -> tuple[dict
     return curves, words
 
 
-def slices(name: str, map: Map) -> dict[str, np.ndarray]:
-    """``name``_slices: central slices along x, y, z, (3, N, N) float16, divided by ``name``_unit, their largest value.
+def slices(name: str, map: Map, at_A: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> dict[str, np.ndarray]:
+    """``name``_slices: slices along x, y, z, (3, N, N) float16, divided by ``name``_unit, their largest value.
 
-    The slice along x is (z, y), along y (z, x), along z (y, x).
+    They meet ``at_A`` (x, y, z from the box centre). The slice along x is (z, y), along y (z, x), along z (y, x).
     """
-    middle = map.box // 2
-    cut = np.stack([np.take(map.data, middle, axis=axis) for axis in (2, 1, 0)])
+    place = np.clip(np.rint(map.box // 2 + np.array(at_A) / map.voxel_size_A).astype(int), 0, map.box - 1)
+    cut = np.stack([np.take(map.data, index, axis=axis) for index, axis in zip(place, (2, 1, 0), strict=True)])
     unit = max(float(np.abs(cut).max()), np.finfo(np.float32).tiny)
     return {f"{name}_slices": (cut / unit).astype(np.float16), f"{name}_unit": np.float64(unit)}
 
@@ -206,16 +206,17 @@ def changes(job: Run, old: State, new: State, plan: Plan, rows: np.ndarray) -> d
         earlier["input"] = job.source.particles.poses
     found = {}
     for name, poses in earlier.items():
-        found.update(_moves(name, new.poses[rows], poses[rows], job.recipe.group))
+        limits = job.recipe.search.extents if name == "input" else {}
+        found.update(_moves(name, *job.recipe.search.apart(new.poses[rows], poses[rows], job.recipe.group), limits))
     return found
 
 
-def _moves(name: str, new: Poses, old: Poses, group: np.ndarray) -> dict[str, np.ndarray]:
-    turned = np.rad2deg(symmetry.distance(new.rotations, old.rotations, group))
-    moved = np.linalg.norm(new.shifts_A - old.shifts_A, axis=1)
+def _moves(name: str, turned: np.ndarray, moved: np.ndarray, limits: dict[str, float]) -> dict[str, np.ndarray]:
+    """Histograms; where there are limits they reach a little further, so that what is held back stands out."""
     found = {}
-    for kind, values in (("rotation", turned), ("shift", moved)):
-        counts, edges = histogram(values)
+    for kind, values in (("rotation", np.rad2deg(turned)), ("shift", moved)):
+        wide = np.linspace(0, BEYOND * limits[kind], BINS + 1) if kind in limits else None
+        counts, edges = histogram(values, wide)
         median = np.float64(np.median(values)) if len(values) else np.float64(0)
         found |= {f"{kind}_change_{name}": counts, f"{kind}_change_{name}_edges": edges,
                   f"{kind}_change_{name}_median": median}
@@ -268,16 +269,12 @@ def facts_of(job: Run, state: State, plan: Plan, result: Maximised, rows: np.nda
         "voxel_size_A": half.voxel_size_A,
         "band": plan.band,
         "reach": plan.reach,
-        "search_step_deg": _search_step_deg(job, plan) if searched else None,
+        "search_step_deg": job.recipe.search.step_deg(plan, job.frame) if searched else None,
         "randomised_from": fsc.randomised_from(result.curves["no_mask"]),
         "radii": {name: fsc.crossing(curve) for name, curve in result.curves.items()},
         "mask": result.mask_words,
         "fsc_mask": result.judge.words,
         "mask_volume_A3": float(result.mask.data.sum(dtype=float)) * half.voxel_size_A**3,
         "groups": [o.name for o in job.source.particles.optics],
+        **job.recipe.search.told(job.frame),
     }
-
-
-def _search_step_deg(job: Run, plan: Plan) -> float:
-    """The largest step between neighbouring directions that the search allowed itself."""
-    return float(np.rad2deg(polar.SPACING * job.frame.resolution_A(plan.search_radius) / job.frame.diameter_A))

@@ -10,7 +10,9 @@ from functools import partial
 import numpy as np
 
 from halfmap.align import newton, posterior
+from halfmap.align.nearby import LocalSearch
 from halfmap.align.polar import PolarSearch
+from halfmap.align.tether import Anywhere, Near
 from halfmap.geometry import rotations as so3
 from halfmap.kernels.residual import shell_sums
 from halfmap.physics.projection import Projector
@@ -33,13 +35,14 @@ class Expected:
 
 @dataclass(frozen=True)
 class Matcher:
-    """One reference, ready: slices for pose refinement and, where the plan wants it, polar rings for the search."""
+    """One reference, ready: slices for pose refinement and, where the plan wants it, the search."""
 
     projector: Projector
-    search: PolarSearch | None
+    search: PolarSearch | LocalSearch | None
     group: np.ndarray
     count: int
     relaxation: Imposed = Imposed()  # what the group is to the map, ready for the iteration
+    near: Anywhere | Near = Anywhere()  # what is known of the poses beforehand
 
 
 def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state: State, plan: Plan,
@@ -88,9 +91,9 @@ def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) ->
         known = _searched(matcher, images, known, plan.searched[images.rows])
     then = clock.add("search", then)
     for radius, rounds in plan.stages:
-        posed = _climbed(matcher.projector, images, radius, known, rounds, matcher.group)
+        posed = _climbed(matcher, images, radius, known, rounds, matcher.group)
         known = posed.candidates
-    climb = partial(_climbed, matcher.projector, images, radius)
+    climb = partial(_climbed, matcher, images, radius)
     posed = matcher.relaxation.told_apart(posed, matcher.group, climb)
     clock.add("poses", then)
     return posed
@@ -114,19 +117,18 @@ def _only(images: Images, rows: np.ndarray) -> Images:
                   images.box, images.pixel_size_A, images.stretch, images.kept)
 
 
-def _climbed(projector: Projector, images: Images, radius: int, known: Candidates, rounds: int, group: np.ndarray
-             ) -> Posed:
+def _climbed(matcher: Matcher, images: Images, radius: int, known: Candidates, rounds: int, group: np.ndarray) -> Posed:
     """Every candidate refined at ``radius``, ranked; information, cross and power are those of the best."""
     image, place = np.nonzero(np.isfinite(known.log_likelihood))
     order = by_direction(known.rotations[image, place])
     image, place = image[order], place[order]
-    fit = newton.refine(projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
-                        min(radius, images.radius, images.box // 2), rounds)
+    fit = newton.refine(matcher.projector, images, image, known.rotations[image, place], known.shifts_A[image, place],
+                        min(radius, images.radius, images.box // 2), rounds, matcher.near)
     rotations, shifts, likelihood = (np.array(a) for a in (known.rotations, known.shifts_A, known.log_likelihood))
     rotations[image, place], shifts[image, place], likelihood[image, place] = (
         fit.rotations, fit.shifts_A, fit.log_likelihood)
     weight = np.full(likelihood.shape, -np.inf)
-    weight[image, place] = posterior.log_weight(fit.log_likelihood, fit.information)
+    weight[image, place] = posterior.log_weight(fit.log_likelihood + fit.log_prior, fit.information)
     best, probability, ranks = posterior.ranked(Candidates(rotations, shifts, likelihood), weight, group)
     index = np.zeros(likelihood.shape, int)
     index[image, place] = np.arange(len(image))

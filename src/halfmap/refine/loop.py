@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 
-from halfmap.align import polar
 from halfmap.data.particles import Particles
 from halfmap.physics.projection import Projector
 from halfmap.refine import diagnostics, optics
@@ -106,14 +105,14 @@ def matcher_of(job: Run, state: State, plan: Plan, half: int) -> Matcher:
     then = time.perf_counter()
     projector = Projector.of(state.reference(half), plan.reach, frame.box)
     job.source.clock.add("solve", then)
+    near = recipe.search.near(job.source.particles.poses, state.poses)
     search = None
     if plan.searched.any():
-        grid = polar.grid(plan.search_radius, frame.length_A, frame.diameter_A, plan.offset_A, recipe.group)
-        search = polar.PolarSearch.of(projector, grid, plan.search_radius)
+        search = recipe.search.ready(projector, plan, frame, recipe.group, near)
     relaxation = recipe.relaxation
     if state.iteration == 0:
         relaxation = relaxation.drawn(recipe.group, *state.weights.shape, job.rng)
-    return Matcher(projector, search, recipe.group, recipe.candidates, relaxation)
+    return Matcher(projector, search, recipe.group, recipe.candidates, relaxation, near)
 
 
 def _progress(job: Run, plan: Plan):

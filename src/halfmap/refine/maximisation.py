@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,9 +49,10 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
     judge = mask if recipe.judge is None else recipe.judge.made(smooth, resolution, frame)
     curves = fsc.corrected(pair, judge.data)
     both = sphere.data, judge.data
-    doubt = fsc_report.unfit(pair, curves, {"corrected": inside}, *both)  # what the sphere adds is next to nothing
+    seen = fsc_report.Seen(pair, curves, {"corrected": inside}, *both)  # what the sphere adds is next to nothing
+    doubt = fsc_report.unfit(seen, recipe.curves.doubts)
     within = fsc.corrected(pair, sphere.data) if doubt else curves
-    gave_way = bool(doubt) and fsc_report.unfit(pair, curves, within, *both) is not None
+    gave_way = bool(doubt) and fsc_report.unfit(replace(seen, inside=within), recipe.curves.doubts) is not None
     if gave_way:
         judge, curves = sphere, within
     _, shell = trusted_curve(curves["corrected"])

@@ -103,7 +103,7 @@ def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Repor
         particle_box=round(job.frame.length_A / pixel), pixel_size_A=pixel,
         cfar=shown.facts["cfar"], directions_differ=shown.facts["directions_differ"],
         precision_ratio=shown.facts["precision_ratio"], scales=state.scale[used],
-        **_fit(state, used), **_mates(job, state, used),
+        **_fit(state, used), **_mates(job, state, used), **job.recipe.search.evidence(state.history),
         halves=(len(job.rows(1)), len(job.rows(2))),
         halves_given=(int((job.half == 1).sum()), int((job.half == 2).sum())),
         mask_gave_way=result.mask_gave_way, iterations=state.iteration,

@@ -10,6 +10,7 @@ from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.refine.relaxation import Imposed
+from halfmap.refine.search import Everywhere
 from halfmap.types import Map
 from halfmap.validate import fsc_report
 
@@ -36,6 +37,7 @@ class Recipe:
     force_resplit: bool
     judge: MaskPart | None = None  # the user's FSC mask; None = that of the reference, and standard ones at the end
     curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
+    search: Everywhere = Everywhere()  # where poses are looked for
     relaxation: Imposed = Imposed()  # what the group is to the map
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
-from halfmap.maps import masks
+from halfmap.maps import filters, masks, resample
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.local import Local, coordinates
 from halfmap.params.reconstruct import Reconstruct
+from halfmap.params.refinement import MapRefinement
 from halfmap.reconstruct import ewald
-from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, start
+from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, search, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
-from halfmap.validate import fsc_masks, fsc_report
+from halfmap.validate import fsc, fsc_masks, fsc_report
 
 REFITS = 4  # looks at the CTF at most; two or three settle it
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
@@ -36,16 +40,94 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
                                     params.max_iterations, subsets=_subsets(params),
                                     min_align_A=params.min_align_resolution,
                                     refits=REFITS if optics.CtfRefinement.of(params) else 0),
-        mask=reference_mask(params, mask),
+        mask=reference_mask(params, mask, params.mask_start_resolution),
         judge=judging_mask(params, mask, fsc_mask),
         prior=_prior(params),
-        noise=noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale),
+        noise=_noise(params),
         lens=optics.CtfRefinement.of(params),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
         **_common(params),
     )
+
+
+def local(params: Local, reference: Map, halves: tuple[Map, Map] | None = None, mask: Map | None = None,
+          fsc_mask: Map | None = None) -> Recipe:
+    """Poses near those of the particles, of the part inside a mask: no global search, a fulcrum, extents, a prior.
+
+    ``reference``, ``halves``: of the input; ``mask``, ``fsc_mask``: those the settings name. Raises UsageError for a
+    fulcrum outside the box.
+    """
+    kept, known_A = _starting_halves(params, reference, halves, mask)
+    judge = judging_mask(params, mask, fsc_mask)
+    common = _common(params)
+    if judge is not None:
+        common["curves"] = replace(common["curves"], doubts=fsc_report.OF_A_PART)
+    return Recipe(
+        group=symmetry.group(params.symmetry),
+        search=_nearby(params, reference, mask),
+        start=start.FromBoth(*kept, known_A, params.reestimate_greyscale),
+        schedule=schedules.FromPoses(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
+                                     params.max_iterations, research_A=params.initial_lowpass,
+                                     min_align_A=params.min_align_resolution,
+                                     known_A=known_A if params.initialize_from_halfmaps else np.inf),
+        mask=reference_mask(params, mask),
+        judge=judge,
+        prior=_prior(params),
+        noise=_noise(params),
+        lens=optics.CtfRefinement(),
+        scale=_scale(params),
+        candidates=params.candidates,
+        offset_range_A=None,
+        **common,
+    )
+
+
+def _starting_halves(params: Local, reference: Map, halves: tuple[Map, Map] | None, mask: Map | None
+                     ) -> tuple[tuple[Map, Map], float]:
+    """Where the half-sets begin, and the resolution of that, A."""
+    if not params.initialize_from_halfmaps:
+        return (filters.lowpass(reference, params.initial_lowpass),) * 2, params.initial_lowpass
+    inside = _mask_of_start(params, reference, mask)
+    curve = fsc.masked_and_corrected(*halves, inside.data)["corrected"]
+    trusted, shell = maximisation.trusted_curve(curve)
+    return tuple(filters.apply_curve(half, trusted) for half in halves), curve.resolution_A(shell)
+
+
+def _mask_of_start(params: Local, reference: Map, mask: Map | None) -> Map:
+    """The mask in the sampling of the starting map: the given one, or a dynamic one of that map."""
+    if mask is not None:
+        return resample.to_grid(mask, reference.box, reference.voxel_size_A)
+    return masks.dynamic(reference, max(params.initial_lowpass, reference.nyquist_A), params.dynamic_mask_threshold,
+                         params.dynamic_mask_near, params.dynamic_mask_far)
+
+
+def _nearby(params: Local, reference: Map, mask: Map | None) -> search.Nearby:
+    """The neighbourhood of the settings, about their fulcrum."""
+    part = _mask_of_start(params, reference, mask)
+    centre_A = masks.centre(part)
+    fulcrum_A = _fulcrum(params.fulcrum, reference, centre_A)
+    rotation, shift = params.extents
+    sds = (np.deg2rad(params.prior_rotation), params.prior_shift) if params.use_alignment_prior else (np.inf, np.inf)
+    radius = float(np.hypot(masks.radius_of_gyration(part), np.linalg.norm(centre_A - fulcrum_A)))
+    return search.Nearby(tuple(fulcrum_A.tolist()), radius, float(np.deg2rad(rotation)), shift, *map(float, sds),
+                         params.recenter_rotations, params.recenter_shifts)
+
+
+def _fulcrum(text: str, reference: Map, centre_A: np.ndarray) -> np.ndarray:
+    """x, y, z in A from the box centre of the place a user names."""
+    if text == "mask_center":
+        return centre_A
+    if text == "box_center":
+        return np.zeros(3)
+    place, in_A = coordinates(text)
+    voxel = reference.voxel_size_A
+    pixels = np.array(place) / (voxel if in_A else 1)
+    if (pixels < 0).any() or (pixels > reference.box).any():
+        raise UsageError(f"--fulcrum {text}: outside the box of {reference.box} voxels of {voxel:g} A; coordinates "
+                         "count from its corner in px, or in A with an A behind them")
+    return (pixels - reference.box // 2) * voxel
 
 
 def reconstruction(params: Reconstruct) -> Recipe:
@@ -65,7 +147,11 @@ def reconstruction(params: Reconstruct) -> Recipe:
     )
 
 
-def _prior(params: Homogeneous) -> maximisation.FscPrior:
+def _noise(params: MapRefinement) -> noises.Symmetric:
+    return noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale)
+
+
+def _prior(params: MapRefinement) -> maximisation.FscPrior:
     kind = maximisation.NonNegative if params.non_negative else maximisation.FscPrior
     return kind(params.gsfsc_split_resolution)
 
@@ -76,28 +162,27 @@ def _subsets(params: Homogeneous):
     return schedules.Subsets(params.subset_size or SUBSET, params.subset_growth)
 
 
-def _scale(params: Homogeneous):
+def _scale(params: MapRefinement):
     if params.per_particle_scale:
         return scales.Fitted(params.scale_start_iteration, params.scale_reset)
     return scales.Unit() if params.scale_reset else scales.AsGiven()
 
 
-def reference_mask(params: Homogeneous, given: Map | None) -> masking.MaskPart:
-    """The mask of the reference that the settings ask for."""
+def reference_mask(params: MapRefinement, given: Map | None, start_A: float | None = None) -> masking.MaskPart:
+    """The mask of the reference that the settings ask for; a given one once the map has ``start_A``."""
     if given is not None:
-        inner = _static(params, given)
+        inner = _static(params, given, start_A)
     else:
         inner = masking.NoMask() if params.mask == "none" else _dynamic(params)
     return masking.Windowed(inner) if params.window_structure else inner
 
 
-def _static(params: Homogeneous, given: Map) -> masking.MaskPart:
+def _static(params: MapRefinement, given: Map, start: float | None) -> masking.MaskPart:
     static = masking.StaticMask(given, f"given mask {Path(params.mask).name}")
-    start = params.mask_start_resolution
     return static if start is None else masking.Later(static, start)
 
 
-def _dynamic(params: Homogeneous) -> masking.MaskPart:
+def _dynamic(params: MapRefinement) -> masking.MaskPart:
     strength = masks.absolute if params.dynamic_mask_use_abs else masks.positive
     last = (params.dynamic_mask_start_resolution, params.dynamic_mask_threshold, strength)
     if params.dynamic_mask_scaling == "resolution":
@@ -105,7 +190,7 @@ def _dynamic(params: Homogeneous) -> masking.MaskPart:
     return masking.DynamicMask(params.dynamic_mask_near, params.dynamic_mask_far, *last)
 
 
-def judging_mask(params: Homogeneous, mask: Map | None, fsc_mask: Map | None) -> masking.MaskPart | None:
+def judging_mask(params: MapRefinement, mask: Map | None, fsc_mask: Map | None) -> masking.MaskPart | None:
     """The user's mask that judges the resolution, where there is one."""
     if fsc_mask is not None:
         return masking.StaticMask(fsc_mask, f"given FSC mask {params.fsc_mask.name}")
@@ -123,7 +208,7 @@ def curve_settings(params: CurveSettings) -> fsc_report.Settings:
     )
 
 
-def _common(params: Homogeneous | Reconstruct) -> dict:
+def _common(params: MapRefinement | Reconstruct) -> dict:
     return {
         "diameter_A": params.particle_diameter_A,
         "box_size": params.box_size,

@@ -20,6 +20,8 @@ DOUBT = 2.5  # standard deviations its data may lie off their projection before 
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
 STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
 HOPPING = 0.02  # of the particles: while more change from one symmetry mate to another, a broken symmetry still grows
+FIRST_STEPS = 5  # from the lattice of a local search; 10 found nothing more in the next two iterations
+AT_REST = 0.5  # of their accuracy, by which poses may still turn
 GAIN = 1.005  # growth of the area under the FSC that counts as progress
 
 
@@ -103,7 +105,7 @@ class Marching:
         """The plan after ``state``; ``offset_A``: shifts tried for particles that join late."""
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
         radius = min(band, frame.shell(self.research_A))
-        finer = radius > frame.shell(self.initial_lowpass_A) and state.iteration <= self.last_research
+        again = self._worthwhile(radius, frame) and state.iteration <= self.last_research
         settled = self._settled(state)
         refit = settled and self._waiting(state) or self._refitting(state) and not settled
         final = settled and not refit
@@ -111,7 +113,7 @@ class Marching:
         new = used & ~state.seen
         offset = offset_A if new.any() else frame.resolution_A(radius) / 2
         stages = _stages(radius if new.any() else state.band, band)
-        searched = (doubtful(state) & finer) | new
+        searched = (doubtful(state) & again) | new
         plan = _plan(frame, band, stages, searched, radius, offset, final, used)
         return self._filtered(replace(plan, refit=refit), frame)
 
@@ -128,6 +130,10 @@ class Marching:
         if plan.searched.any():
             finest = min(finest, plan.search_radius)
         return replace(plan, lowest=max(min(frame.shell(self.min_align_A), finest - LEAST_BAND), 0))
+
+    def _worthwhile(self, radius: int, frame: Frame) -> bool:
+        """Whether a second search could find what the first did not: it is finer."""
+        return radius > frame.shell(self.initial_lowpass_A)
 
     def _allowed(self, band: int, frame: Frame) -> int:
         limit = frame.shell(self.max_align_A) if self.max_align_A else frame.box // 2
@@ -152,6 +158,34 @@ class Marching:
         for i in range(1, len(areas)):
             calm = calm + 1 if areas[i] < GAIN * max(areas[:i]) else 0
         return calm > self.extra_final_passes
+
+
+@dataclass(frozen=True)
+class FromPoses(Marching):
+    """The same from poses that are nearly right: searched about them, at the low band, then on to all of the map.
+
+    A second search at the same band is worthwhile, for the reference has become another.
+    """
+
+    known_A: float = np.inf  # resolution of the starting map, where it is not low-passed
+
+    def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
+        """Everything is searched at the low band; the alignment goes as far as the starting map does."""
+        low = self._allowed(frame.shell(self.initial_lowpass_A), frame)
+        band = self._allowed(max(low, int(HEADROOM * frame.length_A / self.known_A)), frame)
+        stages = ((low, FIRST_STEPS), *(_stages(low, band) if band > low else ()))
+        everyone = np.ones(n, bool)
+        plan = _plan(frame, band, stages, everyone, low, offset_A, False, everyone)
+        return self._filtered(plan, frame)
+
+    def _worthwhile(self, radius: int, frame: Frame) -> bool:
+        return radius >= self._allowed(frame.shell(self.initial_lowpass_A), frame)
+
+    def _settled(self, state: State) -> bool:
+        """As usual, and the poses have come to rest: a part that was blurred sharpens before its FSC tells."""
+        row = state.history[-1]
+        moving = (row.get("change_rotation_deg") or 0) > AT_REST * (row.get("accuracy_rotation_deg") or np.inf)
+        return super()._settled(state) and (state.iteration >= self.max_iterations or not moving)
 
 
 @dataclass(frozen=True)

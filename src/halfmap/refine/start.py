@@ -14,11 +14,12 @@ from halfmap.data.particles import Particles
 from halfmap.maps import filters, resample
 from halfmap.physics import noise
 from halfmap.physics.projection import Projector
+from halfmap.refine.batches import Frame
 from halfmap.refine.masking import SphereMask
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
-from halfmap.types import Candidates, Map
+from halfmap.types import Candidates, Images, Map, Poses
 
 SPARE_CANDIDATES = 2  # places for known poses beside those of a new search
 PILOT_IMAGES = 500  # images per optics group for the first noise spectrum
@@ -78,7 +79,44 @@ class FromMap:
         models = first_models(job)
         if self.fit_grey:
             models = with_grey_scale(job, start, models, plan)
-        return _state(job, start, nowhere, models, frame.length_A / self.lowpass_A, plan), plan
+        return _state(job, (start, start), nowhere, models, frame.length_A / self.lowpass_A, plan), plan
+
+
+@dataclass(frozen=True)
+class FromBoth:
+    """The poses of the particle table, and a map for each half as it stands; both on the grey scale of the images.
+
+    The grey scale is told by all of the map: a part of it would take what the rest adds to the images for its own.
+    """
+
+    half1: Map  # filtered, not masked
+    half2: Map
+    resolution_A: float  # that they reach
+    fit_grey: bool
+
+    def begin(self, job: Run, reference: Map) -> tuple[State, Plan]:
+        frame, recipe, particles, n = job.frame, job.recipe, job.source.particles, len(job.half)
+        plan = recipe.schedule.first(frame, n, recipe.offset_range(frame))
+        whole = [_on_grid(half, plan.box, frame) for half in (self.half1, self.half2)]
+        mean = _mean(whole)
+        models = first_models(job)
+        if self.fit_grey:
+            models = with_grey_scale_of_poses(job, mean, models, plan)
+        mask = recipe.mask.made(mean, self.resolution_A, frame).data
+        masked = tuple(Map(half.data * mask, half.voxel_size_A) for half in whole)
+        width = recipe.candidates + SPARE_CANDIDATES
+        known = Candidates(np.repeat(particles.poses.rotations[:, None], width, 1),
+                           np.repeat(particles.poses.shifts_A[:, None], width, 1),
+                           np.tile(np.r_[0.0, np.full(width - 1, -np.inf)], (n, 1)))  # fmt: skip
+        return _state(job, masked, known, models, frame.length_A / self.resolution_A, plan), plan
+
+
+def _on_grid(map: Map, box: int, frame: Frame) -> Map:
+    return resample.fourier_crop(resample.to_grid(map, frame.box, frame.voxel_size_A), box)
+
+
+def _mean(halves: list[Map]) -> Map:
+    return Map((halves[0].data + halves[1].data) / 2, halves[0].voxel_size_A)
 
 
 @dataclass(frozen=True)
@@ -91,7 +129,7 @@ class FromPoses:
         plan = job.recipe.schedule.first(job.frame, n, 0.0)
         empty = Map(np.zeros((plan.box,) * 3, np.float32), job.frame.length_A / plan.box)
         known = Candidates(particles.poses.rotations[:, None], particles.poses.shifts_A[:, None], np.zeros((n, 1)))
-        return _state(job, empty, known, first_models(job), 1.0, plan), plan
+        return _state(job, (empty, empty), known, first_models(job), 1.0, plan), plan
 
 
 def require_poses(particles: Particles) -> None:
@@ -100,10 +138,10 @@ def require_poses(particles: Particles) -> None:
         raise errors.InputError("particles: no poses (rot, tilt and psi angles) in the table; refine them first")
 
 
-def _state(job: Run, start: Map, candidates: Candidates, models, shell: float, plan: Plan) -> State:
+def _state(job: Run, start: tuple[Map, Map], candidates: Candidates, models, shell: float, plan: Plan) -> State:
     n, width = candidates.log_likelihood.shape
     return State(
-        iteration=0, references=np.stack([start.data] * 2)[None], reference_voxel_A=start.voxel_size_A,
+        iteration=0, references=np.stack([half.data for half in start])[None], reference_voxel_A=start[0].voxel_size_A,
         candidates=candidates, weights=np.zeros((n, width)), information=np.zeros((n, 5, 5)), cross=np.zeros(n),
         power=np.zeros(n), scale=job.recipe.scale.first(job.source.particles), silent=np.zeros(n, bool),
         optics=job.source.particles.optics, defocus=job.source.particles.defocus, models=models, curves={},
@@ -148,6 +186,25 @@ def with_grey_scale(job: Run, start: Map, models, plan: Plan) -> tuple[noise.Gro
     return _regressed(job, *as_given, rough)
 
 
+def with_grey_scale_of_poses(job: Run, start: Map, models, plan: Plan) -> tuple[noise.GroupModel, ...]:
+    """The same from the projections of the map at the poses of the particle table."""
+    sphere = SphereMask().of(start, np.inf, job.frame).data
+    projector = Projector.of(Map(start.data * sphere, start.voxel_size_A), plan.band, job.frame.box)
+    return _regressed(job, projector, _Known(job.source.particles.poses, plan.band), models)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """In place of a search: the poses themselves."""
+
+    poses: Poses
+    radius: int
+
+    def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
+        known = self.poses[images.rows]
+        return Candidates(known.rotations[:, None], known.shifts_A[:, None], np.zeros((len(images), 1)))
+
+
 def _prepared(job: Run, start: Map, plan: Plan) -> tuple[Projector, polar.PolarSearch]:
     frame = job.frame
     projector = Projector.of(start, plan.band, frame.box)
@@ -159,7 +216,7 @@ def _mean_grey(models: tuple[noise.GroupModel, ...]) -> float:
     return float(np.mean([m.grey for m in models]))
 
 
-def _regressed(job: Run, projector: Projector, search: polar.PolarSearch, models):
+def _regressed(job: Run, projector: Projector, search: polar.PolarSearch | _Known, models):
     """The models with their grey scales multiplied by the slope of images on projections, where that is positive."""
     cross, power = ([[0.0] for _ in models] for _ in range(2))
     nowhere, scale = np.zeros((len(job.half), 2)), job.recipe.scale.first(job.source.particles)

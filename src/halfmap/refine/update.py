@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from halfmap.align import posterior
-from halfmap.geometry import symmetry
 from halfmap.maps import resample
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.posed import Posed
@@ -64,11 +63,12 @@ def _with_rows(old: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndar
 
 def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, result: Maximised) -> dict:
     """What the user sees of an iteration; None where there is nothing to say."""
-    frame, rows = job.frame, posed.rows
-    rotation, shift = posterior.expected_errors(new.information[rows])
+    frame, rows, search = job.frame, posed.rows, job.recipe.search
+    given = job.source.particles.poses
+    told = search.accuracy_form(new.poses.rotations[rows], new.information[rows])
+    rotation, shift = posterior.expected_errors(told)
     known = rows[old.seen[rows]]
-    turned = symmetry.distance(new.poses.rotations[known], old.poses.rotations[known], job.recipe.map_group)
-    moved = np.linalg.norm(new.poses.shifts_A[known] - old.poses.shifts_A[known], axis=1)
+    turned, moved = search.apart(new.poses[known], old.poses[known], job.recipe.map_group)
     first = len(known) == 0
     area = np.clip(new.curves["corrected"].values[1 : int(new.shell) + 1], 0, 1).sum()
     return {
@@ -91,6 +91,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "mask": result.mask_words,
         "fsc_mask": result.judge.words,
         "mask_fraction": float(result.mask.data.mean(dtype=float)),
+        **search.facts(None if given is None else given[rows], old.poses[rows], new.poses[rows]),
     }
 
 

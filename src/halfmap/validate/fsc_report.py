@@ -5,6 +5,7 @@ Owns which curves a report holds and their legends. Masks come from ``fsc_masks`
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,12 +21,67 @@ CORRELATED = 0.1  # randomised FSC at the resolution from which the mask makes p
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Two half-maps through a mask, and in a sphere."""
+
+    pair: fsc.Pair
+    through: dict[str, Curve]  # fsc.corrected of the mask
+    inside: dict[str, Curve]  # of the sphere
+    sphere: np.ndarray
+    mask: np.ndarray
+
+    @property
+    def at(self) -> float:
+        """Shell of the resolution that the mask claims."""
+        return fsc.crossing(self.through["corrected"])
+
+    @property
+    def claim(self) -> str:
+        return f"{fsc.resolution_A(self.through['corrected']):.2f} A"
+
+
+def correlates(seen: Seen) -> str | None:
+    """It correlates noise at the very resolution it claims: the correction then knows the truth no better than it."""
+    start, at = seen.pair.start, int(seen.at)
+    left = seen.through["randomised"].values[at]
+    if start is None or at < start + fsc.RANDOMISED_SKIP or left <= CORRELATED:
+        return None
+    return f"with random phases the half-maps still have an FSC of {left:.2f} at the {seen.claim} it claims"
+
+
+def cuts(seen: Seen) -> str | None:
+    """The halves agree LOST_SHELLS further in the sphere: it cuts density away, or explains all."""
+    whole = seen.inside["corrected"]
+    if seen.at >= fsc.crossing(whole) - LOST_SHELLS:
+        return None
+    return f"it shows the half-maps to agree to {seen.claim}, a sphere to {fsc.resolution_A(whole):.2f} A"
+
+
+def exceeds(seen: Seen) -> str | None:
+    """It claims LOST_SHELLS more than the solvent it removes can bring (see ``surplus``): it was drawn around the noise
+    of these maps, which no random phases reveal."""
+    corrected, whole = seen.through["corrected"], seen.inside["corrected"]
+    ratio = noise_ratio(seen.sphere, seen.mask)
+    most = fsc.without_solvent(whole, ratio)
+    modes = fsc_masks.modes(seen.sphere, np.arange(len(corrected.values)), seen.pair.order)
+    if seen.at <= fsc.crossing(most) + LOST_SHELLS or surplus(corrected, whole, ratio, modes) <= CHANCE:
+        return None
+    return f"it claims {seen.claim}, but the solvent it removes can bring no more than {fsc.resolution_A(most):.2f} A"
+
+
+Doubt = Callable[[Seen], str | None]
+OF_THE_WHOLE = (correlates, cuts, exceeds)  # doubts about a mask that should hold all of the particle
+OF_A_PART = (correlates, exceeds)  # about one that is meant to leave density out
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a user may choose about the curves."""
 
     spread: fsc_masks.Spread = field(default_factory=Fixed)
     tightening: AsMade | Tightened = field(default_factory=Tightened)
     molecular_weight_Da: float | None = None
+    doubts: tuple[Doubt, ...] = OF_THE_WHOLE  # about the mask that judges
 
 
 @dataclass(frozen=True)
@@ -62,7 +118,8 @@ def report(half1: Map, half2: Map, settings: Settings, given: Made | None = None
     ratio, free = _mask_free(made, settings.molecular_weight_Da, half1.voxel_size_A)
     if ratio is not None:
         curves["mask_free"], words["mask_free"] = fsc.without_solvent(inside["corrected"], ratio), free
-    judged = _by_own(pair, made, inside, settings) if given is None else _by_given(pair, made, inside, given)
+    judged = (_by_own(pair, made, inside, settings) if given is None
+              else _by_given(pair, made, inside, given, settings.doubts))
     return replace(judged, curves={**curves, **judged.curves}, descriptions={**words, **judged.descriptions})
 
 
@@ -72,28 +129,9 @@ def without_mask_free(report: Report) -> Report:
     return replace(report, curves=curves)
 
 
-def unfit(pair: fsc.Pair, through: dict[str, Curve], inside: dict[str, Curve], sphere: np.ndarray, mask: np.ndarray
-          ) -> str | None:
-    """Why the mask of the curves ``through`` may not judge, where ``inside`` are those of a sphere; None if it may.
-
-    It correlates noise at the very resolution it claims: the correction then knows the truth no better than the mask
-    does. Or the halves agree LOST_SHELLS further in the sphere: it cuts density away, or explains all. Or it claims
-    LOST_SHELLS more than the solvent it removes can bring (see ``surplus``): it was drawn around the noise of these
-    maps, which no random phases reveal.
-    """
-    corrected, at = through["corrected"], fsc.crossing(through["corrected"])
-    claim = f"{fsc.resolution_A(corrected):.2f} A"
-    left = through["randomised"].values[int(at)]
-    if pair.start is not None and int(at) >= pair.start + fsc.RANDOMISED_SKIP and left > CORRELATED:
-        return f"with random phases the half-maps still have an FSC of {left:.2f} at the {claim} it claims"
-    if at < fsc.crossing(inside["corrected"]) - LOST_SHELLS:
-        return f"it shows the half-maps to agree to {claim}, a sphere to {fsc.resolution_A(inside['corrected']):.2f} A"
-    ratio = noise_ratio(sphere, mask)
-    most = fsc.without_solvent(inside["corrected"], ratio)
-    modes = fsc_masks.modes(sphere, np.arange(len(corrected.values)), pair.order)
-    if at > fsc.crossing(most) + LOST_SHELLS and surplus(corrected, inside["corrected"], ratio, modes) > CHANCE:
-        return f"it claims {claim}, but the solvent it removes can bring no more than {fsc.resolution_A(most):.2f} A"
-    return None
+def unfit(seen: Seen, doubts: tuple[Doubt, ...] = OF_THE_WHOLE) -> str | None:
+    """Why the mask may not judge: the first of the doubts that applies; None if it may."""
+    return next((why for doubt in doubts if (why := doubt(seen)) is not None), None)
 
 
 def surplus(masked: Curve, inside: Curve, ratio: float, modes: np.ndarray) -> float:
@@ -127,38 +165,40 @@ def _by_own(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], settings: 
     stock = {"mask_fsc": Map(made.tight.data, pair.half1.voxel_size_A)}
     better = settings.tightening.of(pair, made, through)
     if better is None:
-        return _judged(pair, made, inside, through, Report(curves, words, stock, pair.start), "tight")
+        seen = Seen(pair, through, inside, made.sphere.data, made.tight.data)
+        return _judged(seen, settings.doubts, Report(curves, words, stock, pair.start), "tight")
     mask, found = better
     curves["auto"], words["auto"] = fsc.named(found["masked"], "auto"), f"auto: {mask.words}"
     curves |= _put_aside(through, "tight")
     words |= {"randomised_tight": "randomised: tight mask, before the search",
               "corrected_tight": "corrected: tight mask, before the search"}
     stock["mask_fsc_auto"] = Map(mask.data, pair.half1.voxel_size_A)
-    return _judged(pair, made, inside, found, Report(curves, words, stock, pair.start), "auto")
+    seen = Seen(pair, found, inside, made.sphere.data, mask.data)
+    return _judged(seen, settings.doubts, Report(curves, words, stock, pair.start), "auto")
 
 
-def _by_given(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], given: Made) -> Report:
+def _by_given(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], given: Made, doubts: tuple[Doubt, ...]
+              ) -> Report:
     through = fsc.corrected(pair, given.data)
     stock = {"mask_fsc": Map(given.data, pair.half1.voxel_size_A)}
     report = Report({"masked": through["masked"]}, {"masked": f"masked: {given.words}"}, stock, pair.start)
-    return _judged(pair, made, inside, through, report, "given")
+    return _judged(Seen(pair, through, inside, made.sphere.data, given.data), doubts, report, "given")
 
 
-def _judged(pair: fsc.Pair, made: Standard, inside: dict[str, Curve], through: dict[str, Curve], report: Report,
-            by: str) -> Report:
+def _judged(seen: Seen, doubts: tuple[Doubt, ...], report: Report, by: str) -> Report:
     """The report with the randomised and corrected curves in force: those of its last mask, ``by``, if it is fit."""
-    why = unfit(pair, through, inside, made.sphere.data, report.mask.data)
+    why, through, inside, start = unfit(seen, doubts), seen.through, seen.inside, seen.pair.start
     if why is None:
-        words = {**report.descriptions, **_words_of_correction(through["corrected"], pair.start, f"{by} mask")}
+        words = {**report.descriptions, **_words_of_correction(through["corrected"], start, f"{by} mask")}
         return replace(report, curves={**report.curves, **_last(through)}, descriptions=words,
                        judge="masked" if by == "given" else by)
-    words = _words_of_correction(inside["corrected"], pair.start, f"spherical mask, for the {by} mask is too tight")
+    words = _words_of_correction(inside["corrected"], start, f"spherical mask, for the {by} mask is too tight")
     return replace(
         report,
         curves={**report.curves, **_put_aside(through, by), **_last(inside)},
         descriptions={**report.descriptions, f"randomised_{by}": f"randomised: {by} mask, which is too tight",
                       f"corrected_{by}": f"corrected: {by} mask, which is too tight", **words},
-        masks={**report.masks, "mask_fsc_auto": Map(made.sphere.data, pair.half1.voxel_size_A)},
+        masks={**report.masks, "mask_fsc_auto": Map(seen.sphere, seen.pair.half1.voxel_size_A)},
         warnings=(f"the {by} FSC mask is too tight or cuts density away: {why}; the resolution is judged in a sphere "
                   "instead; give a wider, softer mask",),
         judge="spherical",
