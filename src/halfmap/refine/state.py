@@ -109,6 +109,7 @@ class Outcome:
     warnings: tuple[str, ...]
     diagnostics: Diagnostics | None = None  # what the final maps show
     posterior: Posterior | None = None  # of ``particles``, row by row
+    local_filter: Map | None = None  # resolution that ``map`` is filtered to at every voxel, A
 
     @property
     def curves(self) -> dict[str, Curve]:
