@@ -13,6 +13,7 @@ from halfmap.params.demo import Demo
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.importing import ImportParticles
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
 
@@ -50,6 +51,13 @@ JOBS = (
         Homogeneous,
         ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
+    ),
+    Entry(
+        "refine nonuniform",
+        "The same with a filter for every place: membrane proteins, flexible and disordered parts.",
+        Nonuniform,
+        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        "halfmap.jobs.nonuniform:run",
     ),
     Entry(
         "reconstruct",

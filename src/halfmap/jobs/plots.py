@@ -7,12 +7,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from halfmap.jobs import diagnostics, gallery
+from halfmap.jobs import diagnostics, gallery, gallery_nonuniform
 from halfmap.jobs.views import Plot, View
 
 DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
-PLOTS = (*gallery.PLOTS,)
+PLOTS = (*gallery.PLOTS, *gallery_nonuniform.PLOTS)
 
 
 def drawable(view: View) -> list[Plot]:

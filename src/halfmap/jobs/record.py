@@ -27,7 +27,7 @@ from halfmap.params.common import Job
 FILES = (
     "job.json summary.json events.jsonl log.txt report.html map.mrc map_sharp.mrc half1.mrc half2.mrc mask_refine.mrc "
     "mask_fsc.mrc mask_fsc_auto.mrc particles.star particles.cs rejected.star check.txt particles.mrcs truth.star "
-    "truth_moving.star fsc.json fsc.star fsc.xml guinier.json noise.json candidates.npz"
+    "truth_moving.star fsc.json fsc.star fsc.xml guinier.json noise.json candidates.npz local_filter.mrc"
 ).split()
 FOLDERS = ("plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"

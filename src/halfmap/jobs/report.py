@@ -33,6 +33,7 @@ HEADLINES = {
     "accuracy_rotation_deg": ("Estimated accuracy of rotations", "{:.2f} deg"),
     "accuracy_shift_A": ("Estimated accuracy of shifts", "{:.2f} A"),
     "true_rotation_error_deg": ("Median error of rotations against the truth", "{:.2f} deg"),
+    "poses_per_image": ("Poses per particle, effective", "{:.2f}"),
     "seconds_total": ("Time", "{:.1f} s"),
     "peak_memory_GB": ("Peak memory", "{:.2f} GB"),
 }
@@ -61,6 +62,8 @@ FACTS = {
     "searched": ("Images searched globally", "{}"),
     "search_step_deg": ("Largest angular step of the search (deg)", "{:.2f}"),
     "undecided": ("Images between several poses", "{:.1%}"),
+    "poses_per_image": ("Poses per image, effective", "{:.2f}"),
+    "local_filter_A": ("Local filter inside the mask, median (A)", "{:.2f}"),
     "hopped": ("Images that went to another symmetry mate", "{:.1%}"),
     "slope": ("Slope of data on map, median", "{:.3f}"),
     "mask": ("Mask of the reference", "{}"),

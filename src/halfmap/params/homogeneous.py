@@ -10,6 +10,12 @@ from pydantic import field_validator, model_validator
 from halfmap.params.common import Refinement, mask_text, setting
 from halfmap.params.curves import CurveSettings
 
+MARGINALIZATION = {
+    "help": "Lay each particle in at as many poses as its image allows, by their probabilities, where the best one is "
+    "known less well than the resolution in use needs. Of no effect with --relax-symmetry.",
+    "known_as": "cryoSPARC: Adaptive Marginalization",
+}
+
 
 class Homogeneous(Refinement, CurveSettings):
     """Gold-standard refinement of one structure from particles and a starting map."""
@@ -41,6 +47,7 @@ class Homogeneous(Refinement, CurveSettings):
         "cover all directions. At most 24 mates.",
         known_as="cryoSPARC: Symmetry relaxation method; RELION --relax_sym",
     )
+    marginalization: bool = setting(False, **MARGINALIZATION)
     max_align_resolution: float | None = setting(
         None,
         help="Finest resolution used to align particles; none = what the FSC allows.",

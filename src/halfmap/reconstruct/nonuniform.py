@@ -36,7 +36,7 @@ COARSEST_A = 20.0  # nothing is filtered further: windows of three times that ar
 LEAST_SHELL = 4  # of the ladder; below there is no window within the box
 RATIO = 1.15  # from one rung to the next
 LEAST_FSC = 0.143  # gain below which the bar of a voxel sinks no more: half of what noise is worth anyway
-LEAST_MODES = 100  # Fourier components in the region that tell a gain: its standard deviation is then 0.1
+LEAST_MODES = 30  # Fourier components in the region that tell a gain: with fewer, the FSC of the whole stands for it
 TAIL = 0.02  # gain of a low-pass from which on it is nothing
 PRODUCT = 1.35  # box of a band over twice its outer shell: what products alias stays beyond the window
 WINDOW = 1.2  # box of windowed products over the outer shell, for a window of three wavelengths: 1e-4 is left there
@@ -180,7 +180,7 @@ class CrossValidated:
     def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, values: np.ndarray) -> LocalFilter:
         """The filter for unfiltered half-maps whose FSC inside ``mask`` (N, N, N) is ``values`` (shells,)."""
         rungs = ladder(halves[0].box, halves[0].box * halves[0].voxel_size_A)
-        walk = _Walk(mask, rungs, self.window_factor)
+        walk = _Walk(mask, rungs, self.window_factor, values)
         spectra = [scipy.fft.rfftn(half.data, workers=device.threads()) for half in halves]
         for number in range(1, len(rungs)):
             if not walk.climb(number, *products(spectra, rungs, number, self.window_factor, walk.box)):
@@ -219,9 +219,9 @@ def products(spectra, rungs: np.ndarray, number: int, window_factor: float, box:
 class _Walk:
     """How far each place has come, and the gains on the way."""
 
-    def __init__(self, mask: np.ndarray, rungs: np.ndarray, window_factor: float):
+    def __init__(self, mask: np.ndarray, rungs: np.ndarray, window_factor: float, values: np.ndarray):
         full = len(mask)
-        self.rungs = rungs
+        self.rungs, self.values = rungs, values
         self.box = min(full, transforms.good_box(int(np.ceil(WINDOW * max(3 / window_factor, 1) * rungs[-1]))))
         self.inside = _spread(mask, self.box, 0.5) > 0.5
         self.walking = np.ones((self.box,) * 3, bool)
@@ -237,12 +237,12 @@ class _Walk:
         return bool((self.walking & self.inside).any())
 
     def _gain(self, number: int, cross: np.ndarray, power: np.ndarray) -> float:
-        """FSC of the band over the places inside the mask that reach it; 0 where too little is left to tell."""
+        """FSC of the band over the places inside the mask that reach it; of the whole where few are left to tell."""
         region = self.walking & self.inside
-        shell = 4 / 3 * np.pi * (self.rungs[number] ** 3 - self.rungs[number - 1] ** 3)
-        if region.mean() * shell < LEAST_MODES:
-            return 0.0
+        low, high = self.rungs[number - 1 : number + 1]
         total = float(power[region].sum(dtype=float))
+        if region.mean() * 4 / 3 * np.pi * (high**3 - low**3) < LEAST_MODES:
+            return float(np.interp(np.sqrt(low * high), np.arange(len(self.values)), self.values))
         return float(np.clip(cross[region].sum(dtype=float) / total, 0, 1)) if total > 0 else 0.0
 
 

@@ -34,6 +34,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         "log_likelihood": state.candidates.log_likelihood[used, 0],
         "max_probability": state.weights[used, 0],
         "significant_poses": (state.weights[used] > SIGNIFICANT).sum(1),
+        **job.recipe.layer.columns(state.effective[used]),
     }
     return Outcome(
         half1=result.halves[0],

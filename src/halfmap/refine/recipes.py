@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from halfmap.geometry import symmetry
 from halfmap.maps import masks
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.nonuniform import LocalFilterSettings, Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.reconstruct import ewald
-from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, start
+from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
+from halfmap.refine import laying, masking, maximisation, noises, optics, relaxation, scales, schedules, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 from halfmap.validate import fsc_masks, fsc_report
@@ -39,6 +42,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         mask=reference_mask(params, mask),
         judge=judging_mask(params, mask, fsc_mask),
         prior=_prior(params),
+        laying=laying.AtPosterior() if params.marginalization else laying.AtBest(),
         noise=noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale),
         lens=optics.CtfRefinement.of(params),
         scale=_scale(params),
@@ -46,6 +50,21 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         offset_range_A=params.offset_range_A,
         **_common(params),
     )
+
+
+def nonuniform(params: Nonuniform, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
+    """The same, with a filter for every place."""
+    recipe = homogeneous(params, mask, fsc_mask)
+    return replace(recipe, prior=replace(recipe.prior, places=places(params)))
+
+
+def places(params: LocalFilterSettings) -> Everywhere | CrossValidated:
+    """The local filter that the settings ask for."""
+    if not params.nonuniform_enable:
+        return Everywhere()
+    kind = SHAPES[params.nonuniform_filter_type]
+    shape = kind(params.nonuniform_filter_order) if kind is Butterworth else kind()
+    return CrossValidated(shape, params.nonuniform_window_factor)
 
 
 def reconstruction(params: Reconstruct) -> Recipe:
