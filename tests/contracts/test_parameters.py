@@ -64,6 +64,8 @@ OF_CURVES = OF_ALL | {
 HOMOGENEOUS = {
     "volume": "refine/test_settings::test_a_starting_map_of_another_box_and_voxel_is_the_same_map",
     "initial_lowpass": "refine/test_start::test_both_halves_start_from_the_same_low_passed_map",
+    "marginalization": "refine/test_nonuniform::test_a_marginalised_refinement_lays_uncertain_particles_in_at_several_"
+                       "poses",
     "max_align_resolution": "refine/test_schedules::test_no_alignment_goes_beyond_the_limit_of_the_user",
     "min_align_resolution": "refine/test_expectation::test_a_pose_does_not_depend_on_shells_that_do_not_align",
     "gsfsc_split_resolution": "refine/test_maximisation::test_beyond_the_split_a_half_knows_nothing_of_the_other",
@@ -113,6 +115,13 @@ HOMOGENEOUS = {
     "fit_tetrafoil": "align/test_aberrations::test_tetrafoil_is_found",
     "fit_anisotropic_magnification": "align/test_aberrations::test_anisotropic_magnification_is_found",
 }  # fmt: skip
+NONUNIFORM = {
+    "nonuniform_enable": "refine/test_recipes::test_without_its_own_parts_it_is_a_homogeneous_refinement",
+    "nonuniform_filter_type":
+        "reconstruct/test_nonuniform::test_where_every_place_stops_at_one_rung_it_is_a_low_pass_of_the_map",
+    "nonuniform_filter_order": "reconstruct/test_nonuniform::test_a_higher_order_is_steeper",
+    "nonuniform_window_factor": "reconstruct/test_nonuniform::test_a_wider_window_makes_a_smoother_filter",
+}
 CURVES_OF_TWO_MAPS = {
     "half1": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
     "half2": "cli/test_end_to_end::test_fsc_of_the_half_maps_is_that_of_the_refinement",
@@ -150,6 +159,7 @@ SIMULATE = {
 }  # fmt: skip
 TABLE = {
     "refine homogeneous": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS,
+    "refine nonuniform": OF_REFINEMENT | OF_CURVES | HOMOGENEOUS | NONUNIFORM,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
         "mask": "refine/test_loop::test_the_mask_of_the_user_is_used_as_given_and_judges_the_resolution",
     },

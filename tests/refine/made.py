@@ -10,6 +10,7 @@ from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.physics import noise
 from halfmap.refine import recipes, setup
@@ -57,6 +58,11 @@ def white(n: int, sd: float, seed: int = 5) -> np.ndarray:
 def homogeneous(**settings) -> Recipe:
     paths = {name: Path("not-read") for name in ("out", "particles", "volume")}
     return recipes.homogeneous(Homogeneous(**paths, **{"symmetry": "D2", **settings}))
+
+
+def nonuniform(**settings) -> Recipe:
+    paths = {name: Path("not-read") for name in ("out", "particles", "volume")}
+    return recipes.nonuniform(Nonuniform(**paths, **{"symmetry": "D2", **settings}))
 
 
 def reconstruction(**settings) -> Recipe:

@@ -40,6 +40,8 @@ CRYOSPARC_HOMOGENEOUS = (
     P("refine_symmetry_do_align", "Do symmetry alignment", ("align_symmetry",)),
     P("refine_do_init_scale_est", "Re-estimate greyscale level of input reference", ("reestimate_greyscale",)),
     P("refine_num_final_iterations", "Number of extra final passes", ("extra_final_passes",)),
+    P("refine_do_marg", "Adaptive Marginalization", ("marginalization",), "There of non-uniform refinement, where it "
+      "is on here, too."),
     P("refine_res_align_max", "Maximum align resolution", ("max_align_resolution",)),
     P("refine_highpass_res", "Minimum align resolution", ("min_align_resolution",)),
     P("refine_res_init", "Initial lowpass resolution", ("initial_lowpass",)),
@@ -113,6 +115,15 @@ CRYOSPARC_HOMOGENEOUS = (
     P("intermediate_plots", "Make intermediate plots", ("intermediate_plots",)),
 )  # fmt: skip
 
+CRYOSPARC_NONUNIFORM = CRYOSPARC_HOMOGENEOUS + (
+    P("refine_nu_enable", "Non-uniform refine enable", ("nonuniform_enable",)),
+    P("refine_nu_filtertype", "Filter type", ("nonuniform_filter_type",), "The filter is that of the FSC, too: each "
+      "band is weighed by the FSC of the places that reach it."),
+    P("refine_nu_order", "Filter order", ("nonuniform_filter_order",)),
+    P("refine_nu_awf", "AWF, adaptive window factor", ("nonuniform_window_factor",), "Width at half height of a "
+      "Gaussian window, in wavelengths."),
+)  # fmt: skip
+
 CRYOSPARC_RECONSTRUCT = (
     P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "With poses."),
     P("refine_N", "Reconstruction box size", ("box_size",)),
@@ -181,8 +192,8 @@ RELION_REFINE = (
     P("--offset_step", "step of offsets", (), "Half the resolution in the search, then continuous."),
     P("--perturb", "random perturbation of the sampling", (), "No grid, so nothing to perturb."),
     P("--auto_ignore_angles, --auto_resol_angles", "finer angular sampling faster", (), "No grid."),
-    P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates",), "Poses that the search leaves to be "
-      "refined; the map is made of the best one."),
+    P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates", "marginalization"), "Poses that the "
+      "search leaves to be refined; the map is made of the best one, or with --marginalization of all."),
     P("--iter", "number of iterations", ("max_iterations",)),
     P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
     P("--blush", "Blush regularisation", (), "Not offered."),
@@ -216,6 +227,7 @@ RELION_POSTPROCESS = (
 
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
+    Table("cryoSPARC: Non-Uniform Refinement", "refine nonuniform", CRYOSPARC_NONUNIFORM),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
     Table("cryoSPARC: Import Particle Stack", "import particles", CRYOSPARC_IMPORT),
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
