@@ -39,7 +39,7 @@ CORE = 0.50  # diameter of the core over the box
 BELT = (0.22, 0.38, 0.12)  # inner and outer radius, half height, over the box
 BLOBS, BLOB_A = 700, 2.5  # in a belt, and their standard deviation; drawn anew for every particle
 BELT_MASS = 4.0  # of the belt over that of the core
-SNR = 0.015
+SNR = 0.01
 FURTHER, NO_WORSE, FILTER_S = 1.05, 1.01, 60.0
 FILTERED_BOX = 256
 

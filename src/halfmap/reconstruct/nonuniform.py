@@ -23,7 +23,7 @@ Memory: seven maps of the box.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import scipy.fft
@@ -165,6 +165,8 @@ class LocalFilter:
 class Everywhere:
     """The part of a prior that knows no places: the FSC of the whole is that of every voxel."""
 
+    maps: ClassVar[int] = 0  # of the size of the box that it holds beside its arguments
+
     def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, values: np.ndarray) -> Uniform:
         """The filter for half-maps whose FSC inside ``mask`` is ``values`` (shells,)."""
         return Uniform(values)
@@ -176,6 +178,7 @@ class CrossValidated:
 
     shape: Shape = Butterworth()
     window_factor: float = 3.0
+    maps: ClassVar[int] = 7
 
     def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, values: np.ndarray) -> LocalFilter:
         """The filter for unfiltered half-maps whose FSC inside ``mask`` (N, N, N) is ``values`` (shells,)."""
