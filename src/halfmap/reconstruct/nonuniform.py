@@ -17,7 +17,7 @@ band is cut out: neither the choice nor the edge of the region adds to it.
 
 Method: Punjani, Zhang & Fleet, Nat. Methods 17 (2020) 1214, which has no gains (a voxel then stops at an FSC of 0.5).
 Cost: a band is worked on in the smallest box that holds it. Of 256 voxels: 45 transforms of that size in all.
-Memory: seven maps of the box.
+Memory: nine maps of the box.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class CrossValidated:
 
     shape: Shape = Butterworth()
     window_factor: float = 3.0
-    maps: ClassVar[int] = 7
+    maps: ClassVar[int] = 9
 
     def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, values: np.ndarray) -> LocalFilter:
         """The filter for unfiltered half-maps whose FSC inside ``mask`` (N, N, N) is ``values`` (shells,)."""
