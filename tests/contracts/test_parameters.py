@@ -73,6 +73,8 @@ OF_CURVES = OF_ALL | {
 OF_MAP_REFINEMENT = OF_REFINEMENT | OF_CURVES | {
     "volume": "refine/test_settings::test_a_starting_map_of_another_box_and_voxel_is_the_same_map",
     "initial_lowpass": "refine/test_start::test_both_halves_start_from_the_same_low_passed_map",
+    "marginalization": "refine/test_nonuniform::test_a_marginalised_refinement_lays_uncertain_particles_in_at_several_"
+                       "poses",
     "max_align_resolution": "refine/test_schedules::test_no_alignment_goes_beyond_the_limit_of_the_user",
     "min_align_resolution": "refine/test_expectation::test_a_pose_does_not_depend_on_shells_that_do_not_align",
     "gsfsc_split_resolution": "refine/test_maximisation::test_beyond_the_split_a_half_knows_nothing_of_the_other",
@@ -124,7 +126,14 @@ HOMOGENEOUS = OF_MAP_REFINEMENT | {
     "fit_anisotropic_magnification": "align/test_aberrations::test_anisotropic_magnification_is_found",
     "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
 }  # fmt: skip
-LOCAL = OF_MAP_REFINEMENT | {
+NONUNIFORM = {
+    "nonuniform_enable": "refine/test_recipes::test_without_its_own_parts_it_is_a_homogeneous_refinement",
+    "nonuniform_filter_type":
+        "reconstruct/test_nonuniform::test_where_every_place_stops_at_one_rung_it_is_a_low_pass_of_the_map",
+    "nonuniform_filter_order": "reconstruct/test_nonuniform::test_a_higher_order_is_steeper",
+    "nonuniform_window_factor": "reconstruct/test_nonuniform::test_a_wider_window_makes_a_smoother_filter",
+}
+LOCAL = OF_MAP_REFINEMENT | NONUNIFORM | {
     "half1": "jobs/test_local::test_half_maps_may_be_files_of_their_own",
     "half2": "jobs/test_local::test_half_maps_may_be_files_of_their_own",
     "mask": "jobs/test_local::test_a_mask_is_a_file_or_dynamic",
@@ -340,6 +349,7 @@ ALIGN = {
 TABLE = {
     "refine homogeneous": HOMOGENEOUS,
     "refine local": LOCAL,
+    "refine nonuniform": HOMOGENEOUS | NONUNIFORM,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {
         "mask": "refine/test_loop::test_the_mask_of_the_user_is_used_as_given_and_judges_the_resolution",
     },

@@ -59,8 +59,8 @@ def work(tmp_path_factory):
     return folder
 
 
-def command(out: str) -> list[str]:
-    return ["refine", "homogeneous", "--particles", "particles.star", "--volume", "start.mrc", "--symmetry", "D2",
+def command(out: str, kind: str = "homogeneous") -> list[str]:
+    return ["refine", kind, "--particles", "particles.star", "--volume", "start.mrc", "--symmetry", "D2",
             "--seed", "7", "--threads", "2", "--extra-final-passes", "1", "--per-particle-scale",
             "--out", out]  # fmt: skip
 
@@ -84,6 +84,18 @@ def test_a_killed_refinement_resumes_to_the_same_result(moment, work):
     assert same(work, moment, "whole")
     leftover = [path.name for path in (work / moment).rglob("*.tmp")]
     assert leftover == []
+
+
+def test_a_killed_nonuniform_refinement_resumes_to_the_same_result(work):
+    assert halfmap(work, *command("local", "nonuniform"), "--max-iterations", "2").returncode == 0
+    again = (*command("killed", "nonuniform"), "--max-iterations", "2")
+    killed = halfmap(work, *again, before=("-c", STRIKE, "2", "solve"))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    resumed = halfmap(work, "resume", "killed")
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(work, "killed", "local")
+    assert all((work / name / "local_filter.mrc").is_file() for name in ("killed", "local"))
+    assert not (work / "whole" / "local_filter.mrc").exists()
 
 
 def test_ctrl_c_exits_5_and_resumes_with_the_same_command(work):

@@ -12,13 +12,14 @@ from halfmap.data import relion
 from halfmap.io import mrc, star
 from halfmap.jobs import diagnostics, events, record, results
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.nonuniform import Nonuniform
 from tests.jobs import made
 
 # the keys of a refinement that the interface promises; job, status, seconds_total, peak memory come from jobs/run.py
 KEYS = set(
     "resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles n_rejected "
     "iterations "
-    "cfar precision_ratio "
+    "cfar precision_ratio poses_per_image "
     "seconds_reading seconds_search seconds_poses seconds_reconstruct accuracy_rotation_deg accuracy_shift_A "
     "warnings".split()
 )
@@ -39,6 +40,14 @@ def test_every_promised_file_and_key_is_there(tmp_path):
         assert (tmp_path / name).stat().st_size > 0
     assert set(summary) == KEYS
     assert not (tmp_path / "rejected.star").exists()
+    assert not (tmp_path / "local_filter.mrc").exists()
+
+
+def test_a_local_filter_is_written_where_there_is_one(tmp_path):
+    filtered = replace(made.outcome(tmp_path), local_filter=made.outcome(tmp_path).map)
+    params = Nonuniform(particles=Path("p"), volume=Path("v"), out=tmp_path)
+    results.write(filtered, made.particles(tmp_path), params, tmp_path, events.Watch(tmp_path))
+    np.testing.assert_array_equal(mrc.read(tmp_path / "local_filter.mrc").data, filtered.local_filter.data)
 
 
 def test_half_maps_are_written_as_they_are(tmp_path):

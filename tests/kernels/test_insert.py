@@ -140,6 +140,19 @@ def test_pixels_just_short_of_the_border_of_a_brick_stay_in_the_grid(short_by, r
     np.testing.assert_allclose(weight, expected[1], atol=2e-5)
 
 
+def test_an_image_counts_at_each_pose_what_its_share_says(rng):
+    images, ctf, poses, phases = batch(8, rng)
+    which, shares = np.array([2, 0, 2]), np.array([0.25, 1.0, 0.75], np.float32)
+    arguments = images, ctf, which, poses[:3], phases[:3], 8, 2, shares
+    expected = np.zeros_like(empty(18)[0], np.complex128), np.zeros_like(empty(18)[1], float)
+    reference.insert(*expected, *arguments)
+    found = empty(18)
+    insert(*found, *arguments)
+    numerator, weight = completed(*found)
+    np.testing.assert_allclose(numerator, expected[0], atol=2e-5)
+    np.testing.assert_allclose(weight, expected[1], atol=2e-5)
+
+
 def test_an_image_can_be_laid_in_at_several_poses_and_left_out(rng):
     images, ctf, poses, phases = batch(8, rng)
     which = np.array([2, 0, 2])

@@ -10,6 +10,7 @@ from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.physics import noise
 from halfmap.refine import recipes, setup
@@ -59,6 +60,11 @@ def homogeneous(**settings) -> Recipe:
     return recipes.homogeneous(Homogeneous(**paths, **{"symmetry": "D2", **settings}))
 
 
+def nonuniform(**settings) -> Recipe:
+    paths = {name: Path("not-read") for name in ("out", "particles", "volume")}
+    return recipes.nonuniform(Nonuniform(**paths, **{"symmetry": "D2", **settings}))
+
+
 def reconstruction(**settings) -> Recipe:
     paths = {name: Path("not-read") for name in ("out", "particles")}
     return recipes.reconstruction(Reconstruct(**paths, **{"symmetry": "D2", **settings}))
@@ -94,8 +100,8 @@ def state(n: int = 6, **changes) -> State:
     made = State(
         iteration=1, references=np.zeros((1, 2, 16, 16, 16), np.float32), reference_voxel_A=8.0,
         candidates=candidates, weights=np.tile([1.0, 0.0], (n, 1)), information=np.tile(np.eye(5), (n, 1, 1)),
-        cross=np.full(n, 100.0), power=np.full(n, 100.0), scale=np.ones(n), silent=np.zeros(n, bool), optics=(),
-        defocus=None, models=(noise.GroupModel(np.ones(33)),), curves={},
+        cross=np.full(n, 100.0), power=np.full(n, 100.0), effective=np.ones(n), scale=np.ones(n),
+        silent=np.zeros(n, bool), optics=(), defocus=None, models=(noise.GroupModel(np.ones(33)),), curves={},
         shell=8.0, band=8, reach=20, history=({"fsc_area": 5.0, "share": 1.0, "refit": False},),
     )  # fmt: skip
     return replace(made, **changes)

@@ -61,7 +61,7 @@ def test_values_for_a_model_of_another_scale_are_brought_to_scale_one(rng):
     cross, power = rng.normal(size=n), rng.uniform(1, 2, n)
     candidates = Candidates(np.zeros((n, 1, 3, 3)), np.zeros((n, 1, 2)), np.zeros((n, 1)))
     posed = expectation.Posed(np.arange(n), candidates, np.ones((n, 1)), np.ones((n, 5, 5)), cross * scale,
-                              power * scale**2)  # fmt: skip
+                              power * scale**2, np.ones(n))  # fmt: skip
     again = posed.at_scale(scale)
     np.testing.assert_allclose(again.cross, cross)
     np.testing.assert_allclose(again.power, power)

@@ -156,3 +156,16 @@ def test_every_speed_is_measured_and_counted(tmp_path, recipe):
     told = forecast.expected(recipe, size, course, speeds, device.memory_GB(), 12.0)
     assert told.seconds == pytest.approx(sum(told.stages.values())) and told.assumes
     assert len(told.iterations) == len(course)
+
+
+def test_a_local_filter_and_marginalisation_are_foretold():
+    recipe = made.nonuniform()
+    plain, local = load(128), load(128, recipe=recipe)
+    phases = forecast.memory_phases(local)
+    assert phases["local filter"] > 4 * recipe.prior.places.maps * 128**3
+    assert {**phases, "local filter": 0.0} == forecast.memory_phases(plain)
+    # one map more is written
+    assert forecast.disk_GB(local, 5) - forecast.disk_GB(plain, 5) == pytest.approx(4e-9 * 128**3)
+    before, after = (forecast.seconds(each, plans(128), SPEEDS) for each in (plain, local))
+    assert after["insert"] == pytest.approx(recipe.layer.poses * before["insert"])
+    assert after["poses"] > before["poses"] and after["prepare"] == before["prepare"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from halfmap.geometry import symmetry
-from halfmap.reconstruct import solve
+from halfmap.reconstruct import nonuniform, solve
 from halfmap.refine import loop, masking, maximisation, relaxation
 from tests.refine import made
 
@@ -42,7 +42,7 @@ def changed(sums, keep):
 
 
 def filtered(prior, halves, curve, frame):
-    return prior.filtered(halves, curve, frame.box, frame)
+    return prior.filtered(halves, nonuniform.Uniform(curve), frame.box, frame)
 
 
 def test_beyond_the_split_a_half_knows_nothing_of_the_other(summed):
@@ -80,7 +80,9 @@ def test_a_finer_split_shares_more(summed):
 def test_the_map_of_all_does_not_know_which_half_is_the_first(summed):
     _, (a, b), frame, curve = summed
     prior = maximisation.FscPrior(SPLIT_A)
-    np.testing.assert_array_equal(*(prior.combined(pair, curve, frame.box, frame).data for pair in ((a, b), (b, a))))
+    filter = nonuniform.Uniform(curve)
+    maps = (prior.combined(pair, filter, frame.box, frame).data for pair in ((a, b), (b, a)))
+    np.testing.assert_array_equal(*maps)
 
 
 def both(halves, recipe, frame):
@@ -100,7 +102,7 @@ def test_the_two_halves_are_treated_alike(summed):
 def test_curves_are_judged_by_the_values_of_an_asymmetric_unit_of_the_map(summed, monkeypatch):
     recipe, halves, frame, _ = summed
     orders = []
-    monkeypatch.setattr(maximisation.fsc_report, "unfit", lambda pair, *_: orders.append(pair.order))
+    monkeypatch.setattr(maximisation.fsc_report, "unfit", lambda seen, *_: orders.append(seen.pair.order))
     for part in (recipe, replace(recipe, relaxation=relaxation.Maximised())):
         maximisation.maximise(halves, replace(part, group=symmetry.group("D2")), np.inf, frame.box, frame)
     assert orders == [4, 1]
@@ -154,7 +156,7 @@ def test_non_negativity_touches_neither_half_maps_nor_curves_nor_the_final_map(s
     for before, after in zip(usual.halves, positive.halves, strict=True):
         np.testing.assert_array_equal(after.data, before.data)
     np.testing.assert_array_equal(positive.curves["corrected"].values, usual.curves["corrected"].values)
-    maps = [kind(SPLIT_A).combined(halves, curve, frame.box, frame).data for kind in kinds]
+    maps = [kind(SPLIT_A).combined(halves, nonuniform.Uniform(curve), frame.box, frame).data for kind in kinds]
     np.testing.assert_array_equal(*maps)
 
 

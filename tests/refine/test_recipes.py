@@ -10,6 +10,7 @@ from halfmap.maps import masks
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import recipes
 from halfmap.types import Map
@@ -53,6 +54,7 @@ REFINED = COMMON | {
     "noise_prior_weight": ({}, 10.0, {"noise.prior_images"}),
     "noise_initial_scale": ({}, 3.0, {"noise.initial_scale"}),
     "align_symmetry": ({}, False, {"start.axes"}),
+    "marginalization": ({}, True, {"laying"}),
     "relax_symmetry": ({"symmetry": "D2"}, "maximization", {"relaxation"}),
     "per_particle_scale": ({}, True, {"scale"}),
     "scale_start_iteration": (FITTED, 2, {"scale.start_iteration"}),
@@ -90,6 +92,13 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
 OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True}
+FILTERED = REFINED | {
+    "marginalization": ({}, False, {"laying"}),
+    "nonuniform_enable": ({}, False, {"prior.places"}),
+    "nonuniform_filter_type": ({}, "gaussian", {"prior.places.shape"}),
+    "nonuniform_filter_order": ({}, 4, {"prior.places.shape.order"}),
+    "nonuniform_window_factor": ({}, 2.0, {"prior.places.window_factor"}),
+}
 PRIOR = {"use_alignment_prior": True}
 NEARBY = REFINED | {
     "initial_lowpass": ({}, 20.0, {"start.half1.data", "start.half2.data", "start.resolution_A",
@@ -115,10 +124,12 @@ NEARBY = REFINED | {
     "dynamic_mask_far_factor": (DYNAMIC | SCALED, 7.0, {"mask.mask.far_factor"}),
     "fsc_mask": ({}, "fsc.mrc", {"judge.name"}),
 }
+NEARBY |= {name: FILTERED[name] for name in set(FILTERED) - set(REFINED)} | {"marginalization": ({}, True, {"laying"})}
 NEARBY = {name: NEARBY[name] for name in Local.model_fields if name in NEARBY}
 JOBS = {
     Local: (NEARBY, ELSEWHERE | OF_REFINEMENT | {"half1": Path("a.mrc"), "half2": Path("b.mrc")}),
     Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
+    Nonuniform: (FILTERED, ELSEWHERE | OF_REFINEMENT),
     Reconstruct: (COMMON, ELSEWHERE | {"mask": Path("mask.mrc")}),
 }
 # What acts at the start alone must not change when a job is resumed: the change would have no effect
@@ -134,8 +145,9 @@ def recipe(job, **settings):
     if job is Local:
         files = (None if getattr(params, name) in (None, "dynamic") else GIVEN for name in ("mask", "fsc_mask"))
         return recipes.local(params, START, (START, OTHER), *files)
-    return recipes.homogeneous(params, *(GIVEN if name in settings and settings[name] != "none" else None
-                                         for name in ("mask", "fsc_mask")))  # fmt: skip
+    made = recipes.nonuniform if job is Nonuniform else recipes.homogeneous
+    return made(params, *(GIVEN if name in settings and settings[name] != "none" else None
+                          for name in ("mask", "fsc_mask")))  # fmt: skip
 
 
 def changed(a, b, path="") -> set[str]:
@@ -172,6 +184,11 @@ def test_these_are_all_settings(job):
 def test_a_scale_of_the_table_stays_where_none_is_fitted():
     assert changed(recipe(Homogeneous), recipe(Homogeneous, scale_reset=False)) == {"scale"}
     assert isinstance(recipe(Homogeneous, scale_reset=False).scale, type(recipe(Reconstruct).scale))
+
+
+def test_without_its_own_parts_it_is_a_homogeneous_refinement():
+    plain = recipe(Nonuniform, nonuniform_enable=False, marginalization=False)
+    assert changed(plain, recipe(Homogeneous)) == set()
 
 
 def test_a_static_mask_is_the_mask_of_reference_and_fsc():

@@ -10,6 +10,7 @@ from halfmap.errors import UsageError
 from halfmap.geometry import rotations, symmetry
 from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import loop, relaxation, schedules
+from halfmap.refine.laying import AtBest
 from halfmap.refine.posed import Posed
 from halfmap.types import Candidates
 from tests import blobs
@@ -140,7 +141,7 @@ def test_the_first_mates_are_drawn_by_their_probabilities():
     rng = np.random.default_rng(1)
     poses = np.broadcast_to(C4, (n, 4, 3, 3))
     posed = Posed(np.arange(n), Candidates(poses, np.zeros((n, 4, 2)), np.zeros((n, 4))), np.tile(weights, (n, 1)),
-                  np.zeros((n, 5, 5)), np.zeros(n), np.zeros(n))  # fmt: skip
+                  np.zeros((n, 5, 5)), np.zeros(n), np.zeros(n), np.ones(n))  # fmt: skip
     part = relaxation.Maximised().drawn(C4, n, 4, rng)
     found = part.told_apart(posed, C4, lambda candidates, rounds, group: posed)
     drawn = np.abs(found.candidates.rotations[:, :1] - C4).max(axis=(2, 3)).argmin(1)
@@ -151,8 +152,8 @@ def test_the_first_mates_are_drawn_by_their_probabilities():
 
 def laid_in(part, posed, images):
     accumulator = Accumulator(6, 16, 1.0)
-    for laid in part.laid_in(images, np.arange(len(images)), posed):
-        accumulator.add(*laid)
+    laid = part.laying(AtBest()).laid(np.arange(len(images)), posed, None, None)
+    accumulator.add(images, laid.rows, laid.rotations, laid.shifts_A, laid.shares)
     return accumulator.sums(C4[:1])
 
 
@@ -164,7 +165,7 @@ def test_a_marginalised_particle_is_laid_in_at_all_poses_with_their_weights():
     candidates = Candidates(poses, rng.normal(size=(2, 2, 2)), np.zeros((2, 2)))
 
     def at(weights, part):
-        posed = Posed(np.arange(2), candidates, np.tile(weights, (2, 1)), *(None,) * 3)
+        posed = Posed(np.arange(2), candidates, np.tile(weights, (2, 1)), *(None,) * 4)
         return laid_in(part, posed, images)
 
     both = at([0.7, 0.3], relaxation.Marginalised())

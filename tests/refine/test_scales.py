@@ -67,7 +67,8 @@ def test_the_median_of_given_scales_becomes_one():
 def posed(rows, cross, power):
     n = len(rows)
     return Posed(np.asarray(rows), Candidates(np.zeros((n, 1, 3, 3)), np.zeros((n, 1, 2)), np.zeros((n, 1))),
-                 np.ones((n, 1)), np.zeros((n, 5, 5)), np.asarray(cross, float), np.asarray(power, float))  # fmt: skip
+                 np.ones((n, 1)), np.zeros((n, 5, 5)), np.asarray(cross, float), np.asarray(power, float),
+                 np.ones(n))  # fmt: skip
 
 
 def table(*scale):

@@ -18,6 +18,7 @@ from halfmap.params.importing import ImportParticles
 from halfmap.params.local import Local
 from halfmap.params.local_resolution import LocalFilter, LocalResolution
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.orientation import Orientation
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.segment import SegmentMask
@@ -75,6 +76,13 @@ JOBS = (
         Local,
         ("particles", "passthrough", "volume", "half1", "half2", "mask", "fsc_mask"),
         "halfmap.jobs.local:run",
+    ),
+    Entry(
+        "refine nonuniform",
+        "The same with a filter for every place: membrane proteins, flexible and disordered parts.",
+        Nonuniform,
+        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        "halfmap.jobs.nonuniform:run",
     ),
     Entry(
         "reconstruct",

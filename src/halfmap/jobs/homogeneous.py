@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,23 +19,35 @@ from halfmap.refine import loop, recipes
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
+RecipeOf = Callable[[Homogeneous, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
+
 
 def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
-    recipe, particles, reference = read(params, watch)
+    return refined(recipes.homogeneous, params, folder, rng, watch)
+
+
+def check(params: Homogeneous, watch: Passing) -> dict:
+    """Read and check all inputs; returns what the refinement would do and need."""
+    return told(recipes.homogeneous, params, watch)
+
+
+def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """``run`` with any recipe from a map."""
+    recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
     keeper = checkpoint.Checkpoints(folder, watch)
     outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 
 
-def check(params: Homogeneous, watch: Passing) -> dict:
-    """Read and check all inputs; returns what the refinement would do and need."""
-    recipe, particles, reference = read(params, watch)
+def told(recipe_of: RecipeOf, params: Homogeneous, watch: Passing) -> dict:
+    """``check`` with any recipe from a map."""
+    recipe, particles, reference = read(recipe_of, params, watch)
     return resources.told(recipe, particles, reference, params, watch)
 
 
-def read(params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
+def read(recipe_of: RecipeOf, params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
     """The recipe, the particles and the starting map. Raises InputError with the faults of all files."""
     static = None if params.mask in ("dynamic", "none") else params.mask
     particles, reference, mask, fsc_mask = inputs.read_all(
@@ -52,7 +65,7 @@ def read(params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles
         if given is not None:
             inputs.check_mask(path, given, particles)
             inputs.warn_of_mask(path, given, watch)
-    return recipes.homogeneous(params, mask, fsc_mask), particles, reference
+    return recipe_of(params, mask, fsc_mask), particles, reference
 
 
 def read_particles(params: ParticleJob, watch: Watch | Passing) -> Particles:

@@ -13,6 +13,7 @@ from halfmap.jobs import (
     gallery_ctf,
     gallery_geometry,
     gallery_masks,
+    gallery_nonuniform,
     gallery_particles,
     gallery_segment,
     gallery_validation,
@@ -29,6 +30,7 @@ PLOTS = (
     *gallery_geometry.PLOTS,
     *gallery_particles.PLOTS,
     *gallery_validation.PLOTS,
+    *gallery_nonuniform.PLOTS,
 )
 
 

@@ -61,6 +61,7 @@ HEADLINES = {
     "n_regions": ("Regions", "{}"),
     "mask": ("Mask", "{}"),
     "mask_volume_A3": ("Volume of the mask", "{:.3g} A\u00b3"),
+    "poses_per_image": ("Poses per particle, effective", "{:.2f}"),
     "seconds_total": ("Time", "{:.1f} s"),
     "peak_memory_GB": ("Peak memory", "{:.2f} GB"),
 }
@@ -89,6 +90,8 @@ FACTS = {
     "searched": ("Images searched globally", "{}"),
     "search_step_deg": ("Largest angular step of the search (deg)", "{:.2f}"),
     "undecided": ("Images between several poses", "{:.1%}"),
+    "poses_per_image": ("Poses per image, effective", "{:.2f}"),
+    "local_filter_A": ("Local filter inside the mask, median (A)", "{:.2f}"),
     "hopped": ("Images that went to another symmetry mate", "{:.1%}"),
     "at_rotation_extent": ("Images turned as far as they may", "{:.1%}"),
     "at_shift_extent": ("Images shifted as far as they may", "{:.1%}"),

@@ -62,6 +62,7 @@ def write(outcome: Outcome, source: Particles, params: MapRefinement | Reconstru
         **{f"seconds_{part}": outcome.seconds.get(part, 0.0) for part in ("reading", "search", "poses", "reconstruct")},
         "accuracy_rotation_deg": last.get("accuracy_rotation_deg"),
         "accuracy_shift_A": last.get("accuracy_shift_A"),
+        "poses_per_image": last.get("poses_per_image"),
         "cfar": shown.get("cfar"),
         "precision_ratio": shown.get("precision_ratio"),
         "warnings": list(outcome.warnings),
@@ -179,6 +180,7 @@ def _write_maps(folder: Path, outcome: Outcome, bfactor: float) -> None:
         "half1": outcome.half1,
         "half2": outcome.half2,
         "mask_refine": outcome.mask_refine,
+        "local_filter": outcome.local_filter,
         **outcome.fsc.masks,
     }
     for name, map in maps.items():

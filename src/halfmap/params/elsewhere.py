@@ -40,6 +40,8 @@ CRYOSPARC_HOMOGENEOUS = (
     P("refine_symmetry_do_align", "Do symmetry alignment", ("align_symmetry",)),
     P("refine_do_init_scale_est", "Re-estimate greyscale level of input reference", ("reestimate_greyscale",)),
     P("refine_num_final_iterations", "Number of extra final passes", ("extra_final_passes",)),
+    P("refine_do_marg", "Adaptive Marginalization", ("marginalization",), "There of non-uniform refinement, where it "
+      "is on here, too."),
     P("refine_res_align_max", "Maximum align resolution", ("max_align_resolution",)),
     P("refine_highpass_res", "Minimum align resolution", ("min_align_resolution",)),
     P("refine_res_init", "Initial lowpass resolution", ("initial_lowpass",)),
@@ -113,6 +115,15 @@ CRYOSPARC_HOMOGENEOUS = (
     P("intermediate_plots", "Make intermediate plots", ("intermediate_plots",)),
 )  # fmt: skip
 
+LOCAL_FILTER_SETTINGS = (
+    P("refine_nu_enable", "Non-uniform refine enable", ("nonuniform_enable",)),
+    P("refine_nu_filtertype", "Filter type", ("nonuniform_filter_type",), "The filter is that of the FSC, too: each "
+      "band is weighed by the FSC of the places that reach it."),
+    P("refine_nu_order", "Filter order", ("nonuniform_filter_order",)),
+    P("refine_nu_awf", "AWF, adaptive window factor", ("nonuniform_window_factor",), "Width at half height of a "
+      "Gaussian window, in wavelengths."),
+)  # fmt: skip
+
 _SHARED = (  # of homogeneous refinement, with the same meaning in a local one
     "refine_N", "refine_symmetry", "refine_do_init_scale_est", "refine_num_final_iterations", "refine_res_align_max",
     "refine_highpass_res", "refine_res_gsfsc_split", "refine_clip", "refine_window", "refine_ignore_tilt",
@@ -145,10 +156,12 @@ CRYOSPARC_LOCAL = (
       "refused unless this is on."),
     P("refine_scale_min", "Minimize over per-particle scale", ("per_particle_scale",), "Off, as there."),
     P("refine_mask", "Mask (dynamic, static)", ("mask",), "dynamic, or the file of a static one."),
-    P("refine_do_marg", "Marginalization", (), "Each particle is laid in at its best pose."),
-    P("refine_nu_enable", "Non-uniform refine enable", (), "Not offered in this job."),
+    P("refine_do_marg", "Marginalization", ("marginalization",)),
+    *LOCAL_FILTER_SETTINGS,
     *(parameter for parameter in CRYOSPARC_HOMOGENEOUS if parameter.name in _SHARED),
 )  # fmt: skip
+
+CRYOSPARC_NONUNIFORM = CRYOSPARC_HOMOGENEOUS + LOCAL_FILTER_SETTINGS
 
 CRYOSPARC_RECONSTRUCT = (
     P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "With poses."),
@@ -265,8 +278,8 @@ RELION_REFINE = (
     P("--offset_step", "step of offsets", (), "Half the resolution in the search, then continuous."),
     P("--perturb", "random perturbation of the sampling", (), "No grid, so nothing to perturb."),
     P("--auto_ignore_angles, --auto_resol_angles", "finer angular sampling faster", (), "No grid."),
-    P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates",), "Poses that the search leaves to be "
-      "refined; the map is made of the best one."),
+    P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates", "marginalization"), "Poses that the "
+      "search leaves to be refined; the map is made of the best one, or with --marginalization of all."),
     P("--iter", "number of iterations", ("max_iterations",)),
     P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
     P("--blush", "Blush regularisation", (), "Not offered."),
@@ -493,6 +506,7 @@ CRYOSPARC_ORIENTATION = (
 TABLES = (
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Local Refinement (New)", "refine local", CRYOSPARC_LOCAL),
+    Table("cryoSPARC: Non-Uniform Refinement", "refine nonuniform", CRYOSPARC_NONUNIFORM),
     Table("cryoSPARC: Homogeneous Reconstruction Only", "reconstruct", CRYOSPARC_RECONSTRUCT),
     Table("cryoSPARC: Import Particle Stack", "import particles", CRYOSPARC_IMPORT),
     Table("cryoSPARC: Import 3D Volumes", "import volume", CRYOSPARC_IMPORT_VOLUME),

@@ -10,14 +10,14 @@ from pydantic import field_validator, model_validator
 
 from halfmap.errors import UsageError
 from halfmap.params.common import setting
-from halfmap.params.refinement import MapRefinement
+from halfmap.params.refinement import LocalFilterSettings, MapRefinement
 
 PLACES = ("mask_center", "box_center")
 ROTATION_EXTENT, SHIFT_EXTENT = 20.0, 10.0  # deg, A: as in cryoSPARC
 PRIOR_EXTENT = 3.0  # standard deviations of the prior that the extents are left at
 
 
-class Local(MapRefinement):
+class Local(MapRefinement, LocalFilterSettings):
     """Refinement of a part of a structure, from particles that have poses and half-sets."""
 
     settled_at_start = MapRefinement.settled_at_start | {

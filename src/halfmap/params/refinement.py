@@ -7,10 +7,16 @@ from typing import Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from halfmap.params.common import Refinement, mask_text, setting
+from halfmap.params.common import Job, Refinement, mask_text, setting
 from halfmap.params.curves import CurveSettings
 
 DYNAMIC = {"mask": "dynamic"}  # what settings of the dynamic mask need
+
+MARGINALIZATION = {
+    "help": "Lay each particle in at as many poses as its image allows, by their probabilities, where the best one is "
+    "known less well than the resolution in use needs. Of no effect with --relax-symmetry.",
+    "known_as": "cryoSPARC: Adaptive Marginalization",
+}
 
 
 class MapRefinement(Refinement, CurveSettings):
@@ -31,6 +37,7 @@ class MapRefinement(Refinement, CurveSettings):
         known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
         gt=0,
     )
+    marginalization: bool = setting(False, **MARGINALIZATION)
     max_align_resolution: float | None = setting(
         None,
         help="Finest resolution used to align particles; none = what the FSC allows.",
@@ -204,3 +211,34 @@ class MapRefinement(Refinement, CurveSettings):
         if self.dynamic_mask_far_factor <= self.dynamic_mask_near_factor:
             raise ValueError("--dynamic-mask-far-factor must be larger than --dynamic-mask-near-factor")
         return self
+
+
+class LocalFilterSettings(Job):
+    """How references are filtered place by place."""
+
+    nonuniform_enable: bool = setting(
+        True,
+        help="Filter references and map place by place, as far as the half-maps agree there; off = by one FSC "
+        "everywhere.",
+        known_as="cryoSPARC: Non-uniform refine enable",
+    )
+    nonuniform_filter_type: Literal["butterworth", "rectangular", "gaussian"] = setting(
+        "butterworth",
+        help="Kind of the low-pass filters that the local one is put together from.",
+        known_as="cryoSPARC: Filter type",
+    )
+    nonuniform_filter_order: int = setting(
+        8,
+        help="Order of the Butterworth filter: higher is steeper, and rings more.",
+        known_as="cryoSPARC: Filter order",
+        ge=1,
+        le=64,
+    )
+    nonuniform_window_factor: float = setting(
+        3.0,
+        help="Width of the window over which the halves are compared, in wavelengths of the filter: smaller follows "
+        "the molecule more closely, larger is more reliable.",
+        known_as="cryoSPARC: AWF (adaptive window factor)",
+        ge=1.5,
+        le=10,
+    )

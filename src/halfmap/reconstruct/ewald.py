@@ -71,7 +71,8 @@ class CurvedAccumulator(Accumulator):
         super().__init__(radius, box, voxel_size_A, padding)
         self._sign, self._diameter_A = sign, diameter_A
 
-    def _lay_in(self, images: Images, rows: np.ndarray, matrices: np.ndarray, phases: np.ndarray) -> None:
+    def _lay_in(self, images: Images, rows: np.ndarray, matrices: np.ndarray, phases: np.ndarray,
+                shares: np.ndarray | None) -> None:
         s = self._sums
         length_A = s.box * s.voxel_size_A
         bent = self._sign * ewald.curvature(images.voltage_kV, length_A)
@@ -80,7 +81,7 @@ class CurvedAccumulator(Accumulator):
         q = np.einsum("ij,jyx->iyx", images.stretch, np.stack([kx, ky])) / length_A
         alike = ewald.coherence((q**2).sum(0), images.voltage_kV, self._diameter_A).astype(np.float32)
         self._points.insert_curved(images.unmasked, images.ctf, images.quadrature, alike, rows, matrices, phases, bent,
-                                   radius, s.padding)
+                                   radius, s.padding, shares)
 
 
 SPHERES = {"off": Flat(), "positive": Curved(1), "negative": Curved(-1)}

@@ -34,16 +34,21 @@ class Accumulator:
         self._radius = radius
         self._images = 0
 
-    def add(self, images: Images, rows: np.ndarray, rotations: np.ndarray, shifts_A: np.ndarray) -> None:
-        """Lay images ``rows`` of the batch in at their poses (len(rows), ...)."""
-        phases = shifts_A / (images.box * images.pixel_size_A)
-        self._lay_in(images, rows, so3.stretched(rotations, images.stretch), phases)
-        self._images += len(rows)
+    def add(self, images: Images, rows: np.ndarray, rotations: np.ndarray, shifts_A: np.ndarray,
+            shares: np.ndarray | None = None) -> None:
+        """Lay images ``rows`` of the batch in at their poses (len(rows), ...).
 
-    def _lay_in(self, images: Images, rows: np.ndarray, matrices: np.ndarray, phases: np.ndarray) -> None:
+        An image may be named several times; ``shares`` (len(rows),) then say what it counts at each of its poses.
+        """
+        phases = shifts_A / (images.box * images.pixel_size_A)
+        self._lay_in(images, rows, so3.stretched(rotations, images.stretch), phases, shares)
+        self._images += len(np.unique(rows))
+
+    def _lay_in(self, images: Images, rows: np.ndarray, matrices: np.ndarray, phases: np.ndarray,
+                shares: np.ndarray | None) -> None:
         s = self._sums
         radius = self._reach(images, projection.reach(s.weight.shape[-1] - 1, s.padding, images.stretch))
-        self._points.insert(images.unmasked, images.ctf, rows, matrices, phases, radius, s.padding)
+        self._points.insert(images.unmasked, images.ctf, rows, matrices, phases, radius, s.padding, shares)
 
     def _reach(self, images: Images, on_grid: int) -> int:
         """Shells of the images that are laid in, of those that lie on the grid."""

@@ -24,6 +24,7 @@ from halfmap.validate.fsc_report import Report
 BINS = 50
 USUAL = 98.0  # per cent of the values that the axis of a histogram of changes holds; the last bin takes the rest
 BEYOND = 1.06  # of the extent of a search, up to where its histogram reaches: 50 bins have an edge just below it
+MOST_POSES = 16.0  # of the axis of their histogram: eleven sigma points and a few other modes
 SCALES = np.linspace(0, 3, 61)  # edges; cryoSPARC shows the same range
 CERTAINTIES = np.linspace(0, 1, 41)  # edges of the histogram of probabilities
 CHEAP_SHELLS = 70  # up to here the conical FSC takes 0.3 s; its work grows with the third power
@@ -69,9 +70,13 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
         "precision": coverage.density,
         **changes(job, old, new, plan, rows),
         **scales(new.scale[rows]),
+        **poses(job.recipe.layer.columns(new.effective[rows])),
+        **local_filter(result),
     }
     facts = {**facts_of(job, new, plan, result, rows), "precision_ratio": coverage.ratio, "fsc_words": words}
     facts["radii"] = {**facts["radii"], **{name: fsc.crossing(curve) for name, curve in curves.items()}}
+    if "local_filter_median" in arrays:
+        facts["local_filter_A"] = float(arrays["local_filter_median"])
     if "guinier_fit" in arrays:
         facts["bfactor_A2"] = 4 * float(arrays["guinier_fit"][0])
     if not plan.final and result.shell <= CHEAP_SHELLS:
@@ -244,6 +249,36 @@ def scales(scale: np.ndarray) -> dict[str, np.ndarray]:
     """scales: histogram of the scale (n,) of single particles, and its edges."""
     counts, edges = histogram(np.asarray(scale, float), SCALES)
     return {"scales": counts, "scales_edges": edges, "scales_mean": np.float64(np.mean(scale))}
+
+
+def poses(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """poses_per_image: histogram of the effective number of poses, where images are laid in at several."""
+    if "effective_poses" not in columns:
+        return {}
+    effective = columns["effective_poses"]
+    counts, edges = histogram(effective, np.linspace(1, MOST_POSES, BINS + 1))
+    return {"poses_per_image": counts, "poses_per_image_edges": edges,
+            "poses_per_image_mean": np.float64(effective.mean())}
+
+
+def local_filter(result: Maximised) -> dict[str, np.ndarray]:
+    """local_filter_slices (A), and how much of the volume in the mask is filtered to what, where places differ.
+
+    local_filter_counts: fractions of that volume, in bins even in frequency; local_filter_range: 2 and 98 per cent.
+    """
+    box, voxel = result.mask.box, result.mask.voxel_size_A
+    found = result.filter.resolution(box, box * voxel)
+    if found is None:
+        return {}
+    inside = found.data[result.mask.data > 0.5]
+    low, middle, high = np.percentile(inside, (2, 50, 98)) if len(inside) else (2 * voxel, 4 * voxel, 8 * voxel)
+    edges = 1 / np.linspace(1 / found.data.max(), 1 / (2 * voxel), BINS // 2 + 1)[::-1]
+    counts, _ = histogram(inside, edges)
+    return {
+        **slices("local_filter", found), "local_filter_counts": counts / max(counts.sum(), 1),
+        "local_filter_edges": edges, "local_filter_median": np.float64(middle),
+        "local_filter_range": np.array([low, max(high, 1.01 * low)]),
+    }
 
 
 def cone_arrays(cones: conical.Conical) -> dict[str, np.ndarray]:

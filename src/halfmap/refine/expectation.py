@@ -17,7 +17,9 @@ from halfmap.geometry import rotations as so3
 from halfmap.kernels.residual import shell_sums
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
+from halfmap.refine import laying
 from halfmap.refine.batches import Source
+from halfmap.refine.laying import AtBest
 from halfmap.refine.posed import Posed
 from halfmap.refine.relaxation import Imposed
 from halfmap.refine.schedules import Plan
@@ -43,6 +45,8 @@ class Matcher:
     count: int
     relaxation: Imposed = Imposed()  # what the group is to the map, ready for the iteration
     near: Anywhere | Near = Anywhere()  # what is known of the poses beforehand
+    laying: AtBest = AtBest()  # at which poses images make the map
+    diameter_A: float = 0.0  # of the particle: how far its edge moves when it turns
 
 
 def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state: State, plan: Plan,
@@ -50,13 +54,10 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
     """All images of ``rows`` in batches of ``size`` against one reference."""
     parts, shells = [], {}
     for images in source.batches(rows, size, plan.reach, state.models, state.poses.shifts_A, state.scale):
-        posed = _posed(matcher, images, state, plan, source.clock)
+        posed = _laid_in(matcher, images, _posed(matcher, images, state, plan, source.clock), state, plan, accumulator,
+                         source.clock)
         parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
-        heard = np.flatnonzero(~state.silent[images.rows])
-        for laid in matcher.relaxation.laid_in(images, heard, posed):
-            accumulator.add(*laid)
-        then = source.clock.add("insert", then)
         sample = np.flatnonzero(images.rows % plan.stock_every == 0)
         group = source.particles.group[images.rows[0]]
         shells.setdefault(group, []).append(_stock(matcher.projector, _only(images, sample), posed, sample))
@@ -64,6 +65,27 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
         progress(len(images))
     # summed once, over all images in their order: the result does not depend on the size of the batches
     return Expected(Posed.joined(parts), {group: np.concatenate(part).sum(0) for group, part in shells.items()})
+
+
+def _laid_in(matcher: Matcher, images: Images, posed: Posed, state: State, plan: Plan, accumulator: Accumulator, clock
+             ) -> Posed:
+    """Add the images of particles that are heard to the sums; what is returned knows at how many poses."""
+    then = time.perf_counter()
+    heard = np.flatnonzero(~state.silent[images.rows])
+    radius = min(plan.stages[-1][0], images.radius, images.box // 2)
+    look = partial(_likelihood, matcher.projector, images, plan.lowest, radius)
+    scale = laying.Scale.of(matcher.diameter_A, matcher.projector.box_length_A / radius)
+    laid = matcher.laying.laid(heard, posed, look, scale)
+    then = clock.add("poses", then)
+    accumulator.add(images, laid.rows, laid.rotations, laid.shifts_A, laid.shares)
+    clock.add("insert", then)
+    return replace(posed, effective=laid.effective(len(images)))
+
+
+def _likelihood(projector: Projector, images: Images, lowest: int, radius: int, which, rotations, shifts_A
+                ) -> np.ndarray:
+    """Log likelihood of images ``which`` (p,) at these poses, by the shells from ``lowest`` to ``radius``."""
+    return newton.refine(projector, above(images, lowest), which, rotations, shifts_A, radius, 0).log_likelihood
 
 
 def above(images: Images, shell: int) -> Images:
@@ -133,7 +155,8 @@ def _climbed(matcher: Matcher, images: Images, radius: int, known: Candidates, r
     index = np.zeros(likelihood.shape, int)
     index[image, place] = np.arange(len(image))
     first = index[np.arange(len(ranks)), ranks[:, 0]]
-    return Posed(images.rows, best, probability, fit.information[first], fit.cross[first], fit.power[first])
+    return Posed(images.rows, best, probability, fit.information[first], fit.cross[first], fit.power[first],
+                 np.ones(len(ranks)))
 
 
 def _stock(projector: Projector, images: Images, posed: Posed, sample: np.ndarray) -> np.ndarray:

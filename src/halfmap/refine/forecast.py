@@ -39,7 +39,7 @@ SAMPLE_BYTES = 8  # of a pixel of a batch: slices and copies for the estimate of
 CHECKPOINT_VALUES = 9 + 2 + 1 + 1  # per candidate: rotation, shift, likelihood, weight
 CHECKPOINT_BYTES = 8 * (25 + 12)  # of a particle besides: information, cross, power, scale, defocus
 CHECKPOINTS = 3  # two are kept while a third is written
-RESULT_MAPS = 7  # map, sharpened, two halves, mask of the reference, two of the FSC
+RESULT_MAPS = 7  # map, sharpened, two halves, mask of the reference, two of the FSC; and a local filter, if any
 PLOTS_BYTES, DIAGNOSTICS_VALUES = 12e6, 11  # pictures and page; planes of 16-bit slices of an iteration
 ROW_BYTES = 400  # of a row of particles.star: the known columns; the others of the input come on top
 STEEPER = 0.7  # pixels are the second power of a radius; caches put it between 1.5 and 2.2
@@ -62,6 +62,8 @@ class Load:
     searches: bool  # poses are looked for
     reference_box: int  # of the starting map as it was read; 0 without one
     row_bytes: float = ROW_BYTES  # of the particle table written
+    poses: float = 1.0  # at which an image is laid in
+    filter_maps: int = 0  # that finding and applying a local filter holds
 
     @property
     def last_reach(self) -> int:
@@ -75,7 +77,8 @@ def load_of(recipe: Recipe, particles: int, image_box: int, frame: Frame, refere
     shared = recipe.prior.shared_below(frame) >= 1
     searches = not isinstance(recipe.schedule, schedules.OnePass)
     return Load(particles, frame, image_box, len(recipe.group), min(size, particles),
-                recipe.candidates + SPARE_CANDIDATES, shared, searches, reference_box, row_bytes)
+                recipe.candidates + SPARE_CANDIDATES, shared, searches, reference_box, row_bytes, recipe.layer.poses,
+                recipe.prior.places.maps)
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -102,6 +105,7 @@ def memory_phases(load: Load) -> dict[str, float]:
         "filter": always + 2 * one + (2 if load.shared else 1) * GRID_BYTES * points + inverse + 12 * volume,
         # the sum of both halves and its N / W; half-maps, references, masks
         "combined": always + 3 * one + GRID_BYTES * points + inverse + 9 * volume,
+        "local filter": always + 3 * one + (9 + load.filter_maps) * volume if load.filter_maps else 0.0,
         "report": always + 2 * one + 21 * volume,
     }
 
@@ -135,7 +139,8 @@ def disk_GB(load: Load, iterations: int) -> float:
     volume = MAP_BYTES * load.frame.box**3
     checkpoint = 0.0 if iterations < 2 else CHECKPOINTS * checkpoint_bytes(load)
     slices = iterations * DIAGNOSTICS_VALUES * 2 * load.frame.box**2
-    return (RESULT_MAPS * volume + checkpoint + slices + PLOTS_BYTES + load.row_bytes * load.particles) / 1e9
+    maps = RESULT_MAPS + (load.filter_maps > 0)
+    return (maps * volume + checkpoint + slices + PLOTS_BYTES + load.row_bytes * load.particles) / 1e9
 
 
 def checkpoint_bytes(load: Load) -> float:
@@ -292,8 +297,8 @@ def iteration_seconds(load: Load, plan: Plan, speeds: Speeds) -> dict[str, float
     parts = {
         "prepare": n * speeds.prepare,
         "search": searched * speeds.search.get(plan.search_radius, 0.0),
-        "poses": _poses(n, searched, plan, speeds),
-        "insert": n * speeds.insert.at(plan.reach),
+        "poses": _poses(n, searched, plan, speeds) + n * (load.poses - 1) * speeds.evaluation.at(plan.stages[-1][0]),
+        "insert": n * load.poses * speeds.insert.at(plan.reach),
         "stock": n / plan.stock_every * speeds.stock.at(plan.reach),
     }
     reading = speeds.reading * MAP_BYTES * load.image_box**2 * n

@@ -112,7 +112,8 @@ def matcher_of(job: Run, state: State, plan: Plan, half: int) -> Matcher:
     relaxation = recipe.relaxation
     if state.iteration == 0:
         relaxation = relaxation.drawn(recipe.group, *state.weights.shape, job.rng)
-    return Matcher(projector, search, recipe.group, recipe.candidates, relaxation, near)
+    return Matcher(projector, search, recipe.group, recipe.candidates, relaxation, near, recipe.layer,
+                   frame.diameter_A)
 
 
 def _progress(job: Run, plan: Plan):

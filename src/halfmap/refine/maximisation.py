@@ -9,6 +9,7 @@ import numpy as np
 from halfmap.maps import filters
 from halfmap.maps.masks import Made
 from halfmap.reconstruct import priors, solve, sums
+from halfmap.reconstruct.nonuniform import CrossValidated, Everywhere, LocalFilter, Uniform
 from halfmap.refine.batches import Frame
 from halfmap.refine.masking import SphereMask
 from halfmap.refine.recipe import Recipe
@@ -34,6 +35,7 @@ class Maximised:
     gave_way: bool  # the sphere is that mask, for the one that was to judge is too tight
     inside: Curve  # FSC in the sphere of the particle's diameter
     inside_words: str  # what that sphere is
+    filter: Uniform | LocalFilter  # what the references are filtered by
 
 
 def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int, frame: Frame) -> Maximised:
@@ -57,13 +59,13 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
         judge, curves = sphere, within
     _, shell = trusted_curve(curves["corrected"])
     return Maximised(plain, smooth, Map(mask.data, mean.voxel_size_A), {"no_mask": pair.unmasked, **curves},
-                     shell, mask.words, mask.gave_way, judge, gave_way, inside, sphere.words)
+                     shell, mask.words, mask.gave_way, judge, gave_way, inside, sphere.words,
+                     recipe.prior.fitted(plain, mask.data, curves["corrected"]))
 
 
 def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:
     """The references of the next iteration: both halves filtered by what is trusted of their FSC, and masked."""
-    trusted, _ = trusted_curve(result.curves["corrected"])
-    filtered = recipe.prior.filtered(halves, trusted, result.mask.box, frame)
+    filtered = recipe.prior.filtered(halves, result.filter, result.mask.box, frame)
     return tuple(Map(r.data * result.mask.data, r.voxel_size_A) for r in filtered)
 
 
@@ -81,36 +83,48 @@ def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True)
 class FscPrior:
-    """Wiener filter with the signal-to-noise ratio the FSC of the halves tells; they share data below ``split_A``."""
+    """Wiener filter with the signal-to-noise ratio the FSC of the halves tells; they share data below ``split_A``.
+
+    ``places``: whether the FSC of the whole serves everywhere, or a local filter adds to it what each place allows.
+    """
 
     split_A: float
+    places: Everywhere | CrossValidated = Everywhere()
+
+    def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, corrected: Curve) -> Uniform | LocalFilter:
+        """The filter for unfiltered half-maps with this FSC, as far as it is trusted."""
+        values, _ = trusted_curve(corrected)
+        found = self.places.fitted(halves, mask, values)
+        return found.trusting(lambda local: trusted_curve(replace(corrected, values=local))[0])
 
     def shared_below(self, frame: Frame) -> float:
         """Shell below which the halves share data: MASK_LEAK short of the split, and none for an infinite one."""
         return max(frame.length_A / self.split_A - MASK_LEAK, 0.0)
 
-    def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
+    def filtered(self, halves: tuple[Sums, Sums], filter: Uniform | LocalFilter, box: int, frame: Frame
+                 ) -> tuple[Map, Map]:
         """References of both halves: where they share data, the FSC is that of the sum of both."""
-        split = self.shared_below(frame)
+        curve, split = filter.values, self.shared_below(frame)
         if split < 1:
-            return tuple(solve.to_map(solve.wiener(half, curve), half, box, frame.box) for half in halves)
-        both = sums.core(halves[0], split) + sums.core(halves[1], split)
-        centre = solve.wiener(both, priors.combined(curve))
-        return tuple(
-            solve.to_map(solve.with_core(solve.wiener(half, curve), centre, split * half.padding), half, box, frame.box)
-            for half in halves
-        )
+            maps = (solve.to_map(solve.wiener(half, curve), half, box, frame.box) for half in halves)
+        else:
+            both = sums.core(halves[0], split) + sums.core(halves[1], split)
+            centre = solve.wiener(both, priors.combined(curve))
+            maps = (solve.to_map(solve.with_core(solve.wiener(half, curve), centre, split * half.padding), half, box,
+                                 frame.box) for half in halves)
+        return tuple(filter.applied(map) for map in maps)
 
-    def combined(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> Map:
+    def combined(self, halves: tuple[Sums, Sums], filter: Uniform | LocalFilter, box: int, frame: Frame) -> Map:
         """Map of all particles, filtered by the FSC that the sum of both halves has with the truth."""
         both = halves[0] + halves[1]
-        return solve.to_map(solve.wiener(both, priors.combined(curve)), both, box, frame.box)
+        return filter.applied(solve.to_map(solve.wiener(both, priors.combined(filter.values)), both, box, frame.box))
 
 
 @dataclass(frozen=True)
 class NonNegative(FscPrior):
     """The same, with negative density of the references set to 0. The half-maps stay as they are."""
 
-    def filtered(self, halves: tuple[Sums, Sums], curve: np.ndarray, box: int, frame: Frame) -> tuple[Map, Map]:
+    def filtered(self, halves: tuple[Sums, Sums], filter: Uniform | LocalFilter, box: int, frame: Frame
+                 ) -> tuple[Map, Map]:
         """References without negative density."""
-        return tuple(Map(np.maximum(m.data, 0), m.voxel_size_A) for m in super().filtered(halves, curve, box, frame))
+        return tuple(Map(np.maximum(m.data, 0), m.voxel_size_A) for m in super().filtered(halves, filter, box, frame))

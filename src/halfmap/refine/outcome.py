@@ -23,8 +23,8 @@ SILENT = "no signal: its scale is zero or negative"
 def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) -> Outcome:
     """What the job writes down."""
     report = _report(job, result)
-    curves = report.curves
-    trusted = np.clip(curves["corrected"].values, 0, 1)
+    curves, half = report.curves, result.halves[0]
+    filter = result.filter.judged(np.clip(curves["corrected"].values, 0, 1))
     job.reject(np.flatnonzero(state.silent), SILENT)
     shown = diagnostics.of_result(state, report, result.halves, sums)
     for sentence in advice.advise(evidence(job, state, result, report, shown)):
@@ -34,11 +34,13 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         "log_likelihood": state.candidates.log_likelihood[used, 0],
         "max_probability": state.weights[used, 0],
         "significant_poses": (state.weights[used] > SIGNIFICANT).sum(1),
+        **job.recipe.layer.columns(state.effective[used]),
     }
     return Outcome(
         half1=result.halves[0],
         half2=result.halves[1],
-        map=job.recipe.prior.combined(sums, trusted, result.halves[0].box, job.frame),
+        map=job.recipe.prior.combined(sums, filter, half.box, job.frame),
+        local_filter=filter.resolution(half.box, half.box * half.voxel_size_A),
         particles=_known(job, state)[used],
         extra=extra,
         mask_refine=result.mask,

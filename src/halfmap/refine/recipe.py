@@ -8,6 +8,7 @@ import numpy as np
 
 from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
+from halfmap.refine.laying import AtBest
 from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.refine.relaxation import Imposed
 from halfmap.refine.search import Everywhere
@@ -39,12 +40,18 @@ class Recipe:
     curves: fsc_report.Settings = field(default_factory=fsc_report.Settings)
     search: Everywhere = Everywhere()  # where poses are looked for
     relaxation: Imposed = Imposed()  # what the group is to the map
+    laying: AtBest = AtBest()  # at which of its poses an image makes the map
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 
     @property
     def map_group(self) -> np.ndarray:
         """The group the maps obey: ``group`` unless it is relaxed."""
         return self.relaxation.of_map(self.group)
+
+    @property
+    def layer(self) -> AtBest:
+        """At which poses images make the map: ``laying``, unless the symmetry is relaxed."""
+        return self.relaxation.laying(self.laying)
 
     def with_mask(self, mask: Map | None) -> Recipe:
         """The same with the user's own mask, where there is one: it also judges the resolution."""

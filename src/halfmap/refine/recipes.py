@@ -13,10 +13,12 @@ from halfmap.maps import filters, masks, resample
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local, coordinates
+from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.params.refinement import MapRefinement
+from halfmap.params.refinement import LocalFilterSettings, MapRefinement
 from halfmap.reconstruct import ewald
-from halfmap.refine import masking, maximisation, noises, optics, relaxation, scales, schedules, search, start
+from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
+from halfmap.refine import laying, masking, maximisation, noises, optics, relaxation, scales, schedules, search, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
@@ -43,6 +45,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         mask=reference_mask(params, mask, params.mask_start_resolution),
         judge=judging_mask(params, mask, fsc_mask),
         prior=_prior(params),
+        laying=_laying(params),
         noise=_noise(params),
         lens=optics.CtfRefinement.of(params),
         scale=_scale(params),
@@ -50,6 +53,21 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         offset_range_A=params.offset_range_A,
         **_common(params),
     )
+
+
+def nonuniform(params: Nonuniform, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
+    """The same, with a filter for every place."""
+    recipe = homogeneous(params, mask, fsc_mask)
+    return replace(recipe, prior=replace(recipe.prior, places=places(params)))
+
+
+def places(params: LocalFilterSettings) -> Everywhere | CrossValidated:
+    """The local filter that the settings ask for."""
+    if not params.nonuniform_enable:
+        return Everywhere()
+    kind = SHAPES[params.nonuniform_filter_type]
+    shape = kind(params.nonuniform_filter_order) if kind is Butterworth else kind()
+    return CrossValidated(shape, params.nonuniform_window_factor)
 
 
 def local(params: Local, reference: Map, halves: tuple[Map, Map] | None = None, mask: Map | None = None,
@@ -74,7 +92,8 @@ def local(params: Local, reference: Map, halves: tuple[Map, Map] | None = None, 
                                      known_A=known_A if params.initialize_from_halfmaps else np.inf),
         mask=reference_mask(params, mask),
         judge=judge,
-        prior=_prior(params),
+        prior=replace(_prior(params), places=places(params)),
+        laying=_laying(params),
         noise=_noise(params),
         lens=optics.CtfRefinement(),
         scale=_scale(params),
@@ -149,6 +168,10 @@ def reconstruction(params: Reconstruct) -> Recipe:
 
 def _noise(params: MapRefinement) -> noises.Symmetric:
     return noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale)
+
+
+def _laying(params: Homogeneous | Local):
+    return laying.AtPosterior() if params.marginalization else laying.AtBest()
 
 
 def _prior(params: MapRefinement) -> maximisation.FscPrior:

@@ -6,7 +6,7 @@ pose compete for each particle against it. Where the molecule breaks its symmetr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,14 +15,13 @@ from halfmap.align import posterior
 from halfmap.align.posterior import SAME_RAD
 from halfmap.errors import UsageError
 from halfmap.geometry import rotations, symmetry
+from halfmap.refine.laying import AtBest, AtModes
 from halfmap.refine.posed import Posed
-from halfmap.types import Candidates, Images, Poses
+from halfmap.types import Candidates, Poses
 
 MOST_MATES = 24  # of the octahedral group: each is climbed, kept and compared for every particle
-LEAST_WEIGHT = 1e-3  # of a mate that is still laid in
 ROUNDS = 2  # of pose refinement of each mate: they begin where the best one ended
 
-Laid = tuple[Images, np.ndarray, np.ndarray, np.ndarray]  # images, rows of them, rotations, shifts in A
 Climb = Callable[[Candidates, int, np.ndarray], Posed]  # candidates, rounds, group whose mates count as one pose
 
 
@@ -54,9 +53,9 @@ class Imposed:
         """Fraction of particles that went from one mate to another; None where that means nothing."""
         return None
 
-    def laid_in(self, images: Images, heard: np.ndarray, posed: Posed) -> Iterator[Laid]:
-        """What makes the map, of images ``heard``: each at its best pose."""
-        yield images, heard, posed.candidates.rotations[heard, 0], posed.candidates.shifts_A[heard, 0]
+    def laying(self, wanted: AtBest) -> AtBest:
+        """At which poses images make the map: ``wanted`` unless mates are to be told apart."""
+        return wanted
 
 
 @dataclass(frozen=True)
@@ -92,21 +91,17 @@ class Maximised(Imposed):
         stayed = symmetry.nearest(new.rotations, old.rotations, group)
         return float((rotations.angle_between(stayed, new.rotations) > SAME_RAD).mean())
 
+    def laying(self, wanted: AtBest) -> AtBest:
+        """One mate makes the map, whatever the recipe would do."""
+        return AtBest()
+
 
 @dataclass(frozen=True)
 class Marginalised(Maximised):
     """The same, every particle laid in at all of its poses, each with its probability."""
 
-    def laid_in(self, images: Images, heard: np.ndarray, posed: Posed) -> Iterator[Laid]:
-        weights = np.where(posed.weights >= LEAST_WEIGHT, posed.weights, 0)
-        weights = weights / weights.sum(1, keepdims=True)
-        for place in range(weights.shape[1]):
-            rows = heard[weights[heard, place] > 0]
-            if len(rows):
-                part = np.sqrt(weights[:, place]).astype(np.float32)[:, None, None]
-                # numerator and weight of the sums are products of two of these
-                shared = replace(images, unmasked=images.unmasked * part, ctf=images.ctf * part)
-                yield shared, rows, posed.candidates.rotations[rows, place], posed.candidates.shifts_A[rows, place]
+    def laying(self, wanted: AtBest) -> AtBest:
+        return AtModes()
 
 
 METHODS = {"none": Imposed, "maximization": Maximised, "marginalization": Marginalised}

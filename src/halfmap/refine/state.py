@@ -28,6 +28,7 @@ class State:
     information: np.ndarray  # (n, 5, 5) Fisher information of the best pose (rad, A)
     cross: np.ndarray  # (n,) data along the model of scale 1, sum Re(conj(m) x), whitened
     power: np.ndarray  # (n,) sum |m|^2 of that model: cross = scale x power where the particle is what the map says
+    effective: np.ndarray  # (n,) effective number of poses at which each particle made the maps, 1 for one alone
     scale: np.ndarray  # (n,) grey scale of every particle, about 1
     silent: np.ndarray  # (n,) bool: particles without signal, which do not make the map
     optics: tuple[Optics, ...]  # as far as CTF refinement knows them
@@ -109,6 +110,7 @@ class Outcome:
     warnings: tuple[str, ...]
     diagnostics: Diagnostics | None = None  # what the final maps show
     posterior: Posterior | None = None  # of ``particles``, row by row
+    local_filter: Map | None = None  # resolution that ``map`` is filtered to at every voxel, A
 
     @property
     def curves(self) -> dict[str, Curve]:

@@ -9,7 +9,7 @@ import numpy as np
 from halfmap.align import posterior
 from halfmap.maps import resample
 from halfmap.refine.maximisation import Maximised
-from halfmap.refine.posed import Posed
+from halfmap.refine.posed import OF_PARTICLES, Posed
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
@@ -34,8 +34,7 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
         _with_rows(getattr(old.candidates, f), posed.rows, getattr(posed.candidates, f))
         for f in Candidates.__dataclass_fields__
     ))
-    known = {f: _with_rows(getattr(old, f), posed.rows, getattr(posed, f))
-             for f in ("weights", "information", "cross", "power")}
+    known = {f: _with_rows(getattr(old, f), posed.rows, getattr(posed, f)) for f in OF_PARTICLES}
     state = replace(
         old, iteration=old.iteration + 1, references=np.stack([r.data for r in references])[None],
         reference_voxel_A=references[0].voxel_size_A, candidates=candidates, **known,
@@ -86,6 +85,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "hopped": None if first else job.recipe.relaxation.hopped(new.poses[known], old.poses[known], job.recipe.group),
         "searched": int(plan.searched[rows].sum()),
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
+        "poses_per_image": float(posed.effective.mean()) if len(rows) else 1.0,
         "slope": float(np.median(posed.cross / np.maximum(old.scale[rows] * posed.power, 1e-30))),
         "fsc_area": float(area),
         "mask": result.mask_words,

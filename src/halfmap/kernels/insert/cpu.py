@@ -97,21 +97,21 @@ def _count(matrices, lasts, padding, r, bricks, counts):
 
 
 @nb.njit(cache=True, parallel=True)
-def _sort(images, ctf, which, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
+def _sort(images, ctf, which, shares, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
     for p in nb.prange(matrices.shape[0]):
-        i = which[p]
+        i, part = which[p], shares[p]
         a = matrices[p] * padding
         free = place[p].copy()
         for row in range(2 * radius + 1):
             ky = row - radius
-            row_ramp = ramp_y[p, row]
+            row_ramp = part * ramp_y[p, row]
             for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
                 c = ctf[i, row + cut, kx]
                 value = c * images[i, row + cut, kx] * ramp_x[p, kx] * row_ramp
                 z, y, x, mate = _point(a, kx, ky, r)
-                _enlist(points, free, z, y, x, value.real, -value.imag if mate else value.imag, c * c, bricks)
+                _enlist(points, free, z, y, x, value.real, -value.imag if mate else value.imag, part * c * c, bricks)
 
 
 @nb.njit(cache=True, parallel=True)
@@ -128,21 +128,21 @@ def _count_curved(matrices, beams, curvature, lasts, padding, r, bricks, counts)
 
 
 @nb.njit(cache=True, parallel=True)
-def _sort_curved(images, sine, cosine, coherence, which, matrices, beams, curvature, ramp_x, ramp_y, lasts, padding, r,
-                 bricks, place, points):  # fmt: skip
+def _sort_curved(images, sine, cosine, coherence, which, shares, matrices, beams, curvature, ramp_x, ramp_y, lasts,
+                 padding, r, bricks, place, points):  # fmt: skip
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
     half, one = np.float32(0.5), np.float32(1)
     for p in nb.prange(matrices.shape[0]):
-        i = which[p]
+        i, part = which[p], shares[p]
         a = matrices[p] * padding
         free = place[p].copy()
         for row in range(2 * radius + 1):
             ky = row - radius
-            row_ramp = ramp_y[p, row]
+            row_ramp = part * ramp_y[p, row]
             for kx in range(0 if ky > 0 else 1, lasts[row] + 1):
                 s, c, alike = sine[i, row + cut, kx], cosine[i, row + cut, kx], coherence[row, kx]
-                square = half * half * ((one + alike) * s * s + (one - alike) * c * c)
+                square = part * half * half * ((one + alike) * s * s + (one - alike) * c * c)
                 shown = half * images[i, row + cut, kx] * ramp_x[p, kx] * row_ramp
                 for side in (1, -1):
                     value = complex(s, side * c) * shown
@@ -215,6 +215,11 @@ def _ramps(phases: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(along_x[:, radius:]), along_y
 
 
+def _shares(shares, n: int) -> np.ndarray:
+    """(n,) float32, 1 where nothing is said."""
+    return np.ones(n, np.float32) if shares is None else np.ascontiguousarray(shares, np.float32)
+
+
 class Points:
     """Pixels on their way into a half space (2R+1, 2R+1, R+1), sorted by brick; added when there are enough of them."""
 
@@ -225,24 +230,26 @@ class Points:
         self._starts: list[np.ndarray] = []  # per batch: where the pixels of each brick begin, and the end
         self._used = 0
 
-    def insert(self, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
+    def insert(self, images, ctf, which, matrices, phases, radius: int, padding: int, shares=None) -> None:
         """Take in images; arguments as in ``insert``."""
         images, ctf = np.ascontiguousarray(images), np.ascontiguousarray(ctf)  # one compilation, one way of rounding
         matrices, which = np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(which, np.int64)
+        shares = _shares(shares, len(which))
         lasts, ramp_x, ramp_y = _lasts(radius), *_ramps(phases, radius)
         r = float(self._numerator.shape[2] - 1)
         counts = np.zeros((len(which), self._bricks.prod()), np.int64)
         _count(matrices, lasts, padding, r, self._bricks, counts)
         for rows in self._pieces(counts.sum(1)):
             begins = self._begins(counts[rows])
-            _sort(images, ctf, which[rows], matrices[rows], ramp_x[rows], ramp_y[rows], lasts, padding, r, self._bricks,
-                  begins, self._points)
+            _sort(images, ctf, which[rows], shares[rows], matrices[rows], ramp_x[rows], ramp_y[rows], lasts, padding, r,
+                  self._bricks, begins, self._points)
 
     def insert_curved(self, images, sine, cosine, coherence, which, matrices, phases, curvature: float, radius: int,
-                      padding: int) -> None:
+                      padding: int, shares=None) -> None:
         """Take in images that show the object on the Ewald sphere; arguments as in ``insert_curved``."""
         images, sine, cosine = (np.ascontiguousarray(part) for part in (images, sine, cosine))
         matrices, which = np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(which, np.int64)
+        shares = _shares(shares, len(which))
         beams = matrices[:, 2] / np.linalg.norm(matrices[:, 2], axis=1, keepdims=True)
         bent = curvature / padding  # in grid steps: padding h = bent (padding q)^2
         lasts, ramp_x, ramp_y = _lasts(radius), *_ramps(phases, radius)
@@ -253,8 +260,8 @@ class Points:
         _count_curved(matrices, beams, bent, lasts, padding, r, self._bricks, counts)
         for rows in self._pieces(counts.sum(1)):
             begins = self._begins(counts[rows])
-            _sort_curved(images, sine, cosine, alike, which[rows], matrices[rows], beams[rows], bent, ramp_x[rows],
-                         ramp_y[rows], lasts, padding, r, self._bricks, begins, self._points)
+            _sort_curved(images, sine, cosine, alike, which[rows], shares[rows], matrices[rows], beams[rows], bent,
+                         ramp_x[rows], ramp_y[rows], lasts, padding, r, self._bricks, begins, self._points)
 
     def _pieces(self, totals: np.ndarray):
         """Slices of the images that fit into what is left of the buffer; adds what it holds where nothing more fits."""
@@ -284,21 +291,22 @@ class Points:
         self._starts, self._used = [], 0
 
 
-def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int, padding: int) -> None:
+def insert(numerator, weight, images, ctf, which, matrices, phases, radius: int, padding: int, shares=None) -> None:
     """Add images to the half spaces ``numerator`` (complex64) and ``weight`` (float32), both (2R+1, 2R+1, R+1).
 
     The one function that writes into its arguments: they are accumulators. ``images`` and ``ctf`` (b, 2K+1, K+1) are
     whitened; image ``which[p]`` is laid in at pose p: ``matrices`` (p, 3, 3) and ``phases`` (p, 2), shifts over the box
-    length; ``radius`` <= K, R >= padding radius + 2. Mates on the plane x = 0 are not added here: ``complete_plane``
-    does it once, after the last batch.
+    length; ``radius`` <= K, R >= padding radius + 2; ``shares`` (p,) is what the image counts at each pose, all of it
+    where None: an image at several poses has its posterior probabilities there. Mates on the plane x = 0 are not added
+    here: ``complete_plane`` does it once, after the last batch.
     """
     points = Points(numerator, weight)
-    points.insert(images, ctf, which, matrices, phases, radius, padding)
+    points.insert(images, ctf, which, matrices, phases, radius, padding, shares)
     points.flush()
 
 
 def insert_curved(numerator, weight, images, sine, cosine, coherence, which, matrices, phases, curvature: float,
-                  radius: int, padding: int) -> None:  # fmt: skip
+                  radius: int, padding: int, shares=None) -> None:  # fmt: skip
     """Add images that show the object on the Ewald sphere: each pixel at both ends of its chord along the beam.
 
     With h = ``curvature`` |q|^2 shells, q = S k the pixel's place on the plane, the model of an image is
@@ -310,7 +318,7 @@ def insert_curved(numerator, weight, images, sine, cosine, coherence, which, mat
     R >= padding sqrt(q^2 + h^2) + 1 for every pixel; other arguments as in ``insert``.
     """
     points = Points(numerator, weight)
-    points.insert_curved(images, sine, cosine, coherence, which, matrices, phases, curvature, radius, padding)
+    points.insert_curved(images, sine, cosine, coherence, which, matrices, phases, curvature, radius, padding, shares)
     points.flush()
 
 

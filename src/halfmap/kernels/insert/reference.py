@@ -7,22 +7,24 @@ import numpy as np
 from halfmap.kernels.project.reference import corners, grid_points, in_band
 
 
-def insert(numerator, weight, images, ctf, which, matrices, phases, radius, padding):
-    """numerator += A'(ctf x e^{-2 pi i k.s}), weight += A'(ctf^2); arguments as in cpu.insert.
+def insert(numerator, weight, images, ctf, which, matrices, phases, radius, padding, shares=None):
+    """numerator += A'(w ctf x e^{-2 pi i k.s}), weight += A'(w ctf^2), w the share of the pose.
 
-    The Friedel mate of every pixel is inserted too, and only the half x >= 0 is kept: the plane x = 0 is Hermitian.
+    Arguments as in cpu.insert. The Friedel mate of every pixel is inserted too, and only the half x >= 0 is kept: the
+    plane x = 0 is Hermitian.
     """
     r = numerator.shape[-1] - 1
     full_n = np.zeros((2 * r + 1,) * 3, np.complex128)
     full_w = np.zeros((2 * r + 1,) * 3)
     ky, kx = np.mgrid[-radius : radius + 1, 0 : radius + 1]
     cut = images.shape[-1] - 1 - radius
+    shares = np.ones(len(which)) if shares is None else np.asarray(shares, float)
     for i, (j, matrix) in enumerate(zip(which, matrices, strict=True)):
         rows = slice(cut, images.shape[1] - cut)
         x, c = images[j, rows, : radius + 1], ctf[j, rows, : radius + 1].astype(float)
         keep = in_band(radius, radius)
-        value = (c * x * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])))[keep]
-        square = c[keep] ** 2
+        value = shares[i] * (c * x * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1])))[keep]
+        square = shares[i] * c[keep] ** 2
         points = grid_points(matrix, radius, padding)[keep]
         for sign, v in ((1, value), (-1, value.conj())):
             for jz, jy, jx, w in corners(sign * points):
@@ -33,7 +35,7 @@ def insert(numerator, weight, images, ctf, which, matrices, phases, radius, padd
 
 
 def insert_curved(numerator, weight, images, sine, cosine, coherence, which, matrices, phases, curvature, radius,
-                  padding):  # fmt: skip
+                  padding, shares=None):  # fmt: skip
     """The same on the two paraboloids of the Ewald sphere; arguments as in cpu.insert_curved."""
     r = numerator.shape[-1] - 1
     full_n = np.zeros((2 * r + 1,) * 3, np.complex128)
@@ -43,10 +45,11 @@ def insert_curved(numerator, weight, images, sine, cosine, coherence, which, mat
     part = np.s_[cut : images.shape[1] - cut, : radius + 1]
     keep = in_band(radius, radius)
     alike = coherence[part].astype(float)
+    shares = np.ones(len(which)) if shares is None else np.asarray(shares, float)
     for i, (j, matrix) in enumerate(zip(which, matrices, strict=True)):
         s, c = sine[j][part].astype(float), cosine[j][part].astype(float)
-        x = images[j][part] * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1]))
-        square = ((1 + alike) * s**2 + (1 - alike) * c**2) / 4
+        x = shares[i] * images[j][part] * np.exp(-2j * np.pi * (kx * phases[i, 0] + ky * phases[i, 1]))
+        square = shares[i] * ((1 + alike) * s**2 + (1 - alike) * c**2) / 4
         flat = grid_points(matrix, radius, padding)
         height = curvature * (flat**2).sum(-1) / padding
         beam = matrix[2] / np.linalg.norm(matrix[2])
