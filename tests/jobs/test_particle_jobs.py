@@ -13,6 +13,7 @@ from halfmap.geometry import symmetry
 from halfmap.io import cs, mrc
 from halfmap.jobs import homogeneous, painter
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.refine import recipes
 from halfmap.types import Map
 from tests.jobs.test_tables import NoPlots
 from tests.refine import made
@@ -67,7 +68,8 @@ def test_a_global_search_warns_of_copies(work, tmp_path):
     run("symmetry-expand", "--particles", work / "truth.star", "--symmetry", "D2", "--out", tmp_path / "a")
     for table, warned in ((tmp_path / "a" / "particles.star", True), (work / "truth.star", False)):
         heard = made.Heard()
-        homogeneous.read(Homogeneous(particles=table, volume=work / "job" / "map.mrc", out=tmp_path / "b"), heard)
+        params = Homogeneous(particles=table, volume=work / "job" / "map.mrc", out=tmp_path / "b")
+        homogeneous.read(recipes.homogeneous, params, heard)
         assert any("symmetry copies" in data["message"] for data in heard.of("warning")) == warned
 
 
