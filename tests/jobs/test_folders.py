@@ -5,6 +5,7 @@ import pytest
 from halfmap.errors import InputError
 from halfmap.jobs import catalog, folders
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.mask_tools import CombineMasks
 from halfmap.params.volumes import VolumeInput
 
 
@@ -50,3 +51,9 @@ def test_a_job_that_takes_a_folder_as_a_whole_gets_it(tmp_path):
     folder = job(tmp_path / "J1", "map.mrc")
     params = VolumeInput(out=tmp_path / "out", volume=folder)
     assert folders.resolved(params, ("volume", "mask")).volume == folder
+
+
+def test_of_several_masks_each_may_be_a_folder(tmp_path):
+    folder, file = job(tmp_path / "J1", "mask.mrc"), tmp_path / "m.mrc"
+    params = CombineMasks(out=tmp_path / "out", mask=(folder, file), operation="union")
+    assert folders.resolved(params, catalog.find("mask combine").inputs).mask == (folder / "mask.mrc", file)

@@ -28,18 +28,25 @@ def resolved(params: Job, inputs: tuple[str, ...]) -> Job:
     Left alone are inputs that the job takes as folders. Raises InputError for a folder without such a file.
     """
     found, faults = {}, []
-    for name in inputs:
+    for name in (name for name in inputs if name in OUTPUTS and name not in params.takes_folders):
         given = getattr(params, name)
-        if name not in OUTPUTS or name in params.takes_folders or not isinstance(given, str | Path):
-            continue
-        if Path(given).is_dir():
-            files = [Path(given) / file for file in OUTPUTS[name]]
-            found[name] = next((file for file in files if file.is_file()), None)
-            if found[name] is None:
-                faults.append(f"{given}: holds no {' or '.join(OUTPUTS[name])}; name a file, or the folder of a job "
-                              "that has ended")
+        if isinstance(given, tuple):
+            found[name] = tuple(_file(each, name, faults) for each in given)
+        elif given is not None:
+            found[name] = _file(given, name, faults)
     if faults:
         raise InputError(faults)
-    # a setting that is a word or a file is text
-    files = {name: str(file) if isinstance(getattr(params, name), str) else file for name, file in found.items()}
-    return params.model_copy(update=files) if files else params
+    changed = {name: value for name, value in found.items() if value != getattr(params, name)}
+    return params.model_copy(update=changed) if changed else params
+
+
+def _file(given: Path | str, name: str, faults: list[str]) -> Path | str:
+    """The file that a setting means, of the kind that was given; ``faults`` gets a line for a folder without it."""
+    if not Path(given).is_dir():
+        return given
+    file = next((file for file in (Path(given) / each for each in OUTPUTS[name]) if file.is_file()), None)
+    if file is None:
+        faults.append(f"{given}: holds no {' or '.join(OUTPUTS[name])}; name a file, or the folder of a job that has "
+                      "ended")
+        return given
+    return str(file) if isinstance(given, str) else file

@@ -120,8 +120,6 @@ class MaskFromMap(MaskJob):
 class CombineMasks(MaskJob):
     """One mask of several."""
 
-    takes_folders = MaskJob.takes_folders | {"mask"}
-
     mask: tuple[Path, ...] = setting(
         help="Masks on one grid, MRC; repeat the flag for each. A difference is the first without the others.",
         known_as="RELION --i, --and, --or, --and_not",
