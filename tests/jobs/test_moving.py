@@ -13,7 +13,7 @@ from halfmap.geometry.frames import Frame
 from halfmap.io import mrc
 from halfmap.jobs import catalog, events, plots
 from halfmap.maps import masks, turn
-from halfmap.params.geometry import triple
+from halfmap.params.points import point
 from halfmap.physics.projection import Projector
 from halfmap.types import Map, Poses
 from tests.jobs import made
@@ -161,4 +161,4 @@ def test_particles_without_poses_are_refused_before_anything_is_written(folder, 
 @pytest.mark.parametrize("text, values, unit", [("1,2,3", (1, 2, 3), "px"), ("1.5 -2, 3e1 A", (1.5, -2, 30), "A"),
                                                 (" 4; 5;6px ", (4, 5, 6), "px")])  # fmt: skip
 def test_three_numbers_and_their_unit_are_read(text, values, unit):
-    assert triple(text) == (values, unit)
+    assert point(text) == (values, unit)

@@ -11,7 +11,8 @@ from halfmap.geometry import frames
 from halfmap.geometry.frames import Frame
 from halfmap.jobs import moving
 from halfmap.jobs.events import Passing, Watch
-from halfmap.params.geometry import VolumeRecenter, triple
+from halfmap.params import points
+from halfmap.params.geometry import VolumeRecenter
 from halfmap.types import Map
 
 
@@ -40,8 +41,7 @@ def decided(params: VolumeRecenter, map: Map) -> Frame:
         moving.check_on_grid(params.to_mask, mask, map, params.volume)
         centre_A = centre_of_mass_A(mask)
     else:
-        values, unit = triple(params.centre or params.shift)
-        length_A = np.array(values) * (map.voxel_size_A if unit == "px" else 1.0)
+        length_A = map.voxel_size_A * np.array(points.in_voxels(params.centre or params.shift, map.voxel_size_A))
         corner_A = map.box // 2 * map.voxel_size_A
         centre_A = length_A - corner_A if params.centre else -length_A
     if np.any(np.abs(centre_A) > map.box * map.voxel_size_A / 2):

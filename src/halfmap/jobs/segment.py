@@ -11,6 +11,7 @@ from halfmap.jobs import diagnostics, record, region_views, volumes
 from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import masks, segment
 from halfmap.maps.segment import Part, Segmentation
+from halfmap.params import points
 from halfmap.params import segment as written
 from halfmap.params.segment import SegmentMask
 from halfmap.params.volumes import VolumeInput
@@ -104,8 +105,8 @@ def choice(params: SegmentMask, found: Segmentation) -> list[int]:
     """Numbers of the regions that the mask is made of; none where the settings choose none. Raises UsageError."""
     if not params.makes_mask:
         return []
-    points = [written.point_px(text, found.map.voxel_size_A) for text in params.at]
-    return segment.chosen(found, written.numbers(params.choose), points, written.numbers(params.exclude))
+    at = [points.in_voxels(text, found.map.voxel_size_A) for text in params.at]
+    return segment.chosen(found, written.numbers(params.choose), at, written.numbers(params.exclude))
 
 
 def soft_edge_px(params: SegmentMask, voxel_size_A: float) -> float:

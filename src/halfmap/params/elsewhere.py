@@ -169,7 +169,7 @@ CRYOSPARC_RECONSTRUCT = (
     P("refine_symmetry", "Symmetry", ("symmetry",)),
     P("refine_helical_twist, refine_helical_shift, refine_hsym_order", "helical symmetry", (), "Point groups only."),
     P("refine_gs_resplit", "Force re-do GS split", ("force_resplit",)),
-    P("refine_do_flip", "Flip the reconstruction hand", (), "Not yet."),
+    P("refine_do_flip", "Flip the reconstruction hand", (), "`halfmap volume flip`, which turns the poses too."),
     P("refine_ignore_tilt", "Ignore tilt", ("ignore_tilt",)),
     P("refine_ignore_trefoil", "Ignore trefoil", ("ignore_trefoil",)),
     P("refine_ignore_tetra", "Ignore tetra", ("ignore_tetrafoil",)),
@@ -343,7 +343,7 @@ CRYOSPARC_VOLUME_TOOLS = (
     P("resample to box size", "Resample to box size (Fourier crop/pad)", ("resample_box_size",)),
     P("output pixel size", "Resample to pixel size", ("voxel_size_A",), "Any ratio, no rounding to whole boxes."),
     P("flip hand", "Flip hand", (), "`halfmap volume flip`, which turns the poses too."),
-    P("override pixel size", "Override pixel size", (), "Not offered."),
+    P("override pixel size", "Override pixel size", (), "`halfmap import volume --voxel-size`."),
 )  # fmt: skip
 
 CRYOSPARC_FLIP = (

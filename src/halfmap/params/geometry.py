@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
 from halfmap.params.common import setting
+from halfmap.params.points import point
 from halfmap.params.volumes import VolumeAndParticles, VolumeInput
-
-_TRIPLE = re.compile(r"\s*([^,;\s]+)\s*[,;\s]\s*([^,;\s]+)\s*[,;\s]\s*([^,;\s]+?)\s*(px|A)?\s*")
-
-
-def triple(text: str) -> tuple[tuple[float, float, float], str]:
-    """((x, y, z), "px" or "A") of "x, y, z [px|A]". Raises ValueError for anything else."""
-    match = _TRIPLE.fullmatch(text)
-    try:
-        x, y, z = (float(word) for word in match.groups()[:3])
-    except (AttributeError, ValueError) as fault:
-        raise ValueError(f'{text!r} is no place: give three numbers, "x, y, z", and px or A behind them') from fault
-    return (x, y, z), match[4] or "px"
 
 
 class VolumeResample(VolumeInput):
@@ -124,7 +112,7 @@ class VolumeRecenter(VolumeAndParticles):
     @classmethod
     def three_numbers(cls, value: str | None) -> str | None:
         if value is not None:
-            triple(value)
+            point(value)
         return value
 
     @model_validator(mode="after")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Self
 
@@ -10,6 +9,7 @@ from pydantic import field_validator, model_validator
 
 from halfmap.errors import UsageError
 from halfmap.params.common import setting
+from halfmap.params.points import point
 from halfmap.params.refinement import LocalFilterSettings, MapRefinement
 
 PLACES = ("mask_center", "box_center")
@@ -127,8 +127,13 @@ class Local(MapRefinement, LocalFilterSettings):
     @field_validator("fulcrum")
     @classmethod
     def fulcrum_is_a_place(cls, value: str) -> str:
-        if value not in PLACES:
-            coordinates(value)
+        if value in PLACES:
+            return value
+        try:
+            point(value)
+        except ValueError as fault:
+            raise ValueError(f"{value!r} is no place: give {', '.join(PLACES)}, or x,y,z with px or A behind it, for "
+                             "example 178.2,178.6,180.9 or 249.5,250.1,253.3A") from fault  # fmt: skip
         return value
 
     @model_validator(mode="after")
@@ -144,14 +149,3 @@ class Local(MapRefinement, LocalFilterSettings):
         usual = (PRIOR_EXTENT * self.prior_rotation, PRIOR_EXTENT * self.prior_shift)
         rotation, shift = usual if self.use_alignment_prior else (ROTATION_EXTENT, SHIFT_EXTENT)
         return min(self.rotation_search_extent or rotation, 180.0), self.shift_search_extent or shift
-
-
-def coordinates(text: str) -> tuple[tuple[float, float, float], bool]:
-    """((x, y, z), whether in A; else in px) of "x,y,z", "x,y,zpx" or "x,y,zA". Raises ValueError."""
-    number = r"\s*([-+]?\d+\.?\d*|[-+]?\.\d+)\s*"
-    match = re.fullmatch(rf"\(?{number},{number},{number}\)?\s*(px|A)?\s*", text)
-    if match is None:
-        raise ValueError(f"{text!r} is no place: give mask_center, box_center, or x,y,z with px or A behind it, "
-                         "for example 178.2,178.6,180.9 or 249.5,250.1,253.3A")  # fmt: skip
-    x, y, z, unit = match.groups()
-    return (float(x), float(y), float(z)), unit == "A"

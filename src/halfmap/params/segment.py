@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import field_validator, model_validator
 
 from halfmap.params.common import Job, setting
+from halfmap.params.points import point
 
 NUMBERS = re.compile(r"^\d+(-\d+)?(,\d+(-\d+)?)*$")
-POINT = re.compile(r"^\(?([^,]+),([^,]+),([^,A]+)\)?\s*(px|A)?\s*\)?$")
 
 
 def numbers(text: str | None) -> tuple[int, ...]:
@@ -22,18 +22,6 @@ def numbers(text: str | None) -> tuple[int, ...]:
         raise ValueError(f"{text!r} is no list of region numbers; write them like 1,3,5-8")
     ends = ([int(end) for end in part.split("-")] for part in plain.split(","))
     return tuple(number for both in ends for number in range(both[0], both[-1] + 1))
-
-
-def point_px(text: str, voxel_size_A: float) -> tuple[float, float, float]:
-    """x, y, z in voxels from the box corner, of a text like "48,52,60" or "168,182,210 A". Raises ValueError."""
-    match = POINT.match(text.strip())
-    try:
-        x, y, z = (float(value) for value in match.groups()[:3])
-    except (AttributeError, ValueError):
-        raise ValueError(f"{text!r} is no point; write x,y,z in voxels from the box corner like 48,52,60, or with A "
-                         "for Angstrom: 168,182,210A") from None
-    unit = voxel_size_A if match.group(4) == "A" else 1.0
-    return x / unit, y / unit, z / unit
 
 
 class SegmentMask(Job):
@@ -126,7 +114,7 @@ class SegmentMask(Job):
     @classmethod
     def points(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
-            point_px(text, 1.0)
+            point(text)
         return value
 
     @model_validator(mode="after")

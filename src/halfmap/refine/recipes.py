@@ -10,9 +10,10 @@ import numpy as np
 from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks, resample
+from halfmap.params import points
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
-from halfmap.params.local import Local, coordinates
+from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.refinement import LocalFilterSettings, MapRefinement
@@ -140,9 +141,8 @@ def _fulcrum(text: str, reference: Map, centre_A: np.ndarray) -> np.ndarray:
         return centre_A
     if text == "box_center":
         return np.zeros(3)
-    place, in_A = coordinates(text)
     voxel = reference.voxel_size_A
-    pixels = np.array(place) / (voxel if in_A else 1)
+    pixels = np.array(points.in_voxels(text, voxel))
     if (pixels < 0).any() or (pixels > reference.box).any():
         raise UsageError(f"--fulcrum {text}: outside the box of {reference.box} voxels of {voxel:g} A; coordinates "
                          "count from its corner in px, or in A with an A behind them")
