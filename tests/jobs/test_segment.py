@@ -195,3 +195,11 @@ def test_regions_keep_their_colours_and_neighbours_in_the_list_differ():
     colours = np.array([gallery_segment.colour(number) for number in range(1, 60)])
     apart = np.abs(colours[1:] - colours[:-1]).max(axis=1)
     assert apart.min() > 0.15 and colours.min() >= 0 and colours.max() <= 1
+
+
+def test_a_folder_of_half_maps_is_their_mean(volume, tmp_path):
+    folder = tmp_path / "halves"
+    folder.mkdir()
+    for name in ("half1", "half2"):
+        (folder / f"{name}.mrc").write_bytes(volume.read_bytes())
+    assert cli.main(["mask", "segment", str(folder), "--dry-run", "--out", str(tmp_path / "never")]) == 0

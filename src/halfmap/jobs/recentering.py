@@ -11,6 +11,7 @@ from halfmap.geometry import frames
 from halfmap.geometry.frames import Frame
 from halfmap.jobs import moving
 from halfmap.jobs.events import Passing, Watch
+from halfmap.maps import masks
 from halfmap.params import points
 from halfmap.params.geometry import VolumeRecenter
 from halfmap.types import Map
@@ -39,7 +40,7 @@ def decided(params: VolumeRecenter, map: Map) -> Frame:
     if params.to_mask is not None:
         mask = moving.read_mask(params.to_mask)
         moving.check_on_grid(params.to_mask, mask, map, params.volume)
-        centre_A = centre_of_mass_A(mask)
+        centre_A = masks.centre(mask)
     else:
         length_A = map.voxel_size_A * np.array(points.in_voxels(params.centre or params.shift, map.voxel_size_A))
         corner_A = map.box // 2 * map.voxel_size_A
@@ -49,11 +50,3 @@ def decided(params: VolumeRecenter, map: Map) -> Frame:
         raise UsageError(f"the new centre, {place} px from the corner, is outside the box of {map.box} voxels; "
                          "--centre counts from the corner, --shift from where things are")
     return frames.shift(-centre_A)
-
-
-def centre_of_mass_A(mask: Map) -> np.ndarray:
-    """(3,) x, y, z from the box centre, each voxel weighted by its value."""
-    weight = np.clip(mask.data, 0, None).astype(float)
-    axis = (np.arange(mask.box) - mask.box // 2) * mask.voxel_size_A
-    profiles = (weight.sum(axis=tuple({0, 1, 2} - {i})) for i in (2, 1, 0))
-    return np.array([profile @ axis for profile in profiles]) / weight.sum()

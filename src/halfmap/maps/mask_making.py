@@ -16,6 +16,7 @@ import scipy.ndimage
 
 from halfmap.errors import InputError
 from halfmap.maps import masks
+from halfmap.types import Map
 
 Combination = Callable[[Sequence[np.ndarray]], np.ndarray]  # masks of one shape, at least one -> a mask
 
@@ -89,10 +90,7 @@ def centre_of_mass(data: np.ndarray) -> tuple[float, float, float]:
 
     Raises InputError where there are none.
     """
-    weights = np.maximum(data, 0)
-    total = float(weights.sum(dtype=np.float64))
-    if not total > 0:
+    if not (data > 0).any():
         raise InputError("no value is above 0: there is no centre of mass; check the contrast (particle white)")
-    sums = (weights.sum(axis=axes, dtype=np.float64) for axes in ((0, 1), (0, 2), (1, 2)))
-    x, y, z = (float(np.dot(along, np.arange(len(along)))) / total for along in sums)
-    return x, y, z
+    x, y, z = masks.centre(Map(data, 1.0)) + data.shape[0] // 2
+    return float(x), float(y), float(z)

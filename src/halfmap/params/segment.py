@@ -27,6 +27,8 @@ def numbers(text: str | None) -> tuple[int, ...]:
 class SegmentMask(Job):
     """Cut a map into numbered regions, choose some of them, make a mask of those."""
 
+    takes_folders = Job.takes_folders | {"volume"}
+
     volume: Path = setting(
         help="Map, MRC; or the folder of a job that made one.", known_as="Segger: Segment map"
     )
