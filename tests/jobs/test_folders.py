@@ -57,3 +57,9 @@ def test_of_several_masks_each_may_be_a_folder(tmp_path):
     folder, file = job(tmp_path / "J1", "mask.mrc"), tmp_path / "m.mrc"
     params = CombineMasks(out=tmp_path / "out", mask=(folder, file), operation="union")
     assert folders.resolved(params, catalog.find("mask combine").inputs).mask == (folder / "mask.mrc", file)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in catalog.JOBS if "half1" in entry.inputs and entry.name != "fsc"],
+                         ids=lambda entry: entry.name)
+def test_a_job_that_takes_half_maps_takes_them_from_the_folder_of_the_map(entry):
+    assert "volume" in entry.params.takes_folders

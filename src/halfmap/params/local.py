@@ -20,6 +20,7 @@ PRIOR_EXTENT = 3.0  # standard deviations of the prior that the extents are left
 class Local(MapRefinement, LocalFilterSettings):
     """Refinement of a part of a structure, from particles that have poses and half-sets."""
 
+    takes_folders = MapRefinement.takes_folders | {"volume"}  # with its half-maps
     settled_at_start = MapRefinement.settled_at_start | {
         "half1", "half2", "mask", "initialize_from_halfmaps", "fulcrum", "rotation_search_extent",
         "shift_search_extent", "use_alignment_prior", "prior_rotation", "prior_shift", "recenter_rotations",
