@@ -20,9 +20,6 @@ def set_threads(n: int) -> None:
     """Use ``n`` threads in all kernels and transforms from now on."""
     global _threads
     _threads = max(1, int(n))
-    import numba
-
-    numba.set_num_threads(min(_threads, numba.config.NUMBA_NUM_THREADS))
 
 
 def peak_memory_GB() -> float:

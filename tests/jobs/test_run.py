@@ -8,7 +8,6 @@ import sys
 import types
 from pathlib import Path
 
-import numba
 import pytest
 import threadpoolctl
 
@@ -175,5 +174,4 @@ def test_threads_reach_kernels_and_matrix_products(job, tmp_path, monkeypatch):
     monkeypatch.setattr(device, "_threads", None)
     with threadpoolctl.threadpool_limits():  # puts the limits back afterwards
         summary = job(count, tmp_path / "a", threads=1).summary
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     assert summary["kernels"] == 1 and set(summary["blas"]) == {1}

@@ -9,16 +9,17 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.project.cpu import columns, project, value_and_gradient
 
 DISTORTION_SUMS = 15
 LEAST = np.float32(1e-36)  # |slice|^2 below which a pixel has no phase
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _phase_sums(slices, images, ctf, quadrature, ramp_x, ramp_y, radius, cross, power):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _phase_sums(begin, end, slices, images, ctf, quadrature, ramp_x, ramp_y, radius, cross, power):
     cut = images.shape[2] - 1 - radius
-    for row in nb.prange(2 * radius + 1):
+    for row in range(begin, end):
         first, last = columns(row - radius, radius)
         for i in range(slices.shape[0]):
             for kx in range(first, last + 1):
@@ -44,7 +45,8 @@ def phase_sums(half, images, ctf, quadrature, matrices, phases, radius: int, pad
     slices = project(half, matrices, radius, padding)
     cross = np.zeros((2, 2 * radius + 1, radius + 1), np.complex128)
     power = np.zeros((3, 2 * radius + 1, radius + 1))
-    _phase_sums(slices, images, ctf, quadrature, *ramps(phases, radius), radius, cross, power)
+    threads.share(_phase_sums, 2 * radius + 1, slices, images, ctf, quadrature, *ramps(phases, radius), radius, cross,
+                  power)
     return cross, power
 
 
@@ -55,11 +57,11 @@ def ramps(phases: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(x[:, radius:]), y
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _distortion_sums(half, images, ctf, matrices, ramp_x, ramp_y, radius, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _distortion_sums(begin, end, half, images, ctf, matrices, ramp_x, ramp_y, radius, padding, out):
     r = half.shape[2] - 1
     cut = images.shape[2] - 1 - radius
-    for i in nb.prange(matrices.shape[0]):
+    for i in range(begin, end):
         a = matrices[i] * padding
         b = a.astype(np.float32)
         for row in range(2 * radius + 1):
@@ -106,6 +108,6 @@ def _distortion_sums(half, images, ctf, matrices, ramp_x, ramp_y, radius, paddin
 def distortion_sums(half, images, ctf, matrices, phases, radius: int, padding: int) -> np.ndarray:
     """(K+1, 15) float64 of a batch; see the package's docstring. Arguments as of ``phase_sums``."""
     out = np.zeros((len(images), radius + 1, DISTORTION_SUMS))
-    _distortion_sums(half, images, ctf, np.ascontiguousarray(matrices, np.float64), *ramps(phases, radius), radius,
-                     padding, out)
+    threads.share(_distortion_sums, len(matrices), half, images, ctf, np.ascontiguousarray(matrices, np.float64),
+                  *ramps(phases, radius), radius, padding, out)
     return out.sum(0)

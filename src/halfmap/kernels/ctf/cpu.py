@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 
-import numba
+import numba as nb
 import numpy as np
+
+from halfmap.kernels import threads
 
 # sin(pi u) for |u| <= 1/2 as an odd polynomial: minimax fit by linear programming, largest error 3.4e-9
 _S1 = np.float32(3.1415925800444735)
@@ -19,7 +21,7 @@ _S7 = np.float32(-0.5980451730037994)
 _S9 = np.float32(0.0772201269873487)
 
 
-@numba.njit(inline="always")
+@nb.njit(inline="always")
 def _sine_of_half_turns(half_turns):
     """sin(pi t) for any float64 t: fold t to [-1/2, 1/2] by the symmetries of the sine, then the polynomial."""
     turns = 0.5 * half_turns - 0.25
@@ -29,12 +31,9 @@ def _sine_of_half_turns(half_turns):
     return u * (_S1 + v * (_S3 + v * (_S5 + v * (_S7 + v * _S9))))
 
 
-@numba.njit(parallel=True, cache=True, fastmath=True)
-def evaluate(phase, damping, scale, radius):
-    """Values (n, 2K+1, K+1) float32; arguments as in the package's docstring."""
-    n = len(phase)
-    values = np.empty((n, 2 * radius + 1, radius + 1), np.float32)
-    for i in numba.prange(n):
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def _evaluate(begin, end, phase, damping, scale, radius, values):
+    for i in range(begin, end):
         xx, yy, xy, quartic, constant = phase[i]
         envelope = np.empty(radius + 1, np.float32)
         for k in range(radius + 1):
@@ -50,20 +49,12 @@ def evaluate(phase, damping, scale, radius):
                 square = kx * kx + square_y
                 half_turns = start + kx * (linear + xx * kx) + quartic * square * square
                 row[k] = factor * envelope[k] * _sine_of_half_turns(half_turns)
-    return values
 
 
-@numba.njit(parallel=True, cache=True, fastmath=True)
-def evaluate_aberrated(phase, damping, scale, metric, lead, radius):
-    """Values (n, 2K+1, K+1) float32 with a distortion and an even phase; arguments as in the package's docstring.
-
-    A body of its own, so that plain files do not pay: here the envelope does not fall apart into one of kx and one of
-    ky, and is only computed where there is one.
-    """
-    n = len(phase)
-    values = np.empty((n, 2 * radius + 1, radius + 1), np.float32)
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def _evaluate_aberrated(begin, end, phase, damping, scale, metric, lead, radius, values):
     gxx, gyy, gxy = metric
-    for i in numba.prange(n):
+    for i in range(begin, end):
         xx, yy, xy, quartic, constant = phase[i]
         for ky in range(-radius, radius + 1):
             linear, start = xy * ky, yy * ky * ky + constant
@@ -79,4 +70,21 @@ def evaluate_aberrated(phase, damping, scale, metric, lead, radius):
                 for k in range(radius + 1):
                     kx = float(k)
                     row[k] *= np.float32(math.exp(-damping[i] * (metric_start + kx * (metric_linear + gxx * kx))))
+
+
+def evaluate(phase: np.ndarray, damping: np.ndarray, scale: np.ndarray, radius: int) -> np.ndarray:
+    """Values (n, 2K+1, K+1) float32; arguments as in the package's docstring."""
+    values = np.empty((len(phase), 2 * radius + 1, radius + 1), np.float32)
+    threads.share(_evaluate, len(phase), phase, damping, scale, radius, values)
+    return values
+
+
+def evaluate_aberrated(phase, damping, scale, metric: np.ndarray, lead: np.ndarray, radius: int) -> np.ndarray:
+    """Values (n, 2K+1, K+1) float32 with a distortion and an even phase; arguments as in the package's docstring.
+
+    A body of its own, so that plain files do not pay: here the envelope does not fall apart into one of kx and one of
+    ky, and is only computed where there is one.
+    """
+    values = np.empty((len(phase), 2 * radius + 1, radius + 1), np.float32)
+    threads.share(_evaluate_aberrated, len(phase), phase, damping, scale, metric, lead, radius, values)
     return values

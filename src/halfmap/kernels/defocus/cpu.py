@@ -5,15 +5,16 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.aberrations.cpu import ramps
 from halfmap.kernels.project.cpu import columns, project
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _ring_sums(slices, images, ctf, quadrature, ramp_x, ramp_y, ring, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _ring_sums(begin, end, slices, images, ctf, quadrature, ramp_x, ramp_y, ring, out):
     radius = ring.shape[1] - 1
     cut = images.shape[2] - 1 - radius
-    for i in nb.prange(slices.shape[0]):
+    for i in range(begin, end):
         for row in range(2 * radius + 1):
             first, last = columns(row - radius, radius)
             for kx in range(first, last + 1):
@@ -41,5 +42,6 @@ def ring_sums(half, images, ctf, quadrature, matrices, phases, ring, rings: int,
     radius = ring.shape[-1] - 1
     slices = project(half, matrices, radius, padding)
     out = np.zeros((len(images), 5, rings))
-    _ring_sums(slices, images, ctf, quadrature, *ramps(phases, radius), np.ascontiguousarray(ring, np.int64), out)
+    threads.share(_ring_sums, len(slices), slices, images, ctf, quadrature, *ramps(phases, radius),
+                  np.ascontiguousarray(ring, np.int64), out)
     return out

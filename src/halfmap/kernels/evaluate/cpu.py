@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.evaluate.reference import WIDTH, phi
 
 STEPS = 2048  # of the table of the kernel, per sample; linear in between errs by 1e-7
@@ -23,10 +24,10 @@ def _weights(u, table, out):
     return first
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _evaluate(padded, matrix, offset, low, high, table, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _evaluate(begin, end, padded, matrix, offset, low, high, table, out):
     box = out.shape[0]
-    for z in nb.prange(box):
+    for z in range(begin, end):
         wz, wy, wx = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
         for y in range(box):
             for x in range(box):
@@ -56,5 +57,5 @@ def evaluate(grid: np.ndarray, matrix: np.ndarray, offset: np.ndarray, box: int,
     padded = np.pad(np.asarray(grid, np.float32), WIDTH, mode="wrap")
     out = np.zeros((box,) * 3, np.float32)
     place = np.ascontiguousarray(matrix, np.float64), np.ascontiguousarray(offset, np.float64)
-    _evaluate(padded, *place, float(limits[0]), float(limits[1]), _TABLE, out)
+    threads.share(_evaluate, box, padded, *place, float(limits[0]), float(limits[1]), _TABLE, out)
     return out

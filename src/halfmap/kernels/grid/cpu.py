@@ -5,12 +5,14 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 
-@nb.njit(cache=True, parallel=True)
-def _shell_sums(weight, padding, sums, counts):
+
+@nb.njit(cache=True, nogil=True)
+def _shell_sums(begin, end, weight, padding, sums, counts):
     r = weight.shape[2] - 1
     shells = sums.shape[1]
-    for jz in nb.prange(2 * r + 1):
+    for jz in range(begin, end):
         for jy in range(2 * r + 1):
             flat = (jz - r) ** 2 + (jy - r) ** 2
             for kx in range(r + 1):
@@ -24,15 +26,15 @@ def shell_means(weight: np.ndarray, shells: int, padding: int) -> np.ndarray:
     """Mean of the half space ``weight`` in shells 0..shells-1 of the unpadded box, (shells,) float64."""
     planes = weight.shape[0]
     sums, counts = np.zeros((planes, shells)), np.zeros((planes, shells))
-    _shell_sums(weight, padding, sums, counts)
+    threads.share(_shell_sums, len(weight), weight, padding, sums, counts)
     return sums.sum(0) / np.maximum(counts.sum(0), 1)
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _divide(numerator, weight, ridge, floor, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _divide(begin, end, numerator, weight, ridge, floor, padding, out):
     r = weight.shape[2] - 1
     last = len(ridge) - 1
-    for jz in nb.prange(2 * r + 1):
+    for jz in range(begin, end):
         for jy in range(2 * r + 1):
             flat = (jz - r) ** 2 + (jy - r) ** 2
             for kx in range(r + 1):
@@ -50,15 +52,16 @@ def _divide(numerator, weight, ridge, floor, padding, out):
 def divide(numerator, weight, ridge: np.ndarray, floor: np.ndarray, padding: int) -> np.ndarray:
     """numerator / max(weight + ridge, floor), complex64; ridge and floor (shells,) interpolated between shells."""
     out = np.empty_like(numerator)
-    _divide(numerator, weight, np.asarray(ridge, float), np.asarray(floor, float), padding, out)
+    threads.share(_divide, len(weight), numerator, weight, np.asarray(ridge, float), np.asarray(floor, float), padding,
+                  out)
     return out
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _add_permuted(numerator, weight, group, radius, out_n, out_w):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _add_permuted(begin, end, numerator, weight, group, radius, out_n, out_w):
     """Operators that map the grid onto itself: one voxel each, no interpolation."""
     r = weight.shape[2] - 1
-    for jz in nb.prange(2 * r + 1):
+    for jz in range(begin, end):
         z0 = jz - r
         for jy in range(2 * r + 1):
             y0 = jy - r
@@ -79,10 +82,10 @@ def _add_permuted(numerator, weight, group, radius, out_n, out_w):
                         out_w[jz, jy, x0] += weight[r + z, r + y, x]
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _add_interpolated(numerator, weight, group, radius, out_n, out_w):  # noqa: C901 - a kernel is one function
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _add_interpolated(begin, end, numerator, weight, group, radius, out_n, out_w):  # noqa: C901 - a kernel is one function
     r = weight.shape[2] - 1
-    for jz in nb.prange(2 * r + 1):
+    for jz in range(begin, end):
         z0 = jz - r
         for jy in range(2 * r + 1):
             y0 = jy - r
@@ -133,7 +136,8 @@ def symmetrised(numerator, weight, group: np.ndarray) -> tuple[np.ndarray, np.nd
     radius = weight.shape[-1] - 2
     whole = np.rint(group).astype(np.int64)
     exact = np.abs(group - whole).max(axis=(1, 2)) < 1e-9
-    _add_permuted(numerator, weight, whole[exact], radius, out_n, out_w)
+    threads.share(_add_permuted, len(weight), numerator, weight, whole[exact], radius, out_n, out_w)
     if not exact.all():
-        _add_interpolated(numerator, weight, np.ascontiguousarray(group[~exact], np.float64), radius, out_n, out_w)
+        threads.share(_add_interpolated, len(weight), numerator, weight,
+                      np.ascontiguousarray(group[~exact], np.float64), radius, out_n, out_w)
     return out_n, out_w

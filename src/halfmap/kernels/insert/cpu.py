@@ -16,6 +16,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
+
 EDGE = 32  # voxels of a brick along an axis: 34^3 voxels with their rims are 0.5 MB, within a second-level cache
 SIDE = EDGE + 2  # with a rim on both sides for neighbours that belong to other bricks
 POINT_BYTES = 24
@@ -84,10 +86,10 @@ def _enlist(points, free, z, y, x, re, im, square, bricks):
 # No fastmath in these four: counting and sorting must find a pixel in the same bricks, so both must round alike
 
 
-@nb.njit(cache=True, parallel=True)
-def _count(matrices, lasts, padding, r, bricks, counts):
+@nb.njit(cache=True, nogil=True)
+def _count(begin, end, matrices, lasts, padding, r, bricks, counts):
     radius = len(lasts) // 2
-    for p in nb.prange(matrices.shape[0]):
+    for p in range(begin, end):
         a = matrices[p] * padding
         for row in range(2 * radius + 1):
             ky = row - radius
@@ -96,11 +98,11 @@ def _count(matrices, lasts, padding, r, bricks, counts):
                 _tally(counts[p], z, y, x, bricks)
 
 
-@nb.njit(cache=True, parallel=True)
-def _sort(images, ctf, which, shares, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
+@nb.njit(cache=True, nogil=True)
+def _sort(begin, end, images, ctf, which, shares, matrices, ramp_x, ramp_y, lasts, padding, r, bricks, place, points):
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
-    for p in nb.prange(matrices.shape[0]):
+    for p in range(begin, end):
         i, part = which[p], shares[p]
         a = matrices[p] * padding
         free = place[p].copy()
@@ -114,10 +116,10 @@ def _sort(images, ctf, which, shares, matrices, ramp_x, ramp_y, lasts, padding, 
                 _enlist(points, free, z, y, x, value.real, -value.imag if mate else value.imag, part * c * c, bricks)
 
 
-@nb.njit(cache=True, parallel=True)
-def _count_curved(matrices, beams, curvature, lasts, padding, r, bricks, counts):
+@nb.njit(cache=True, nogil=True)
+def _count_curved(begin, end, matrices, beams, curvature, lasts, padding, r, bricks, counts):
     radius = len(lasts) // 2
-    for p in nb.prange(matrices.shape[0]):
+    for p in range(begin, end):
         a = matrices[p] * padding
         for row in range(2 * radius + 1):
             ky = row - radius
@@ -127,13 +129,13 @@ def _count_curved(matrices, beams, curvature, lasts, padding, r, bricks, counts)
                     _tally(counts[p], z, y, x, bricks)
 
 
-@nb.njit(cache=True, parallel=True)
-def _sort_curved(images, sine, cosine, coherence, which, shares, matrices, beams, curvature, ramp_x, ramp_y, lasts,
-                 padding, r, bricks, place, points):  # fmt: skip
+@nb.njit(cache=True, nogil=True)
+def _sort_curved(begin, end, images, sine, cosine, coherence, which, shares, matrices, beams, curvature, ramp_x, ramp_y,
+                 lasts, padding, r, bricks, place, points):  # fmt: skip
     radius = len(lasts) // 2
     cut = images.shape[2] - 1 - radius
     half, one = np.float32(0.5), np.float32(1)
-    for p in nb.prange(matrices.shape[0]):
+    for p in range(begin, end):
         i, part = which[p], shares[p]
         a = matrices[p] * padding
         free = place[p].copy()
@@ -160,11 +162,11 @@ def _add_pair(brick, at, near, far, re, im, square):
     brick[at + _5] += far * square
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _add(numerator, weight, points, starts, bricks):  # noqa: C901 - one pass over a brick
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _add(begin, end, numerator, weight, points, starts, bricks):  # noqa: C901 - one pass over a brick
     planes, rows, columns = numerator.shape
     one = np.float32(1)
-    for task in nb.prange(TASKS):
+    for task in range(begin, end):
         brick = np.zeros(3 * SIDE * SIDE * SIDE, np.float32)  # real, imaginary, weight of a voxel side by side
         for b in range(task, starts.shape[1] - 1, TASKS):
             if (starts[:, b + 1] == starts[:, b]).all():
@@ -238,11 +240,11 @@ class Points:
         lasts, ramp_x, ramp_y = _lasts(radius), *_ramps(phases, radius)
         r = float(self._numerator.shape[2] - 1)
         counts = np.zeros((len(which), self._bricks.prod()), np.int64)
-        _count(matrices, lasts, padding, r, self._bricks, counts)
+        threads.share(_count, len(matrices), matrices, lasts, padding, r, self._bricks, counts)
         for rows in self._pieces(counts.sum(1)):
             begins = self._begins(counts[rows])
-            _sort(images, ctf, which[rows], shares[rows], matrices[rows], ramp_x[rows], ramp_y[rows], lasts, padding, r,
-                  self._bricks, begins, self._points)
+            threads.share(_sort, rows.stop - rows.start, images, ctf, which[rows], shares[rows], matrices[rows],
+                          ramp_x[rows], ramp_y[rows], lasts, padding, r, self._bricks, begins, self._points)
 
     def insert_curved(self, images, sine, cosine, coherence, which, matrices, phases, curvature: float, radius: int,
                       padding: int, shares=None) -> None:
@@ -257,11 +259,12 @@ class Points:
         alike = np.ascontiguousarray(coherence[cut : cut + 2 * radius + 1, : radius + 1], np.float32)
         r = float(self._numerator.shape[2] - 1)
         counts = np.zeros((len(which), self._bricks.prod()), np.int64)
-        _count_curved(matrices, beams, bent, lasts, padding, r, self._bricks, counts)
+        threads.share(_count_curved, len(matrices), matrices, beams, bent, lasts, padding, r, self._bricks, counts)
         for rows in self._pieces(counts.sum(1)):
             begins = self._begins(counts[rows])
-            _sort_curved(images, sine, cosine, alike, which[rows], shares[rows], matrices[rows], beams[rows], bent,
-                         ramp_x[rows], ramp_y[rows], lasts, padding, r, self._bricks, begins, self._points)
+            threads.share(_sort_curved, rows.stop - rows.start, images, sine, cosine, alike, which[rows], shares[rows],
+                          matrices[rows], beams[rows], bent, ramp_x[rows], ramp_y[rows], lasts, padding, r,
+                          self._bricks, begins, self._points)
 
     def _pieces(self, totals: np.ndarray):
         """Slices of the images that fit into what is left of the buffer; adds what it holds where nothing more fits."""
@@ -287,7 +290,8 @@ class Points:
     def flush(self) -> None:
         """Add all that was taken in."""
         if self._starts:
-            _add(self._numerator, self._weight, self._points, np.array(self._starts), self._bricks)
+            threads.share(_add, TASKS, self._numerator, self._weight, self._points, np.array(self._starts),
+                          self._bricks)
         self._starts, self._used = [], 0
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.project.cpu import columns, value_and_gradient
 
 SUMS = 22  # cross, power, 5 gradients, 15 curvatures (upper triangle, row by row)
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _accumulate(half, images, ctf, which, matrices, phases, radius, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _accumulate(begin, end, half, images, ctf, which, matrices, phases, radius, padding, out):
     r = half.shape[2] - 1
     cut = images.shape[2] - 1 - radius
     two_pi = np.float32(2 * np.pi)
-    for p in nb.prange(matrices.shape[0]):
+    for p in range(begin, end):
         i = which[p]
         a = matrices[p] * padding
         b = a.astype(np.float32)
@@ -112,8 +113,9 @@ def normal_equations(half, images, ctf, which, matrices, phases, radius: int, pa
     ``which`` (p,) image of each pose; ``matrices`` (p, 3, 3); ``phases`` (p, 2) shift over box length; radius <= K.
     """
     out = np.empty((len(which), SUMS))
-    _accumulate(half, images, ctf, np.ascontiguousarray(which, np.int64), np.ascontiguousarray(matrices, np.float64),
-                np.ascontiguousarray(phases, np.float64), radius, padding, out)
+    threads.share(_accumulate, len(which), half, images, ctf, np.ascontiguousarray(which, np.int64),
+                  np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(phases, np.float64), radius, padding,
+                  out)
     curvature = np.empty((len(which), 5, 5))
     curvature[:, _UPPER[0], _UPPER[1]] = out[:, 7:]
     curvature[:, _UPPER[1], _UPPER[0]] = out[:, 7:]

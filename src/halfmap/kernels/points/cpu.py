@@ -5,11 +5,13 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _points(half, matrices, at, padding, out):
+
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _points(begin, end, half, matrices, at, padding, out):
     r = half.shape[2] - 1
-    for i in nb.prange(matrices.shape[0]):
+    for i in range(begin, end):
         a = matrices[i]
         for p in range(at.shape[0]):
             kx, ky, kz = padding * at[p, 0], padding * at[p, 1], padding * at[p, 2]
@@ -36,5 +38,6 @@ def points(half: np.ndarray, matrices: np.ndarray, at: np.ndarray, padding: int)
     Every point lies within R - 1 steps of the centre: padding |k| <= R - 1.
     """
     out = np.empty((len(matrices), len(at)), np.complex64)
-    _points(half, np.ascontiguousarray(matrices, np.float64), np.ascontiguousarray(at, np.float64), padding, out)
+    threads.share(_points, len(matrices), half, np.ascontiguousarray(matrices, np.float64),
+                  np.ascontiguousarray(at, np.float64), padding, out)
     return out

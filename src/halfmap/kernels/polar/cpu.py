@@ -5,13 +5,14 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.project.cpu import value
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _sample_slices(half, matrices, radius, cosine, sine, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _sample_slices(begin, end, half, matrices, radius, cosine, sine, padding, out):
     r = half.shape[2] - 1
-    for v in nb.prange(matrices.shape[0]):
+    for v in range(begin, end):
         a = matrices[v] * padding
         for k in range(1, radius + 1):
             for j in range(len(cosine)):
@@ -22,14 +23,15 @@ def sample_slices(half, matrices, radius: int, angles: int, padding: int) -> np.
     """Slices on rings (v, K, angles / 2) complex64; radii 1..K, theta_j = 2 pi j / angles. See reference.py."""
     theta = 2 * np.pi * np.arange(angles // 2) / angles
     out = np.empty((len(matrices), radius, angles // 2), np.complex64)
-    _sample_slices(half, np.ascontiguousarray(matrices, np.float64), radius, np.cos(theta), np.sin(theta), padding, out)
+    threads.share(_sample_slices, len(matrices), half, np.ascontiguousarray(matrices, np.float64), radius,
+                  np.cos(theta), np.sin(theta), padding, out)
     return out
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _sample_images(planes, radius, cosine, sine, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _sample_images(begin, end, planes, radius, cosine, sine, padding, out):
     q = planes.shape[2] - 1
-    for i in nb.prange(planes.shape[0]):
+    for i in range(begin, end):
         for k in range(1, radius + 1):
             for j in range(len(cosine)):
                 x, y = padding * k * cosine[j], padding * k * sine[j]
@@ -49,7 +51,7 @@ def sample_images(planes, radius: int, angles: int, padding: int) -> np.ndarray:
     """Padded half planes (b, 2Q+1, Q+1), Q > padding K, on rings (b, K, angles / 2) complex64. See reference.py."""
     theta = 2 * np.pi * np.arange(angles // 2) / angles
     out = np.empty((len(planes), radius, angles // 2), np.complex64)
-    _sample_images(planes, radius, np.cos(theta), np.sin(theta), padding, out)
+    threads.share(_sample_images, len(planes), planes, radius, np.cos(theta), np.sin(theta), padding, out)
     return out
 
 

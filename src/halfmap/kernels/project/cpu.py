@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
+
 
 @nb.njit(inline="always")
 def columns(ky, radius):
@@ -67,10 +69,10 @@ def value_and_gradient(half, a, kx, ky, r):
     return f0 + gz * tz, d0 + (d1 - d0) * tz, y0 + (y1 - y0) * tz, gz, mate
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _project(half, matrices, radius, padding, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _project(begin, end, half, matrices, radius, padding, out):
     r = half.shape[2] - 1
-    for i in nb.prange(matrices.shape[0]):
+    for i in range(begin, end):
         a = matrices[i] * padding
         for row in range(2 * radius + 1):
             ky = row - radius
@@ -82,5 +84,5 @@ def _project(half, matrices, radius, padding, out):
 def project(half: np.ndarray, matrices: np.ndarray, radius: int, padding: int) -> np.ndarray:
     """Slices (n, 2K+1, K+1) complex64 of ``half`` (2R+1, 2R+1, R+1), R >= padding K + 2; ``matrices`` (n, 3, 3): A."""
     out = np.zeros((len(matrices), 2 * radius + 1, radius + 1), np.complex64)
-    _project(half, np.ascontiguousarray(matrices, np.float64), radius, padding, out)
+    threads.share(_project, len(matrices), half, np.ascontiguousarray(matrices, np.float64), radius, padding, out)
     return out

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 from halfmap.kernels.project.cpu import columns, project
 
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _shell_sums(slices, images, ctf, ramp_x, ramp_y, radius, out):
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _shell_sums(begin, end, slices, images, ctf, ramp_x, ramp_y, radius, out):
     cut = images.shape[2] - 1 - radius
-    for i in nb.prange(slices.shape[0]):
+    for i in range(begin, end):
         for row in range(2 * radius + 1):
             ky = row - radius
             first, last = columns(ky, radius)
@@ -31,5 +32,6 @@ def shell_sums(half, images, ctf, matrices, phases, radius: int, padding: int) -
     out = np.zeros((len(images), 4, radius + 1))
     k = np.arange(-radius, radius + 1)
     ramps = [np.exp(2j * np.pi * np.outer(phases[:, axis], k)).astype(np.complex64) for axis in (0, 1)]
-    _shell_sums(slices, images, ctf, np.ascontiguousarray(ramps[0][:, radius:]), ramps[1], radius, out)
+    threads.share(_shell_sums, len(slices), slices, images, ctf, np.ascontiguousarray(ramps[0][:, radius:]), ramps[1],
+                  radius, out)
     return out

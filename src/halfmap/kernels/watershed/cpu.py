@@ -5,6 +5,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
+
 
 @nb.njit(cache=True, inline="always")
 def _higher(data, z, y, x):
@@ -20,10 +22,10 @@ def _higher(data, z, y, x):
     return (best_z * ny + best_y) * nx + best_x
 
 
-@nb.njit(cache=True, parallel=True)
-def _steps(data, threshold, up):
+@nb.njit(cache=True, nogil=True)
+def _steps(begin, end, data, threshold, up):
     nz, ny, nx = data.shape
-    for z in nb.prange(nz):
+    for z in range(begin, end):
         for y in range(ny):
             for x in range(nx):
                 up[(z * ny + y) * nx + x] = _higher(data, z, y, x) if data[z, y, x] > threshold else -1
@@ -48,7 +50,7 @@ def _shorten(up):
 def summits(data: np.ndarray, threshold: float) -> np.ndarray:
     """(z, y, x) int64 of ``data`` (z, y, x) float32. See reference.py."""
     up = np.empty(data.size, np.int64)
-    _steps(np.ascontiguousarray(data), np.float32(threshold), up)
+    threads.share(_steps, data.shape[0], np.ascontiguousarray(data), np.float32(threshold), up)
     _shorten(up)
     return up.reshape(data.shape)
 

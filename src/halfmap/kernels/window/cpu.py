@@ -5,11 +5,13 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
+from halfmap.kernels import threads
 
-@nb.njit(cache=True, fastmath=True, parallel=True)
-def _window(images, centres, radius, edge, out):
+
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def _window(begin, end, images, centres, radius, edge, out):
     n = images.shape[1]
-    for i in nb.prange(images.shape[0]):
+    for i in range(begin, end):
         for y in range(n):
             dy2 = (y - centres[i, 1]) ** 2
             for x in range(n):
@@ -26,5 +28,6 @@ def _window(images, centres, radius, edge, out):
 def window(images: np.ndarray, centres: np.ndarray, radius_px: float, edge_px: float) -> np.ndarray:
     """images (b, N, N) float32 times a soft circle about ``centres`` (b, 2), x and y in pixels. See reference.py."""
     out = np.empty(images.shape, np.float32)
-    _window(images, np.ascontiguousarray(centres, np.float64), float(radius_px), float(edge_px), out)
+    threads.share(_window, len(images), images, np.ascontiguousarray(centres, np.float64), float(radius_px),
+                  float(edge_px), out)
     return out
