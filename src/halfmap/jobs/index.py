@@ -108,6 +108,11 @@ def read(project: Project, number: int, root: int | None = None) -> Row:
     """A row from the files of a job, whatever state they are in; stamped where ``root``, the open folder, is given."""
     folder = project.folder(number)
     stamps = (0, 0) if root is None else (_stamp(number, root, False), _stamp(number, root, True))  # before reading
+    return row(folder, project, number, stamps)
+
+
+def row(folder: Path, project: Project | None, number: int, stamps: tuple[int, int]) -> Row:
+    """The row of any job folder; ``stamps``: without and with its notes."""
     record, summary = places.read(folder, project), places.content(folder / "summary.json")
     said = remarks.read(folder)
     warnings = summary.get("warnings")
@@ -121,7 +126,7 @@ def read(project: Project, number: int, root: int | None = None) -> Row:
         resolution_A=_number(summary.get("resolution_A")),
         n_particles=_whole(summary.get("n_particles")),
         seconds=_number(summary.get("seconds_total")),
-        parents=parents(project, record, number),
+        parents=[] if project is None else parents(project, record, number),
         tags=list(said.tags),
         n_notes=len(said.notes),
         n_warnings=len(warnings) if isinstance(warnings, list) else 0,

@@ -62,13 +62,17 @@ class Project:
             names = [JOB.fullmatch(entry.name) for entry in entries if entry.is_dir()]
         return sorted(int(name[1]) for name in names if name)
 
+    def next_number(self) -> int:
+        """The number that the next job would get."""
+        return max(self.numbers(), default=0) + 1
+
     def next_folder(self) -> Path:
         """The folder that the next job would get."""
-        return self.folder(max(self.numbers(), default=0) + 1)
+        return self.folder(self.next_number())
 
     def new_folder(self) -> Path:
         """Make the next job folder and return it; two processes never get the same one."""
-        number = max(self.numbers(), default=0) + 1
+        number = self.next_number()
         while True:
             try:
                 self.folder(number).mkdir()
