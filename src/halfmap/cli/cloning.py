@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,11 +33,20 @@ def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, pr
     changes = _changes(wanted)
     if not chain:
         return _run(_Plan(folder, changes.get("", {})).words(out), print_only)
-    numbers = lineage.chain(number, index.jobs(around).rows)
+    numbers = _worth_it(lineage.chain(number, rows := index.jobs(around).rows), rows)
     unknown = set(changes) - {""} - {f"J{n}" for n in numbers[1:]}
     if unknown:
         raise UsageError(f"--set {min(unknown)}.: no job of this chain; it is {', '.join(f'J{n}' for n in numbers)}")
     return _run_chain(around, numbers, {**changes, f"J{number}": changes.get("", {})}, print_only)
+
+
+def _worth_it(numbers: Sequence[int], rows: Mapping[int, index.Row]) -> list[int]:
+    """The jobs of a chain but those that came to nothing; the first was asked for by name."""
+    first, *others = numbers
+    left_out = [number for number in others if index.state(rows[number]) in ("failed", "empty")]
+    for number in left_out:
+        print(f"J{number} came to nothing and is left out", file=sys.stderr)
+    return [first, *(number for number in others if number not in left_out)]
 
 
 def _changes(wanted: Sequence[str]) -> dict[str, dict[str, list[str]]]:
@@ -106,27 +116,33 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def _short(path: Path) -> str:
-    """A path below the working folder without the way there."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
+    """A path as it is seen from the working folder."""
+    return os.path.relpath(path)
 
 
 def _run_chain(around: Project, numbers: Sequence[int], changes: Changes, print_only: bool) -> int:
-    """Make jobs again one after the other, each from those made before."""
-    instead: dict[str, str] = {}
-    first = around.next_number()
-    for place, number in enumerate(numbers):
-        new = around.folder(first + place) if print_only else around.new_folder()
-        plan = _Plan(around.folder(number), changes.get(f"J{number}", {}), instead)
+    """Make jobs again one after the other, each from those made before. All are looked through before the first."""
+    prospects = (around.folder(around.next_number() + place) for place in range(len(numbers)))
+    planned = list(_commands(around, numbers, changes, prospects))
+    if print_only:
+        return max(_run(words, True) for _, words in planned)
+    for folder, words in _commands(around, numbers, changes, (around.new_folder() for _ in numbers)):
         try:
-            code = _run(plan.words(new), print_only)
+            code = _run(words, False)
         finally:
             with suppress(OSError):  # it holds a job, as it should
-                new.rmdir()
+                folder.rmdir()
         if code:
             return code
-        instead[f"J{number}"] = new.name
     return 0
+
+
+def _commands(around: Project, numbers: Sequence[int], changes: Changes, folders: Iterable[Path]):
+    """(new folder, command line) of each job of a chain, those made before in place of the old ones."""
+    instead: dict[str, str] = {}
+    for number, new in zip(numbers, folders, strict=True):
+        yield new, _Plan(around.folder(number), changes.get(f"J{number}", {}), dict(instead)).words(new)
+        instead[f"J{number}"] = new.name
 
 
 def _run(words: Sequence[str], print_only: bool) -> int:

@@ -9,10 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 
 from halfmap.cli import project, tools
-from halfmap.cli.flags import flag
 from halfmap.cli.shown import complain
 from halfmap.errors import HalfmapError, UsageError
 
@@ -22,22 +21,30 @@ QUICK = ("init", "status", "tag", "note")  # the other tools read settings anywa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: returns the exit code of the process."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    quick = [tool for tool in project.TOOLS if tool.name in QUICK and arguments[:1] == [tool.name]]
+    try:
+        code = answered(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # halfmap status | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def answered(arguments: Sequence[str]) -> int:
+    """Run the command; returns its exit code."""
+    quick = tuple(tool for tool in project.TOOLS if tool.name in QUICK and arguments[:1] == [tool.name])
     if not quick:
         from halfmap.cli import main as full
 
         return full.main(arguments)
-    app = App(name="halfmap", help_format="plaintext", default_parameter=Parameter(name_transform=flag))
-    tools.add(app, tuple(quick))
+    app = App(name="halfmap", help_format="plaintext")
+    tools.add(app, quick)
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except CycloptsError as fault:
         return complain([str(fault)], UsageError.exit_code)
     except HalfmapError as fault:
         return complain(str(fault).splitlines(), fault.exit_code)
-    except BrokenPipeError:  # halfmap status | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 if __name__ == "__main__":

@@ -58,5 +58,8 @@ def _written(name: str, parameter: inspect.Parameter, is_flag: bool) -> str:
 
 def add(app: App, tools: tuple[Tool, ...]) -> None:
     """Give an application these commands."""
+    plain = Parameter(name_transform=lambda name: flag(name).lstrip("-"))  # the dashes of arguments come by themselves
     for tool in tools:
-        app.command(tool.function, name=tool.name, help=tool.summary)
+        command = App(name=tool.name, help=tool.summary, default_parameter=plain)
+        command.default(tool.function)
+        app.command(command)

@@ -23,7 +23,7 @@ def compared(first: Path, second: Path) -> dict[str, Any]:
     return {
         "jobs": [{"folder": str(folder), "job": record.get("job"), "status": summary.get("status")}
                  for folder, record, summary in zip(folders, records, summaries, strict=True)],
-        "settings": _differing(*map(_settings, records)),
+        "settings": _differing(*_common(*map(_settings, records))),
         "inputs": _differing(*map(_inputs, records)),
         "numbers": _paired(*(dict(headlines.of(summary)) for summary in summaries)),
         "fsc": _curves(*(places.content(folder / "fsc.json") for folder in folders)),
@@ -38,6 +38,11 @@ def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     left_out = {*given.OF_ONE_RUN, *known.get(str(record.get("job")), ())}
     words = {name: value for name, value in params.items() if name not in left_out}
     return words | {name: value for name, value in params.items() if name in left_out and _is_word(value)}
+
+
+def _common(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """The settings that both have: jobs of two kinds differ in all others."""
+    return [{name: one[name] for name in a if name in b} for one in (a, b)]
 
 
 def _is_word(value: Any) -> bool:

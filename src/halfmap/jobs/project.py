@@ -20,7 +20,7 @@ import halfmap
 from halfmap.errors import UsageError
 from halfmap.io import atomic
 
-MARKER = "halfmap.json"  # in the root of every project
+MARKER = halfmap.PROJECT_MARKER
 PRIVATE = ".halfmap"  # beside it: index and queue, which can be made again from the job folders
 LAYOUT = 1  # of a project; one with a higher number was made by a newer halfmap
 JOB = re.compile(r"J([1-9][0-9]*)")
