@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from halfmap.cli.progress import duration
-from halfmap.cli.shown import number, safe, size, table
+from halfmap.cli.shown import duration, number, safe, size, table
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
 from halfmap.jobs import project
