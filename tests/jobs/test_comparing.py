@@ -83,8 +83,11 @@ def test_names_of_images_are_compared_as_the_files_they_mean(one, tmp_path, monk
     """A job run outside of the project names images from its working folder, one inside from the root."""
     stack = one.root / "images.mrcs"
     table = replace(made.particles(one.root), files=(stack,))
-    monkeypatch.chdir(one.root)
+    (one.root / "deep").mkdir()
+    monkeypatch.chdir(one.root / "deep")
     particles(one, "J1", table)
+    record = json.loads((one.root / "J1" / "job.json").read_text())
+    (one.root / "J1" / "job.json").write_text(json.dumps({**record, "working_folder": str(one.root / "deep")}))
     monkeypatch.chdir(tmp_path)
     particles(one, "J2", table)
     record = json.loads((one.root / "J2" / "job.json").read_text())

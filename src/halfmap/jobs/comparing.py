@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from halfmap.errors import InputError
-from halfmap.jobs import catalog, given, headlines, places
+from halfmap.jobs import catalog, given, headlines, places, project
 
 CURVE = "corrected"  # by which jobs are judged
 TABLES = ("particles.star", "particles.cs")
@@ -121,11 +121,14 @@ def _particles(folders: tuple[Path, ...], records: list[dict[str, Any]]) -> dict
 
 
 def _table(path: Path, record: Mapping[str, Any]):
-    """Particles, their stacks by absolute names: a relative one starts where its job did."""
+    """Particles, their stacks by absolute names: a relative one starts where its job did, or at the root around that."""
     from halfmap.data import tables  # with numpy, which the rest of a comparison does without
 
     table = tables.read_table(path)
     start = str(record.get("working_folder", path.parent))
+    around = project.find(path.parent)
+    if around is not None and around.inside(start) is not None:
+        start = str(around.root)
     return replace(table, files=tuple(Path(os.path.normpath(os.path.join(start, file))) for file in table.files))
 
 

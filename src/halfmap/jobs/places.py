@@ -39,13 +39,17 @@ def content(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    for attempt in (text, salvaged(text)):
-        try:
-            found = json.loads(attempt)
-        except (ValueError, RecursionError):
-            continue
-        return found if isinstance(found, dict) else {}
-    return {}
+    found = _parsed(text)
+    if found is None:
+        found = _parsed(salvaged(text))
+    return found if isinstance(found, dict) else {}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def salvaged(text: str) -> str:
