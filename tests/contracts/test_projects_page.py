@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from halfmap.cli import start
-from halfmap.jobs import catalog, folders, record, references, run
+from halfmap.jobs import catalog, folders, project, record, references, run
 from halfmap.jobs.project import Project
 from halfmap.jobs.run import Ended
 
@@ -53,6 +53,19 @@ def test_every_command_of_the_page_does_what_the_page_says(tmp_path, monkeypatch
                     "refine homogeneous", "mask from-map", "fsc", "refine homogeneous"]  # fmt: skip
     assert rows[4]["parents"] == [2, 3] and rows[8]["parents"] == [6, 7]  # the chain hangs on its new jobs
     assert (rows[2]["tags"], rows[2]["n_notes"]) == ([], 1)
+
+
+def test_a_job_of_the_project_is_an_input_in_a_file_of_settings_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "run", stand_in)
+    monkeypatch.chdir(project.create(tmp_path).root)
+    (tmp_path / "deep").mkdir()
+    assert start.main(["simulate", "-n", "5"]) == 0
+    monkeypatch.chdir(tmp_path / "deep")
+    Path("job.yaml").write_text("mask:\n- J1\n- J1/mask.mrc\noperation: union\n")
+    assert start.main(["mask", "combine", "--config", "job.yaml"]) == 0
+    told = json.loads((tmp_path / "J2" / "job.json").read_text())
+    assert told["references"] == {"mask": ["J1", "J1/mask.mrc"]}
+    assert [each["in_project"] for each in told["inputs"].values()] == ["J1/mask.mrc"] * 2
 
 
 def test_every_state_is_explained():

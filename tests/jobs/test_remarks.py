@@ -54,5 +54,18 @@ def test_those_who_write_at_once_lose_nothing(tmp_path):
 def test_a_damaged_file_says_nothing_and_can_be_written_again(tmp_path, text):
     (tmp_path / remarks.FILE).write_text(text)
     assert remarks.read(tmp_path) == remarks.Remarks()
+    damaged = text in ("", "{")
     remarks.tag(tmp_path, ["good"])
     assert json.loads((tmp_path / remarks.FILE).read_text())["tags"] == ["good"]
+    assert (tmp_path / remarks.DAMAGED).exists() == damaged and (not damaged or text == (
+        tmp_path / remarks.DAMAGED).read_text())  # fmt: skip
+
+
+def test_of_a_file_that_was_cut_the_whole_lines_are_kept_and_the_rest_put_aside(tmp_path):
+    remarks.tag(tmp_path, ["good", "best"])
+    remarks.note(tmp_path, "first")
+    path = tmp_path / remarks.FILE
+    cut = path.read_text()[:-20]
+    path.write_text(cut)
+    assert remarks.tag(tmp_path, ["new"]).tags == ("good", "best", "new")
+    assert (tmp_path / remarks.DAMAGED).read_text() == cut

@@ -66,7 +66,7 @@ def status(
     for line in (*_listed(rows, tree, last), _counted(rows.values())):
         print(line)
     if found.trouble:
-        print(f"halfmap: the index {safe(found.trouble)}; this list comes from the job folders", file=sys.stderr)
+        print(f"halfmap: {safe(found.trouble)}", file=sys.stderr)
     return 0
 
 

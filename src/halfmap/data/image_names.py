@@ -54,7 +54,7 @@ def join(files: tuple[Path, ...], file: np.ndarray, index: np.ndarray) -> np.nda
 def written(file: Path) -> str:
     """The name of a file as it is written: relative below the project or the current directory, else absolute."""
     here, absolute = Path.cwd(), Path(os.path.abspath(file))
-    here = next((folder for folder in (here, *here.parents) if (folder / PROJECT_MARKER).is_file()), here)
+    here = next((folder for folder in (here, *here.parents) if os.path.isfile(folder / PROJECT_MARKER)), here)
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 

@@ -121,7 +121,7 @@ def _particles(folders: tuple[Path, ...], records: list[dict[str, Any]]) -> dict
 
 
 def _table(path: Path, record: Mapping[str, Any]):
-    """Particles, their stacks by absolute names: a relative one starts where its job did, or at the root around that."""
+    """Particles, their stacks by absolute names: a relative one starts at the root around, or where its job did."""
     from halfmap.data import tables  # with numpy, which the rest of a comparison does without
 
     table = tables.read_table(path)

@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Jobs:
-    """All jobs of a project by number, ascending; ``trouble``: why the index could not be used, else empty."""
+    """All jobs of a project by number, ascending; ``trouble``: a sentence where the index was of no use, else empty."""
 
     rows: dict[int, Row]
     trouble: str = ""
@@ -70,7 +70,9 @@ def jobs(project: Project) -> Jobs:
             return Jobs(rows)
     except (sqlite3.Error, ValueError, OSError) as fault:
         if isinstance(fault, OSError) or getattr(fault, "sqlite_errorcode", 0) & 0xFF in SOUND:
-            return Jobs(_current(project, _read_only(project)), str(fault))
+            known = _read_only(project)
+            trouble = "" if known else f"the index cannot be used ({fault}): all job folders are read each time"
+            return Jobs(_current(project, known), trouble)
         rows = _current(project, {})
         return Jobs(rows, _remade(project, rows, fault))
 
@@ -258,8 +260,8 @@ def _remade(project: Project, rows: dict[int, Row], fault: Exception) -> str:
         with closing(_opened(project)) as base:
             _keep(base, {}, rows)
     except (OSError, sqlite3.Error) as second:
-        return f"damaged ({fault}), and could not be made again: {second}"
-    return f"was damaged ({fault}) and has been made again"
+        return f"the index is damaged ({fault}) and cannot be made again: {second}"
+    return f"the index was damaged ({fault}) and has been made again"
 
 
 def _is_local(folder: Path) -> bool:

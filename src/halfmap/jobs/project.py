@@ -102,7 +102,7 @@ def find(start: Path | str | None = None) -> Project | None:
     Raises UsageError for one of a newer halfmap.
     """
     start = Path(os.path.abspath(start or "."))
-    root = next((place for place in (start, *start.parents) if (place / MARKER).is_file()), None)
+    root = next((place for place in (start, *start.parents) if os.path.isfile(place / MARKER)), None)
     if root is None:
         return None
     project = Project(root)

@@ -20,6 +20,7 @@ from halfmap.io import atomic
 from halfmap.jobs import places
 
 FILE = "notes.json"
+DAMAGED = "notes_damaged.json"
 MOST = 10_000  # characters of a tag or note; a file of megabytes would slow down every list
 
 
@@ -78,12 +79,23 @@ def _changed(folder: Path, change: Callable[[Remarks], Remarks]) -> Remarks:
     try:
         with _locked(folder):
             now = change(read(folder))
+            _keep_damaged(folder / FILE)
             told = {"tags": list(now.tags), "notes": list(now.notes)}
             with atomic.writing(folder / FILE) as stream:
                 stream.write((json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
     except OSError as fault:
         raise UsageError(f"{folder / FILE}: cannot be written: {fault.strerror}") from fault
     return now
+
+
+def _keep_damaged(path: Path) -> None:
+    """Put a file that cannot be read as a whole aside, so that nothing in it is lost by writing it anew."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (ValueError, RecursionError):
+        os.replace(path, path.with_name(DAMAGED))
 
 
 @contextmanager
