@@ -7,3 +7,4 @@ import os
 os.environ.setdefault("NUMBA_OPT", "max")
 
 __version__ = "0.1.0"
+PROJECT_MARKER = "halfmap.json"  # in the root folder of every project

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from halfmap.cli import reference
+from halfmap.cli import project, reference
 from halfmap.cli.main import flag
+from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,13 @@ def entry_of(words):
         name = entry.name.split()
         if words[: len(name)] == name:
             return entry
-    return None
+    return next((tool for tool in project.TOOLS if words[:1] == [tool.name]), None)
+
+
+def flags_of(entry):
+    if isinstance(entry, Tool):
+        return {argument.written for argument in entry.arguments() if argument.is_flag}
+    return {flag(name) for name in (entry.params.model_fields if isinstance(entry, catalog.Entry) else ())}
 
 
 @pytest.mark.parametrize("document, command", commands())
@@ -55,8 +62,7 @@ def test_a_command_and_its_flags_exist(document, command):
     words = shlex.split(command)
     entry = entry_of(words)
     assert entry is not None, f"{document} names `halfmap {command}`"
-    settings = entry.params.model_fields if isinstance(entry, catalog.Entry) else ()
-    flags = {flag(name) for name in settings} | {"--json", "--config", "--help"}
+    flags = flags_of(entry) | {"--json", "--config", "--help"}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
 
 

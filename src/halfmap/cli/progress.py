@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from halfmap.cli.shown import duration
 from halfmap.jobs.events import Listener, sentence
 
 LINE_EVERY_S = 10.0  # a log file of an hour's job should stay readable
@@ -151,11 +152,3 @@ def _needs(forecast: dict) -> list[str]:
     if "disk_GB" in forecast:
         lines.append(f"disk: about {forecast['disk_GB']:.2f} GB")
     return lines
-
-
-def duration(seconds: float) -> str:
-    """12 s, 3 min 20 s, 2 h 5 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

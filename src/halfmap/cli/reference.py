@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import inspect
+
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from halfmap.cli import project
 from halfmap.cli.main import CONFIG_HELP, JSON_HELP, flag
+from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 
 HEAD = """# Commands
 
 Made from the settings by `python -m halfmap.cli.reference`; do not edit. A switch `--x` has a counterpart `--no-x`.
 A word in capitals after a command is a file that needs no flag: `halfmap reconstruct particles.star --out J2`.
-A job folder may be named in place of the file in it that is meant: its particles, its map, its masks.
+A job folder may be named in place of the file in it that is meant: its particles, its map, its masks. Inside a project
+(see [PROJECTS.md](PROJECTS.md)) `J3` and `J3/map.mrc` name a job and a file of it from every folder, and `--out` may be
+left out.
 """
 
 
 def markdown() -> str:
     """The whole page."""
     tools = (f"## halfmap {tool.name} FOLDER\n\n{tool.summary}\n" for tool in (catalog.RESUME, *catalog.TOOLS))
-    return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools])
+    mine = (_of_tool(tool) for tool in project.TOOLS)
+    return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools, *mine])
+
+
+def _of_tool(tool: Tool) -> str:
+    """A command that is no job, with its arguments."""
+    arguments = list(tool.arguments())
+    places = " ".join(each.written for each in arguments if not each.is_flag)
+    rows = [f"| `{each.written}` | {_of(each.default)} | {_escaped(each.help)} |" for each in arguments]
+    head = "| argument | default | meaning |\n|---|---|---|\n"
+    return f"## halfmap {tool.name} {places}\n\n{tool.summary}\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def _of(default: object) -> str:
+    return "required" if default is inspect.Parameter.empty else f"`{default}`"
 
 
 def section(entry: catalog.Entry) -> str:
@@ -43,7 +63,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def _cell(field: FieldInfo) -> str:
-    return (field.description or "").replace("|", "\\|")
+    return _escaped(field.description or "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":
