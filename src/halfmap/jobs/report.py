@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 from halfmap.errors import UsageError
-from halfmap.jobs import plots, record
+from halfmap.jobs import citations, finished, methods, plots, record
 from halfmap.jobs.views import Plot, View
 
 HEADLINES = {
@@ -35,6 +35,7 @@ HEADLINES = {
     "scf": ("SCF*: evenness of the views", "{:.2f}"),
     "unsampled": ("Fourier directions that no view shows", "{:.1%}"),
     "tfar": ("tFAR: least over most signal by viewing direction", "{:.2f}"),
+    "contour_level": ("Recommended contour level", "{:.4g}"),
     "symmetry": ("Symmetry", "{}"),
     "threshold": ("Threshold of the mask", "{:.4g}"),
     "centre_of_mass_px": ("Centre of mass x, y, z (voxels from the corner)", "{0[0]:.1f}, {0[1]:.1f}, {0[2]:.1f}"),
@@ -145,21 +146,31 @@ def write(folder: Path) -> Path:
     page = _template().render(
         job=job,
         summary=summary,
-        headlines=[
-            (label.format(threshold=summary.get("fsc_threshold", 0.143)), text.format(summary[key]))
-            for key, (label, text) in HEADLINES.items()
-            if _has(summary, key)
-        ],
+        headlines=headlines(summary),
         columns=[label for label, _ in COLUMNS.values()],
         iterations=[_cells(row) for row in _iterations(folder)],
         views=[view.name for view in views],
         sections=_sections(folder, views),
         facts=_facts(views),
+        methods=_methods(folder, job, summary),
         files=sorted(path.name for path in folder.iterdir() if path.is_file()),
     )
     path = folder / "report.html"
     record.write_text(path, page)
     return path
+
+
+def headlines(summary: dict) -> list[tuple[str, str]]:
+    """What a summary says in numbers: (label, value) of each that it has."""
+    threshold = summary.get("fsc_threshold", 0.143)
+    return [(label.format(threshold=threshold), text.format(summary[key]))
+            for key, (label, text) in HEADLINES.items() if _has(summary, key)]  # fmt: skip
+
+
+def _methods(folder: Path, job: dict, summary: dict) -> tuple[str, list[str]]:
+    """The text for a methods section, and where to find each paper it cites; empty for jobs without one."""
+    text = methods.of(finished.Finished(folder, job, summary))
+    return text.text, [citations.sentence(key) for key in text.cited]
 
 
 def _shown(folder: Path) -> list[View]:
