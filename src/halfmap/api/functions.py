@@ -27,6 +27,8 @@ from halfmap.params.common import Job
 # A package of halfmap has the name of these jobs, and wins: ``from halfmap import simulate`` is that package
 OF_PARTICLES = ("simulate", "extract", "subtract", "reconstruct")
 ELSEWHERE = ("dry_run",)  # settings that are no setting of a function: ``.forecast`` does it
+RETURNS = """Returns a Result. Raises UsageError for a setting that makes no sense, InputError for faulty data,
+ResourceError where disk or memory lacks, Interrupted after Ctrl-C."""
 EXCEPTIONS = {kind.exit_code: kind for kind in (UsageError, ResourceError, Interrupted)}
 
 
@@ -93,8 +95,7 @@ def docstring(entry: Entry) -> str:
     rest = [name for name in entry.params.model_fields if name not in (*needed, *ELSEWHERE)]
     lines = [f"    {name}: {_told(entry, name)}" for name in (*needed, *rest)]
     lines.append("    progress: Print what happens. Default: True.")
-    return (f"{entry.summary}\n\nSettings:\n" + "\n".join(lines) + "\n\nReturns a Result. Raises UsageError for a setting that makes no sense, InputError for faulty data,\n"
-            "ResourceError where disk or memory lacks, Interrupted after Ctrl-C.")  # fmt: skip
+    return "\n".join([entry.summary, "", "Settings:", *lines, "", RETURNS])
 
 
 def _told(entry: Entry, name: str) -> str:

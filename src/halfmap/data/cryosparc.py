@@ -141,9 +141,9 @@ def group_description(kind: str, title: str, slots: dict[str, Path], rows: int) 
 
     ``kind``: particle or volume. Source: result groups that cryoSPARC 4 exported, shown in public repositories.
     """
-    one = "particle.{0}" if kind == "particle" else "volume.blob"
+    one, name = ("particle.{0}", "particles") if kind == "particle" else ("volume.blob", kind)
     return {
-        "group": {"description": title, "name": {"particle": "particles"}.get(kind, kind), "title": title, "type": kind},
+        "group": {"description": title, "name": name, "title": title, "type": kind},
         "results": {slot: {"metafile": f">{file.name}", "num_items": rows, "type": one.format(slot)}
                     for slot, file in slots.items()},
     }  # fmt: skip

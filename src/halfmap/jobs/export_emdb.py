@@ -125,7 +125,7 @@ def _noise_level(job: Finished, map: Map) -> float:
 
 
 def xml_fault(path: Path) -> str:
-    """What the EMDB would refuse of an FSC file, empty if nothing: points x, y in a root ``fsc`` with three titles."""
+    """What the EMDB would refuse of an FSC file, empty if nothing: points x, y in ``fsc`` with three titles."""
     try:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as fault:
@@ -145,7 +145,7 @@ def readme(content: Content) -> str:
     """Which file goes where in OneDep, and the numbers it asks for beside each."""
     size, level = content.primary.voxel_size_A, content.contour.level
     lines = [f"{name}: {role}" for name, role in content.copies.values()]
-    return f"""Files for a deposition at the EMDB (deposit.wwpdb.org), made by halfmap from its job {content.job.name!r}.
+    return f"""Files for a deposition at the EMDB (deposit.wwpdb.org), by halfmap from its job "{content.job.name}".
 
 Voxel size of every map, x, y and z: {size:.6g} A.
 Recommended contour level of {PRIMARY}: {level:.4g} ({content.contour.words}).

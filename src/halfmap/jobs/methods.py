@@ -111,7 +111,7 @@ def _masked(job: Finished) -> str:
     params = job.job["params"]
     mask = params["mask"]
     if mask == "none":
-        return f"References were masked by {BALL}." if params["window_structure"] else "References were not masked."
+        return f"References were masked by {BALL if params['window_structure'] else 'nothing'}."
     if mask != "dynamic":
         return f"References were masked by the static mask {Path(mask).name}."
     scaled = params["dynamic_mask_scaling"] == "resolution"
@@ -120,8 +120,8 @@ def _masked(job: Finished) -> str:
     start = params["dynamic_mask_start_resolution"]
     if (job.summary.get("resolution_A") or start) > start:
         return f"References were masked by a soft sphere, for none was better than {start:g} A."
-    return (f"References better than {start:g} A were masked by a soft mask made from the map itself, falling from 1 to "
-            f"0 between {near:g} and {far:g} {unit} from its density.")  # fmt: skip
+    return (f"References better than {start:g} A were masked by a soft mask made from the map itself, falling from 1 "
+            f"to 0 between {near:g} and {far:g} {unit} from its density.")  # fmt: skip
 
 
 def _lens(job: Finished) -> str:
@@ -149,10 +149,11 @@ def _resolution(job: Finished) -> str:
     seen = f", seen through a mask ({mask})" if mask else ""
     if start is not None:
         seen += f" and corrected for its effect by randomising phases beyond {start:.3g} A [chen_2013]"
-    falls = ("is still above" if found <= AT_NYQUIST * summary["nyquist_A"] else "falls to") + f" {threshold:g}"
-    limit = ", the Nyquist limit" if "still" in falls else ""
+    still = found <= AT_NYQUIST * summary["nyquist_A"]
+    falls, limit = ("is still above", ", the Nyquist limit") if still else ("falls to", "")
     return (f"The resolution is {found:.2f} A{limit}, where the Fourier shell correlation of the half-maps{seen}, "
-            f"{falls} [rosenthal_henderson_2003]; without a mask it is {summary['resolution_unmasked_A']:.2f} A.")  # fmt: skip
+            f"{falls} {threshold:g} [rosenthal_henderson_2003]; without a mask it is "
+            f"{summary['resolution_unmasked_A']:.2f} A.")  # fmt: skip
 
 
 def _judge(job: Finished) -> str:

@@ -35,8 +35,7 @@ WHITE = np.ones(3)
 
 @dataclass(frozen=True)
 class Seen:
-    """What the rays of a picture met: ``hit`` (h, w) bool, ``depth`` in voxels behind the nearest, ``normal`` (h, w, 3).
-    """
+    """What rays met: ``hit`` (h, w) bool, ``depth`` in voxels behind the nearest, ``normal`` (h, w, 3) of x, y, z."""
 
     hit: np.ndarray
     depth: np.ndarray
