@@ -51,9 +51,9 @@ def of(job: Finished) -> Methods:
 def _refined(job: Finished) -> str:
     n, symmetry = job.summary["n_particles"], job.summary["symmetry"]
     relaxed = job.job["params"].get("relax_symmetry", "none") != "none"
-    imposed = f"searched with {symmetry} symmetry, which was not imposed on the map," if relaxed else _imposed(symmetry)
+    imposed = f"searched with {symmetry} symmetry, which was not imposed on the map" if relaxed else _imposed(symmetry)
     lowpass = job.job["params"]["initial_lowpass"]
-    return (f"{n:,} particle images were refined with halfmap {_version(job)} {imposed} from a starting map low-pass "
+    return (f"{n:,} particle images were refined with halfmap {_version(job)}, {imposed}, from a starting map low-pass "
             f"filtered to {lowpass:g} A, in {job.summary['iterations']} iterations.")  # fmt: skip
 
 
@@ -118,10 +118,8 @@ def _masked(job: Finished) -> str:
     kind, unit = ("_factor", "times the resolution") if scaled else ("", "A")
     near, far = params[f"dynamic_mask_near{kind}"], params[f"dynamic_mask_far{kind}"]
     start = params["dynamic_mask_start_resolution"]
-    if (job.summary.get("resolution_A") or start) > start:
-        return f"References were masked by a soft sphere, for none was better than {start:g} A."
-    return (f"References better than {start:g} A were masked by a soft mask made from the map itself, falling from 1 "
-            f"to 0 between {near:g} and {far:g} {unit} from its density.")  # fmt: skip
+    return (f"References were masked by a soft sphere, and once better than {start:g} A by a soft mask made from the "
+            f"map itself, falling from 1 to 0 between {near:g} and {far:g} {unit} from its density.")  # fmt: skip
 
 
 def _lens(job: Finished) -> str:
