@@ -102,21 +102,6 @@ def test_what_is_needed_and_missing_is_named(started):
         halfmap.sharpen("a", "b", out="o")
 
 
-def test_out_may_be_left_out_inside_a_project_only(started, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(halfmap.UsageError, match="only inside a project"):
-        halfmap.sharpen("m.mrc")
-    (tmp_path / project.MARKER).write_text("{}")
-    (tmp_path / "J7").mkdir()
-    with pytest.raises(halfmap.UsageError, match="bfactor"):
-        halfmap.sharpen("m.mrc", bfactor="x")
-    assert not (tmp_path / "J8").exists()  # a call that is refused takes no number
-    halfmap.sharpen("m.mrc")
-    assert started[0][1].out == tmp_path / "J8" and (tmp_path / "J8").is_dir()
-    halfmap.sharpen.forecast("m.mrc")
-    assert started[1][1].out == tmp_path / "J9" and not (tmp_path / "J9").exists()
-
-
 @pytest.mark.parametrize("code, kind", [(2, "UsageError"), (3, "InputError"), (4, "ResourceError"),
                                         (5, "Interrupted"), (70, "HalfmapError")])  # fmt: skip
 def test_a_job_that_ends_badly_raises_what_its_exit_code_says(monkeypatch, tmp_path, code, kind):

@@ -74,7 +74,7 @@ def test_a_folder_on_a_full_disk_is_a_lack_of_resources(tmp_path):
 
 
 def test_sweeping_removes_folders_that_were_never_finished(tmp_path):
-    (tmp_path / ".emdb.0123abcd.tmp" / "inside").mkdir(parents=True)
-    (tmp_path / ".emdb.0123abcd.tmp" / ".map.mrc.89.tmp").write_text("half")
+    (tmp_path / "emdb.part" / "inside").mkdir(parents=True)
+    (tmp_path / "emdb.part" / ".map.mrc.89.tmp").write_text("half")
     atomic.sweep(tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,6 @@ from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError,
 from halfmap.jobs import catalog, finished, project
 from halfmap.jobs.catalog import Entry
 from halfmap.jobs.events import Lines, Listener
-from halfmap.jobs.project import Project
 from halfmap.params.common import Job
 
 # A package of halfmap has the name of these jobs, and wins: ``from halfmap import simulate`` is that package
@@ -102,8 +101,7 @@ def docstring(entry: Entry) -> str:
 def _told(entry: Entry, name: str) -> str:
     field = entry.params.model_fields[name]
     if field.is_required():
-        needed = "In a project the next job folder." if name == "out" else "Required."
-        return f"{field.description} {needed}"
+        return f"{field.description} Required."
     return f"{field.description} Default: {field.default!r}."
 
 
@@ -119,13 +117,10 @@ def checked(entry: Entry, subject: Sequence[Any], given: dict[str, Any], **more:
     unknown = [name for name in settings if name not in fields]
     if unknown:
         raise UsageError("\n".join(f"{function} has no setting {name!r}{nearest(name, fields)}" for name in unknown))
-    placeless = "out" not in settings and entry.params.model_fields["out"].is_required()
-    around = _project(function) if placeless else None
     try:
-        params = entry.params(**({"out": "."} if placeless else {}), **settings, **more)
+        return entry.params(**settings, **more)
     except pydantic.ValidationError as fault:
         raise UsageError("\n".join(_fault(function, error) for error in fault.errors(include_url=False))) from fault
-    return params.model_copy(update={"out": _next_folder(around, params.dry_run)}) if around else params
 
 
 def nearest(name: str, known: Iterable[str], before: str = "") -> str:
@@ -146,19 +141,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return tuple(_plain(each) for each in value) if isinstance(value, list | tuple) else value
-
-
-def _project(function: str) -> Project:
-    """The project around. Raises UsageError outside of any."""
-    found = project.find(Path.cwd())
-    if found is None:
-        raise UsageError(f"{function}: out: name the job folder to write; only inside a project it may be left out")
-    return found
-
-
-def _next_folder(around: Project, only_named: bool) -> Path:
-    """The next job folder of a project; made, unless it is only to be named."""
-    return around.folder(max(around.numbers(), default=0) + 1) if only_named else around.new_folder()
 
 
 def open(folder: str | os.PathLike) -> Result:

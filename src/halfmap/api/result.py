@@ -204,10 +204,10 @@ class Result:
         return f"<halfmap {self.job}{told}: {self.folder}>"
 
     def _repr_html_(self) -> str:
-        from halfmap.jobs import report
+        from halfmap.jobs import headlines
 
         rows = "".join(f"<tr><td>{escape(label)}</td><td>{escape(value)}</td></tr>"
-                       for label, value in report.headlines(self.summary))  # fmt: skip
+                       for label, value in headlines.of(self.summary))  # fmt: skip
         warnings = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
         told = f"<b>Read this first</b><ul>{warnings}</ul>" if warnings else ""
         known = self.plots

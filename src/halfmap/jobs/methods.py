@@ -18,7 +18,6 @@ from halfmap.params.local import Local
 CITED = re.compile(r"\[([\w,]+)\]")  # [chen_2013]: a key of citations.TEXT
 PART = "refine local"
 FROM_MAP = ("refine homogeneous", "refine nonuniform")
-ITERATES = (*FROM_MAP, PART)
 THRESHOLD = 0.143  # where summary.json names none; validate.fsc, which is numerics
 AT_NYQUIST = 1.001  # rounding
 BALL = "the soft sphere that touches the box only"
@@ -205,5 +204,6 @@ OF_REFERENCES: tuple[Write, ...] = (_independent, _regularised, _weighted, _mask
 SENTENCES: dict[str, tuple[Write, ...]] = {
     **dict.fromkeys(FROM_MAP, (_refined, _poses, *OF_REFERENCES, *OF_MAPS)),
     PART: (_refined_locally, *OF_REFERENCES, *OF_MAPS),
+    "refine auto": (_refined, *OF_REFERENCES, *OF_MAPS),
     "reconstruct": (_reconstructed, _lens, *OF_MAPS),
 }
