@@ -59,3 +59,14 @@ def test_specks_are_left_out():
 def test_a_level_above_the_map_is_refused():
     with pytest.raises(InputError, match="contour level"):
         surface.picture(Map(ball(10), 1.0), 99.0, 40)
+
+
+def test_rays_that_begin_near_the_density_see_what_rays_from_afar_see(monkeypatch):
+    rough = ball(12) + np.random.default_rng(1).normal(0, 1, (BOX,) * 3).astype(np.float32)
+    near = surface.cast(rough, 0.0, 64)
+    monkeypatch.setattr(surface, "SPREAD", 20)
+    far = surface.cast(rough, 0.0, 64)
+    # steps fall on other places: what is thinner than one may be seen by one and not the other
+    assert np.mean(near.hit != far.hit) < 0.005
+    same = near.hit & far.hit
+    assert np.mean(np.abs(near.depth - far.depth)[same] < 0.1) > 0.95

@@ -16,7 +16,7 @@ def _surface(figure: Figure, view: views.View) -> None:
     from matplotlib.image import imread
 
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.imshow(imread(view.folder / PICTURE), interpolation="none")
+    axes.imshow(imread(view.folder / PICTURE))
     axes.set_axis_off()
 
 

@@ -22,6 +22,7 @@ DUST = 0.01  # of the largest piece of density, by volume
 OVERSAMPLED = 2  # rays per pixel and axis
 STEP = 0.8  # voxels between samples: thinner walls are missed
 HALVINGS = 5
+SPREAD = 2  # voxels: trilinear interpolation carries a voxel that far, sqrt(3)
 MARGIN = 0.06  # of the picture, on each side
 TILT_DEG = (-18.0, 24.0)  # about x and y of the camera: a flat object seen exactly from its flat side shows no depth
 LAMP = np.array((-0.45, -0.6, -0.66))  # x right, y down, z away from the camera; towards the lamp
@@ -83,9 +84,10 @@ def cast(data: np.ndarray, level: float, rays: int) -> Seen:
     axes, centre, half = camera(data, level)
     reach = max(half[0], half[1]) / (0.5 - MARGIN) / 2
     offset = ((np.arange(rays) + 0.5) / rays * 2 - 1) * reach
-    down, right = np.meshgrid(offset, offset, indexing="ij")
-    starts = centre + right.reshape(-1, 1) * axes[0] + down.reshape(-1, 1) * axes[1]
-    depth = _depths(data, level, starts, axes[2], half[2])
+    down, right = (grid.ravel() for grid in np.meshgrid(offset, offset, indexing="ij"))
+    starts = centre + right[:, None] * axes[0] + down[:, None] * axes[1]
+    along = (np.argwhere(data > level) - centre) @ axes.T
+    depth = _depths(data, level, starts, axes[2], *_reach(along, right, down))
     hit = np.isfinite(depth)
     normal = np.zeros((len(depth), 3))
     normal[hit] = _normals(data, starts[hit] + depth[hit, None] * axes[2], axes)
@@ -94,14 +96,34 @@ def cast(data: np.ndarray, level: float, rays: int) -> Seen:
     return Seen(hit.reshape(shape), depth.reshape(shape), normal.reshape(*shape, 3))
 
 
-def _depths(data: np.ndarray, level: float, starts: np.ndarray, away: np.ndarray, half: float) -> np.ndarray:
+def _reach(along: np.ndarray, right: np.ndarray, down: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(first, last) depth at which each ray may meet density; infinite and minus infinite where it meets none.
+
+    ``along`` (n, 3): voxels above the level in x, y, z of the camera. Each reaches less than SPREAD voxels.
+    """
+    wide = int(np.ceil(max(np.abs(right).max(), np.abs(down).max(), np.abs(along[:, :2]).max()))) + 1
+    cells = tuple((np.floor(along[:, axis]).astype(int) + wide) for axis in (1, 0))
+    near, far = np.full((2 * wide + 1,) * 2, np.inf), np.full((2 * wide + 1,) * 2, -np.inf)
+    np.minimum.at(near, cells, along[:, 2])
+    np.maximum.at(far, cells, along[:, 2])
+    near = ndimage.minimum_filter(near, 2 * SPREAD + 1) - SPREAD
+    far = ndimage.maximum_filter(far, 2 * SPREAD + 1) + SPREAD
+    at = tuple(np.floor(place).astype(int) + wide for place in (down, right))
+    return near[at], far[at]
+
+
+def _depths(data: np.ndarray, level: float, starts: np.ndarray, away: np.ndarray, first: np.ndarray,
+            last: np.ndarray) -> np.ndarray:  # fmt: skip
     """(n,) distance along ``away`` at which each ray first exceeds the level; infinite where it never does."""
     depth = np.full(len(starts), np.inf)
-    waiting = np.arange(len(starts))
-    for distance in np.arange(-half, half + STEP, STEP):
-        inside = _sampled(data, starts[waiting] + distance * away) > level
-        depth[waiting[inside]] = distance
-        waiting = waiting[~inside]
+    waiting = np.flatnonzero(np.isfinite(first))
+    distance = first[waiting]
+    while len(waiting):
+        inside = _sampled(data, starts[waiting] + distance[:, None] * away) > level
+        depth[waiting[inside]] = distance[inside]
+        distance = distance + STEP
+        going = ~inside & (distance <= last[waiting])
+        waiting, distance = waiting[going], distance[going]
     met = np.flatnonzero(np.isfinite(depth))
     low, high = depth[met] - STEP, depth[met].copy()
     for _ in range(HALVINGS):
