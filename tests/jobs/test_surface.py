@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from halfmap.errors import InputError
 from halfmap.jobs import surface
@@ -62,7 +63,8 @@ def test_a_level_above_the_map_is_refused():
 
 
 def test_rays_that_begin_near_the_density_see_what_rays_from_afar_see(monkeypatch):
-    rough = ball(12) + np.random.default_rng(1).normal(0, 1, (BOX,) * 3).astype(np.float32)
+    noise = ndimage.gaussian_filter(np.random.default_rng(1).standard_normal((BOX,) * 3), 2)
+    rough = ball(12) + (2 * noise / noise.std()).astype(np.float32)
     near = surface.cast(rough, 0.0, 64)
     monkeypatch.setattr(surface, "SPREAD", 20)
     far = surface.cast(rough, 0.0, 64)
