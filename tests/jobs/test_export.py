@@ -157,6 +157,14 @@ def test_images_are_looked_for_below_the_root_given(copy, tmp_path):
     assert export(copy, "relion", tmp_path / "out", "--images-root", tmp_path / "moved") == 0
 
 
+def test_half_precision_images_are_warned_of(copy, tmp_path, capsys):
+    stack = tmp_path / "images.mrcs"
+    mrc.write_stack(stack, mrc.read_images(stack, range(made.N)), made.VOXEL_A, mode=12)
+    relion.write(copy / "particles.star", replace(relion.read_table(copy / "particles.star"), files=(stack,)))
+    assert export(copy, "relion", tmp_path / "out") == 0
+    assert "RELION reads from version 4 on" in capsys.readouterr().err
+
+
 def test_an_mtf_goes_along_and_is_checked(refined, tmp_path):
     good, bad = tmp_path / "mtf.star", tmp_path / "bad.star"
     good.write_text("data_mtf\n\nloop_\n_rlnResolutionInversePixel\n_rlnMtfValue\n0 1\n0.5 0.4\n")

@@ -22,6 +22,7 @@ MAPS = {
     "half2.mrc": ("run_half2_class001_unfil.mrc", "second half-map, unfiltered"),
     "map.mrc": ("run_class001.mrc", "map of both halves, filtered by their FSC"),
 }
+FLOAT16 = 12  # MRC mode
 MASK, TABLE, MTF = "mask.mrc", "particles.star", "mtf.star"
 
 
@@ -55,6 +56,9 @@ def gathered(job: Finished, params: Export, target: Path, watch: Watch | Passing
               if params.copy_images or file.suffix != SUFFIX or not file.is_relative_to(root)]  # fmt: skip
     stacks = export_images.named(beyond, STACKS, SUFFIX)
     placed = tuple(target / stacks[file] if file in stacks else file for file in particles.files)
+    if any(mrc.read_header(file).mode == FLOAT16 for file in particles.files):
+        watch("warning", message="the images are half-precision numbers (MRC mode 12), which RELION reads from version "
+              "4 on; for an older one write them anew: halfmap downsample without --float16")
     watch("note", text=f"names of images start from {root}, where relion is to be started")
     return Content(job, replace(particles, files=placed), stacks, root, target, maps, params.mtf, params.copy_images)
 
