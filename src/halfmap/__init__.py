@@ -1,5 +1,10 @@
-"""Gold-standard refinement of cryo-EM single particles."""
+"""Gold-standard refinement of cryo-EM single particles.
 
+Every job is a function, ``halfmap.refine_homogeneous(particles=..., volume=..., out=...)``; ``dir(halfmap)`` lists
+them, and ``help`` tells the settings of each.
+"""
+
+import importlib.util
 import os
 
 # numba reads it when it is first imported. Its usual level gives up on the loops over pixels, which then take twice as
@@ -8,3 +13,14 @@ os.environ.setdefault("NUMBA_OPT", "max")
 
 __version__ = "0.1.0"
 PROJECT_MARKER = "halfmap.json"  # in the root folder of every project
+
+
+def __getattr__(name: str):
+    """Functions and results, from ``halfmap.api``: imported when the first is asked for, not for a package of ours."""
+    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}") is not None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.api").named(name)
+
+
+def __dir__() -> list[str]:
+    return ["__version__", *importlib.import_module(f"{__name__}.api").names()]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from halfmap.cli import progress
+from halfmap.jobs import events
 
 EVENTS = [
     {"kind": "started", "job": "refine homogeneous", "seed": 1, "folder": "o"},
@@ -31,7 +32,7 @@ def test_a_pipe_gets_a_line_for_each_iteration_and_warning():
 
 
 def test_a_long_stage_says_so_in_a_pipe(monkeypatch):
-    monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
+    monkeypatch.setattr(events, "LINE_EVERY_S", 0.0)
     stream = io.StringIO()
     with progress.display(stream) as show:
         show(EVENTS[1])

@@ -55,6 +55,15 @@ def test_a_list_of_jobs_needs_neither_numerics_nor_settings(arguments, tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_package_itself_imports_nothing_and_its_functions_no_numerics():
+    code = (
+        "import sys, halfmap; print([n for n in sys.modules if n.startswith('halfmap.')]); halfmap.refine_homogeneous; "
+        f"print([n for n in {SLOW!r} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "[]"]
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["refine", "homogeneous", "--help"], ["show", "--help"]])
 def test_help_leaves_the_numerics_alone(arguments):
     code = (

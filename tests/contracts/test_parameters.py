@@ -258,6 +258,19 @@ TEMPLATES = {
         "jobs/test_particle_jobs::test_templates_have_the_box_pixel_size_contrast_and_resolution_asked_for",
     ),
 }
+EXPORTS = "jobs/test_export::"
+EXPORT = {
+    "job": EXPORTS + "test_half_maps_leave_bit_by_bit",
+    "to": EXPORTS + "test_half_maps_leave_bit_by_bit",
+    "volume": EXPORTS + "test_another_map_may_be_the_primary_one_and_the_level_may_be_given",
+    "contour_level": EXPORTS + "test_another_map_may_be_the_primary_one_and_the_level_may_be_given",
+    "molecular_weight_kDa": EXPORTS + "test_a_heavier_molecule_gets_a_lower_contour",
+    "local_resolution": EXPORTS + "test_a_local_resolution_job_gives_the_range",
+    "project": EXPORTS + "test_a_project_that_is_named_is_where_names_start",
+    "mtf": EXPORTS + "test_an_mtf_goes_along_and_is_checked",
+    "images_root": EXPORTS + "test_images_are_looked_for_below_the_root_given",
+    "copy_images": EXPORTS + "test_images_are_copied_when_asked_for",
+}
 SIMULATE = {
     "micrographs": "simulate/test_micrographs::test_a_box_cut_at_the_coordinates_is_the_image_of_the_particle_turned_"
                    "dark",
@@ -378,6 +391,7 @@ TABLE = {
     "revert": OF_PARTICLE_OUTPUT | REVERT,
     "templates": OF_ALL | TEMPLATES,
     "simulate": OF_ALL | SIMULATE,
+    "export": OF_ALL | EXPORT,
     "demo": OF_ALL,
 }  # fmt: skip
 

@@ -47,3 +47,34 @@ def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path):
     atomic.sweep(tmp_path)
     assert all(path.exists() for path in kept)
     assert not any(path.exists() for path in left)
+
+
+def test_a_folder_appears_whole_with_links_that_hold(tmp_path):
+    (tmp_path / "outside").write_text("x")
+    with atomic.folder(tmp_path / "new") as place:
+        (place / "a").mkdir()
+        (place / "a" / "file").write_text("1")
+        (place / "link").symlink_to("../outside")
+        assert not (tmp_path / "new").exists()
+    assert (tmp_path / "new" / "a" / "file").read_text() == "1" and (tmp_path / "new" / "link").read_text() == "x"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "outside"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="stop"), atomic.folder(tmp_path / "new") as place:
+        (place / "file").write_text("1")
+        raise ValueError("stop")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_on_a_full_disk_is_a_lack_of_resources(tmp_path):
+    with pytest.raises(ResourceError, match="no space"), atomic.folder(tmp_path / "new"):
+        raise OSError(errno.ENOSPC, "full")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweeping_removes_folders_that_were_never_finished(tmp_path):
+    (tmp_path / "emdb.part" / "inside").mkdir(parents=True)
+    (tmp_path / "emdb.part" / ".map.mrc.89.tmp").write_text("half")
+    atomic.sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,9 @@ import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.geometry import rotations, sampling
+from halfmap.io import mrc
+from halfmap.jobs import catalog, events, record, results
+from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import diagnostics
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.state import Outcome
@@ -129,3 +132,18 @@ def final(half1: Map, half2: Map) -> Diagnostics:
              "precision_ratio": 1.5, **diagnostics.cone_facts(cones)}  # fmt: skip
     arrays = {**diagnostics.fourier_slices((half1, half2)), **diagnostics.cone_arrays(cones)}
     return Diagnostics("final", arrays, facts)
+
+
+def finished(folder: Path, **settings) -> Path:
+    """The folder of a refinement that is finished, with its images beside it; without plots and report."""
+    images = np.random.default_rng(3).standard_normal((N, BOX, BOX)).astype(np.float32)
+    mrc.write_stack(folder.parent / "images.mrcs", images, VOXEL_A)
+    folder.mkdir()
+    params = Homogeneous(particles=Path("p.star"), volume=Path("start.mrc"), out=folder, seed=1, **settings)
+    record.write(folder, catalog.find("refine homogeneous"), params, ["halfmap", "refine"], None)
+    watch = events.Watch(folder)
+    table = particles(folder.parent)
+    found = results.write(outcome(folder.parent), table, params, folder, watch)
+    watch.close()
+    record.write_json(folder / "summary.json", {"job": "refine homogeneous", "status": "finished", **found})
+    return folder

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from halfmap.cli.shown import duration
-from halfmap.jobs.events import Listener, sentence
+from halfmap.jobs.events import Lines, Listener, sentence
 
-LINE_EVERY_S = 10.0  # a log file of an hour's job should stay readable
 STAGES = {
     "search": "global search",
     "poses": "refining poses",
@@ -31,23 +29,6 @@ def display(stream: TextIO) -> Iterator[Listener]:
         return
     with _bars(stream) as bars:
         yield bars
-
-
-class Lines:
-    """Plain lines; of progress, one in ten seconds."""
-
-    def __init__(self, stream: TextIO):
-        self._stream = stream
-        self._next = time.monotonic() + LINE_EVERY_S
-
-    def __call__(self, event: dict) -> None:
-        if event["kind"] == "failed":  # the command line prints faults itself
-            return
-        if event["kind"] == "progress":
-            if time.monotonic() < self._next:
-                return
-            self._next = time.monotonic() + LINE_EVERY_S
-        print(sentence(event), file=self._stream, flush=True)
 
 
 @contextmanager

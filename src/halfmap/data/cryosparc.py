@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,7 @@ SOURCE_UID, SOURCE_PLACE = "sym_expand/src_uid", "sym_expand/idx"
 PARENT, MATE = "halfmapParent", "halfmapSymmetryMate"  # columns of our own, which say the same in a STAR file
 RESULT = "halfmap/"  # slot of ``extra``: cryoSPARC has no field for these
 
+SET_BY_REFINEMENT = ("blob", "ctf", "alignments3D")  # slots; all others it passes through
 PASSTHROUGH = "*_passthrough_particles*.cs"  # as cryoSPARC names the file of the inherited fields
 _NEEDED = {
     PATH: "where the image is",
@@ -104,6 +106,47 @@ def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] |
     fields = _fields(particles)
     fields |= {RESULT + name: np.asarray(values) for name, values in (extra or {}).items()}
     cs.write(path, _structured(fields, len(particles)))
+
+
+def write_split(path: Path, passthrough: Path, particles: Particles, names: Sequence[str]) -> dict[str, Path]:
+    """Write particles as a refinement of cryoSPARC leaves them: what it set, and what it inherited.
+
+    ``names``: each stack as the file is to call it. Columns that cryoSPARC has no field for are left out; without
+    inherited fields there is no second file. Returns the file of each slot.
+    """
+    fields = _fields(particles)
+    foreign = (carried.COLUMN, carried.OPTICS_COLUMN, RESULT)
+    fields = {name: values for name, values in fields.items() if not name.startswith(foreign)}
+    fields[PATH] = np.array([os.fsencode(name) for name in names], dtype="S")[particles.file]
+    slots = dict.fromkeys(name.split("/")[0] for name in fields if name != UID)
+    held = {slot: path if slot in SET_BY_REFINEMENT else passthrough for slot in slots}
+    for file in dict.fromkeys(held.values()):
+        kept = {name: values for name, values in fields.items() if name == UID or held[name.split("/")[0]] == file}
+        cs.write(file, _structured(kept, len(particles)))
+    return held
+
+
+def write_volumes(path: Path, files: dict[str, str], box: int, voxel_size_A: float) -> None:
+    """Write the one row that describes the maps of a refinement: ``files``, the name of each by its slot."""
+    fields = {UID: np.array([_hashed("#".join(files.values()))], np.uint64)}
+    for slot, name in files.items():
+        fields[f"{slot}/path"] = np.array([os.fsencode(name)], dtype="S")
+        fields[f"{slot}/shape"] = np.array([(box,) * 3], np.uint32)
+        fields[f"{slot}/psize_A"] = np.array([voxel_size_A], np.float32)
+    cs.write(path, _structured(fields, 1))
+
+
+def group_description(kind: str, title: str, slots: dict[str, Path], rows: int) -> dict[str, Any]:
+    """What the ``.csg`` file of a result group says, but for date and version: ``slots``, the table of each.
+
+    ``kind``: particle or volume. Source: result groups that cryoSPARC 4 exported, shown in public repositories.
+    """
+    one, name = ("particle.{0}", "particles") if kind == "particle" else ("volume.blob", kind)
+    return {
+        "group": {"description": title, "name": name, "title": title, "type": kind},
+        "results": {slot: {"metafile": f">{file.name}", "num_items": rows, "type": one.format(slot)}
+                    for slot, file in slots.items()},
+    }  # fmt: skip
 
 
 def unmodelled(particles: Particles) -> list[str]:

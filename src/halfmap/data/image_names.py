@@ -5,9 +5,9 @@ Owns where image files are looked for; knows no column names.
 Where images are looked for, first found wins: ``images_root`` where given; the current directory, as RELION does;
 the folder of the STAR file; the folders above it, nearest first. The last one finds the images of a RELION project
 (names relative to the project, STAR files in Refine3D/job012) from any directory.
-How image names are written: relative to the current directory where the stack lies below it, so that RELION run from
-the same directory finds it; else absolute. Inside a project its root takes the place of the current directory: tables
-then lead to their images from every folder of it, also after it was moved.
+How image names are written: relative to the current directory, or another root, where the stack lies below it, so that
+RELION run from the same directory finds it; else absolute. Inside a project its root takes the place of the current
+directory: tables then lead to their images from every folder of it, also after it was moved.
 """
 
 from __future__ import annotations
@@ -42,20 +42,27 @@ def split(names: np.ndarray) -> tuple[tuple[Path, ...], np.ndarray, np.ndarray]:
     return tuple(Path(os.fsdecode(name)) for name in known), file, number
 
 
-def join(files: tuple[Path, ...], file: np.ndarray, index: np.ndarray) -> np.ndarray:
+def join(files: tuple[Path, ...], file: np.ndarray, index: np.ndarray, root: Path | None = None) -> np.ndarray:
     """(n,) names as they are written; ``index`` counts from 0."""
-    names = [written(path) for path in files]
+    names = [written(path, root) for path in files]
     texts = [f"{i + 1:06d}@{names[f]}" for i, f in zip(index.tolist(), file.tolist(), strict=True)]
     if any(" " in name for name in names):
         return np.array(texts, dtype=object)  # STAR quotes these
     return np.array([os.fsencode(text) for text in texts], dtype="S")
 
 
-def written(file: Path) -> str:
-    """The name of a file as it is written: relative below the project or the current directory, else absolute."""
-    here, absolute = Path.cwd(), Path(os.path.abspath(file))
-    here = next((folder for folder in (here, *here.parents) if os.path.isfile(folder / PROJECT_MARKER)), here)
+def written(file: Path, root: Path | None = None) -> str:
+    """The name of a file as it is written: relative below ``root``, else absolute.
+
+    None: below the project the current directory lies in, or below that directory.
+    """
+    here, absolute = Path(os.path.abspath(root)) if root else _root(), Path(os.path.abspath(file))
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+
+
+def _root() -> Path:
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if os.path.isfile(folder / PROJECT_MARKER)), here)
 
 
 def resolve(

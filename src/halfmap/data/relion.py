@@ -92,14 +92,15 @@ def read_table(path: str | Path) -> Particles:
     return particles
 
 
-def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] | None = None) -> None:
+def write(path: str | Path, particles: Particles, extra: dict[str, np.ndarray] | None = None,
+          root: Path | None = None) -> None:  # fmt: skip
     """Write STAR 3.1: an optics table and a particle table, whole or not at all.
 
     Columns of the input stay where they were, character by character, unless their value changed; new ones follow.
-    ``extra``: further (n,) columns by our names, see ``EXTRA``.
+    ``extra``: further (n,) columns by our names, see ``EXTRA``. ``root``: the folder that image names start from.
     """
     optics = star.Block("optics", _optics_columns(particles))
-    table = star.Block("particles", _particle_columns(particles, extra or {}))
+    table = star.Block("particles", _particle_columns(particles, extra or {}, root))
     star.write(path, [optics, table], comment=_VERSION)
 
 
@@ -634,11 +635,12 @@ def with_boxes(particles: Particles, found: list[str]) -> Particles:
 # ---- writing
 
 
-def _particle_columns(particles: Particles, extra: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _particle_columns(particles: Particles, extra: dict[str, np.ndarray], root: Path | None = None
+                      ) -> dict[str, np.ndarray]:  # fmt: skip
     dropped = () if particles.optics_columns else _MOVED_TO_OPTICS
     dropped += ORIGIN_PX if particles.poses is not None else ()
     columns = {tag: values for tag, values in particles.columns.items() if tag not in dropped}
-    columns[IMAGE] = image_names.join(particles.files, particles.file, particles.index)
+    columns[IMAGE] = image_names.join(particles.files, particles.file, particles.index, root)
     columns[GROUP] = _kept(columns, GROUP, _group_numbers(particles)[particles.group])
     for tag, values in _own_numbers(particles):
         columns[tag] = _kept(columns, tag, values)

@@ -11,6 +11,7 @@ from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
 from halfmap.params.demo import Demo
 from halfmap.params.expansion import SymmetryExpand
+from halfmap.params.export import Export
 from halfmap.params.fsc import Fsc
 from halfmap.params.geometry import VolumeAlign, VolumeFlip, VolumeRecenter, VolumeResample
 from halfmap.params.homogeneous import Homogeneous
@@ -265,6 +266,13 @@ JOBS = (
         Simulate,
         ("map",),
         "halfmap.jobs.simulate:run",
+    ),
+    Entry(
+        "export",
+        "Hand a finished refinement over to RELION, to cryoSPARC, or to the EMDB as a deposition.",
+        Export,
+        ("job", "volume", "local_resolution", "mtf"),
+        "halfmap.jobs.export:run",
     ),
     Entry(
         "demo",

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from halfmap.errors import Interrupted
 
 Listener = Callable[[dict], None]
 
 FILE = "events.jsonl"
-
+LINE_EVERY_S = 10.0  # a log file of an hour's job should stay readable
 PROGRESS_EVERY_S = 0.5  # a batch takes milliseconds; nobody reads more than two lines a second
 
 
@@ -122,6 +122,23 @@ class Passing:
 
     def request_stop(self) -> None:
         self._stop = True
+
+
+class Lines:
+    """Plain lines; of progress, one in ten seconds."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._next = time.monotonic() + LINE_EVERY_S
+
+    def __call__(self, event: dict) -> None:
+        if event["kind"] == "failed":  # who started the job tells the faults
+            return
+        if event["kind"] == "progress":
+            if time.monotonic() < self._next:
+                return
+            self._next = time.monotonic() + LINE_EVERY_S
+        print(sentence(event), file=self._stream, flush=True)
 
 
 def sentence(event: dict) -> str:

@@ -22,6 +22,7 @@ HEADLINES = {
     "scf": ("SCF*: evenness of the views", "{:.2f}"),
     "unsampled": ("Fourier directions that no view shows", "{:.1%}"),
     "tfar": ("tFAR: least over most signal by viewing direction", "{:.2f}"),
+    "contour_level": ("Recommended contour level", "{:.4g}"),
     "symmetry": ("Symmetry", "{}"),
     "threshold": ("Threshold of the mask", "{:.4g}"),
     "centre_of_mass_px": ("Centre of mass x, y, z (voxels from the corner)", "{0[0]:.1f}, {0[1]:.1f}, {0[2]:.1f}"),

@@ -11,6 +11,7 @@ from halfmap.jobs import (
     diagnostics,
     gallery,
     gallery_ctf,
+    gallery_export,
     gallery_geometry,
     gallery_masks,
     gallery_nonuniform,
@@ -31,6 +32,7 @@ PLOTS = (
     *gallery_particles.PLOTS,
     *gallery_validation.PLOTS,
     *gallery_nonuniform.PLOTS,
+    *gallery_export.PLOTS,
 )
 
 

@@ -34,7 +34,8 @@ FILES = (
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
     "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
 ).split()
-FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
+FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints", "relion",
+           "cryosparc", "emdb")  # fmt: skip
 RECORD = places.RECORD
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data

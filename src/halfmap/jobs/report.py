@@ -15,7 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 from halfmap.errors import UsageError
-from halfmap.jobs import events, headlines, plots, record
+from halfmap.jobs import citations, events, finished, headlines, methods, plots, record
 from halfmap.jobs.views import Plot, View
 
 COLUMNS = {
@@ -104,11 +104,18 @@ def write(folder: Path) -> Path:
         views=[view.name for view in views],
         sections=_sections(folder, views),
         facts=_facts(views),
+        methods=_methods(folder, job, summary),
         files=sorted(path.name for path in folder.iterdir() if path.is_file()),
     )
     path = folder / "report.html"
     record.write_text(path, page)
     return path
+
+
+def _methods(folder: Path, job: dict, summary: dict) -> tuple[str, list[str]]:
+    """The text for a methods section, and where to find each paper it cites; empty for jobs without one."""
+    text = methods.of(finished.Finished(folder, job, summary))
+    return text.text, [citations.sentence(key) for key in text.cited]
 
 
 def _shown(folder: Path) -> list[View]:
