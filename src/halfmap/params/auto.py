@@ -11,7 +11,7 @@ class Auto(MapRefinement):
 
     settled_at_start = MapRefinement.settled_at_start | {
         "align_symmetry", "initial_sampling", "offset_range", "offset_step", "ctf_correction",
-        "ignore_ctf_until_first_peak",
+        "ignore_ctf_until_first_peak", "zero_mask",
     }  # fmt: skip
 
     initial_lowpass: float = setting(
@@ -30,6 +30,11 @@ class Auto(MapRefinement):
     )
     marginalization: bool = setting(True, **MARGINALIZATION)
     align_symmetry: bool = setting(True, **ALIGN_SYMMETRY)
+    zero_mask: bool = setting(
+        True,
+        help="Images are 0 outside the circle of the particle's diameter; off = noise of their own spectrum.",
+        known_as="RELION --zero_mask",
+    )
     ctf_correction: bool = setting(
         True,
         help="Correct for the CTF; off = images are taken for plain projections.",

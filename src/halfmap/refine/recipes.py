@@ -33,6 +33,7 @@ from halfmap.refine import (
     schedules,
     search,
     start,
+    surround,
 )
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
@@ -84,6 +85,7 @@ def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> 
         noise=_noise(params),
         lens=optics.CtfRefinement(),
         scale=_scale(params),
+        surround=surround.Zeros() if params.zero_mask else surround.Noise(params.seed or 0),
         junk=junk.Probable() if params.weight_particles else junk.Everybody(),
         candidates=params.candidates,
         offset_range_A=None,
