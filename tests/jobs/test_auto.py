@@ -83,7 +83,8 @@ def test_a_mask_may_be_changed_on_the_way_and_is_on_record(work):
     notes = [event["text"] for event in events(work / "masked", "note")]
     assert any(str(work / "mask.mrc") in note and "from iteration 3 on; it was dynamic" in note for note in notes)
     record = json.loads((work / "masked" / "job.json").read_text())
-    assert record["params"]["mask"] == str(work / "mask.mrc") and record["continued_from"]["params"]["mask"] == "dynamic"
+    assert record["params"]["mask"] == str(work / "mask.mrc")
+    assert record["continued_from"]["params"]["mask"] == "dynamic"
     assert "given mask" in events(work / "masked", "iteration")[0]["mask"]
 
 

@@ -80,7 +80,7 @@ def test_from_the_step_asked_for_searches_are_near_the_known_pose():
     history = rows(*CALM, order=4, accuracy=0.3, changes=[None, 9, 0.1, 0.1])
     far, near = (auto(local_from_deg=d).next(doubtful(history=history), FRAME) for d in (0.9, 1.8))
     assert far.sampling.order == near.sampling.order == 5
-    assert not far.sampling.local and near.sampling.local and near.sampling.offset_range_A == 0
+    assert not far.sampling.local and near.sampling.local
     assert near.searched.any()
 
 
@@ -104,7 +104,7 @@ def test_after_a_change_of_sampling_the_counting_starts_anew():
     history = (*rows(*CALM, changes=[None, 9, 0.1, 0.1]), *rows(9, order=4, changes=[0.1]))
     told = auto().facts(state(history=history), auto().first(FRAME, 6, 15.0), FRAME)
     assert told["iterations_without_gain"] == told["iterations_at_rest"] == 3  # the plan is of order 3 again
-    plan = replace(auto().first(FRAME, 6, 15.0), sampling=sampling.Sampling(4, False, 15.0, 16.0))
+    plan = replace(auto().first(FRAME, 6, 15.0), sampling=sampling.Sampling(4, False, 4, 15.0, 16.0))
     told = auto().facts(state(history=history), plan, FRAME)
     assert told["iterations_without_gain"] == 1 and told["iterations_at_rest"] == 1
 

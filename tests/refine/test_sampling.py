@@ -11,7 +11,7 @@ from halfmap.refine.sampling import Sampling
 def test_the_steps_of_relion_are_healpix_orders(degrees, order):
     assert sampling.order_of(degrees) == order
     assert sampling.step_deg(order) == pytest.approx(degrees, rel=0.08)
-    assert Sampling(order, False, 0.0, 1.0).step_deg == sampling.step_deg(order)
+    assert Sampling(order, False, order, 0.0, 1.0).step_deg == sampling.step_deg(order)
 
 
 def test_the_needed_step_moves_the_edge_of_the_particle_by_one_resolution():

@@ -67,4 +67,4 @@ class Independent(AsMeasured):
         start = f", and both began with one map of {self.lowpass_A:g} A" if self.lowpass_A < self.split_A else ""
         return (f"no resolution is claimed beyond {self.split_A:g} A: the half-sets share data coarser than "
                 f"that{start}, and beyond it they agree no better than chance ({found:.1f} standard deviations, "
-                f"{CHANCE:g} are evidence); the curve without this judgement ends at {fsc.resolution_A(corrected):.1f} A")
+                f"{CHANCE:g} are evidence); their curve ends at {fsc.resolution_A(corrected):.1f} A")

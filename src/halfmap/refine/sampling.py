@@ -18,11 +18,13 @@ COARSEST, FINEST = 1, 9  # HEALPix orders, 30 to 0.12 degrees
 class Sampling:
     """Where poses are looked for: HEALPix order, and shifts within a range about the known one, A.
 
-    ``local``: near the known pose of a particle, else in all directions.
+    ``local``: near the known pose of a particle, else in all directions; ``far_order``: of the search in all
+    directions of particles whose pose is not believed.
     """
 
     order: int
     local: bool
+    far_order: int
     offset_range_A: float
     offset_step_A: float
 
