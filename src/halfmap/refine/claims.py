@@ -14,7 +14,7 @@ from halfmap.refine.batches import Frame
 from halfmap.types import Curve
 from halfmap.validate import fsc, fsc_masks
 
-LEAK = 2  # shells over which a mask spreads what the halves share
+LEAK = 3  # shells over which a mask spreads what the halves share, with room for what is aligned to it
 CHANCE = 6.0  # standard deviations of the mean FSC of independent shells: noise reached 4 where it could stop at will
 
 
