@@ -62,6 +62,7 @@ EXTRA = {
     "shift_sd_A": "halfmapShiftSdAngst",
     "effective_poses": "halfmapEffectivePoses",
     "particle_probability": "halfmapParticleProbability",
+    "contrast": "halfmapContrast",
 }
 _SAME = 5e-7  # numbers closer than the last of RELION's six decimals are the same: the text is kept
 _VERSION = "version 30001"  # the comment that RELION 3.1 and later put above each table

@@ -39,7 +39,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         "max_probability": state.weights[used, 0],
         "significant_poses": (state.weights[used] > SIGNIFICANT).sum(1),
         **job.recipe.layer.columns(state.effective[used]),
-        **job.recipe.junk.columns(state.trust[used]),
+        **job.recipe.junk.columns(state.trust[used], state.raw_scale[used]),
     }
     return Outcome(
         half1=result.halves[0],
