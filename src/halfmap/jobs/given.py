@@ -18,7 +18,8 @@ from halfmap.jobs.catalog import Entry
 from halfmap.jobs.project import Project
 from halfmap.jobs.references import FOLDERS
 
-OF_ONE_RUN = ("out", "overwrite", "resume", "dry_run")  # a job.json tells them of the job it was written for
+# A job.json tells them of the job it was written for
+OF_ONE_RUN = ("out", "overwrite", "resume", "dry_run", "continue_from", "continue_iteration")
 
 
 def again(record: Mapping[str, Any], entry: Entry) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from halfmap.jobs import checkpoint, inputs, resources, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.refinement import MapRefinement
 from halfmap.refine import loop, recipes
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.state import Keeper
 from halfmap.types import Map
 
-RecipeOf = Callable[[Homogeneous, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
+RecipeOf = Callable[[MapRefinement, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
 
 
 def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -32,22 +34,23 @@ def check(params: Homogeneous, watch: Passing) -> dict:
     return told(recipes.homogeneous, params, watch)
 
 
-def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
-    """``run`` with any recipe from a map."""
+def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch,
+            keeper: Keeper | None = None) -> dict:
+    """``run`` with any recipe from a map; ``keeper`` of its snapshots: None = the last two, in the folder."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
-    keeper = checkpoint.Checkpoints(folder, watch)
+    keeper = keeper or checkpoint.Checkpoints(folder, watch)
     outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 
 
-def told(recipe_of: RecipeOf, params: Homogeneous, watch: Passing) -> dict:
+def told(recipe_of: RecipeOf, params: MapRefinement, watch: Passing) -> dict:
     """``check`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     return resources.told(recipe, particles, reference, params, watch)
 
 
-def read(recipe_of: RecipeOf, params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
+def read(recipe_of: RecipeOf, params: MapRefinement, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
     """The recipe, the particles and the starting map. Raises InputError with the faults of all files."""
     static = None if params.mask in ("dynamic", "none") else params.mask
     particles, reference, mask, fsc_mask = inputs.read_all(

@@ -183,6 +183,7 @@ def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], befor
         "references": dict(references or (before or {}).get("references", {})),
         "inputs": _inputs(entry, params, around),
         "versions": versions(),
+        "continued_from": _continued(params),
         "resumed_from": [] if before is None else [*before.get("resumed_from", []), _step(before)],
     }
     (folder / "summary.json").unlink(missing_ok=True)  # it tells how the job ended the time before
@@ -199,6 +200,18 @@ def _inputs(entry: Entry, params: Job, around: project.Project | None) -> dict[s
     for each in told.values():
         each["in_project"] = None if around is None else around.inside(each["path"])
     return told
+
+
+def _continued(params: Job) -> dict[str, Any] | None:
+    """What is on record of the job whose iteration this one goes on from."""
+    place = getattr(params, "continue_from", None)
+    if place is None:
+        return None
+    folder = Path(os.path.abspath(place))
+    folder = folder.parents[1] if folder.is_file() else folder
+    path = folder / RECORD
+    earlier = _step(json.loads(path.read_text())) if path.is_file() else {}
+    return {"folder": str(folder), "iteration": params.continue_iteration, **earlier}
 
 
 def _step(before: dict[str, Any]) -> dict[str, Any]:
