@@ -11,7 +11,7 @@ from halfmap.data import expansion, stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, resources, results
+from halfmap.jobs import checkpoint, inputs, relion_files, resources, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
@@ -36,9 +36,11 @@ def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.rand
     """``run`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
-    keeper = checkpoint.Checkpoints(folder, watch)
+    keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
     outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    return results.write(outcome, particles, params, folder, watch)
+    told = results.write(outcome, particles, params, folder, watch)
+    keeper.finish(outcome, watch)
+    return told
 
 
 def told(recipe_of: RecipeOf, params: Homogeneous, watch: Passing) -> dict:
