@@ -21,6 +21,7 @@ from halfmap.types import Candidates, Images
 # 1.7 (7) 7 %, without a search 38 %
 STEP = 1.0
 MOST = 200  # poses of an image, 10 ms; a larger neighbourhood is searched at a coarser resolution
+ABSENT = (0.0, 0.0, -np.inf)  # rotation, shift and log likelihood of no candidate
 BLOCK = 1 << 15  # poses looked at together: 20 MB of normal equations
 
 
@@ -51,9 +52,14 @@ def lattice(extent_rad: float, extent_A: float, radius_A: float, resolution_A: f
         step_A *= 1.05
 
 
+def steps(rank: int, count: int, step: float) -> np.ndarray:
+    """Points of a cubic lattice up to ``count`` steps from its centre, the nearest first: (n, rank)."""
+    return _ball(rank, count * step, step)
+
+
 def _ball(rank: int, radius: float, step: float) -> np.ndarray:
     """Points of a cubic lattice within a ball, the nearest to its centre first: (n, rank)."""
-    count = int(radius / step)
+    count = int(radius / step * (1 + 1e-9))
     ticks = step * np.arange(-count, count + 1)
     points = np.stack(np.meshgrid(*[ticks] * rank, indexing="ij"), axis=-1).reshape(-1, rank)
     distance = np.linalg.norm(points, axis=1)
@@ -91,7 +97,7 @@ class LocalSearch:
         shape = best.shape
         found = (fit.rotations[pick].reshape(*shape, 3, 3), fit.shifts_A[pick].reshape(*shape, 2),
                  fit.log_likelihood[pick].reshape(shape))  # fmt: skip
-        return tuple(_padded(part, count, fill) for part, fill in zip(found, (0.0, 0.0, -np.inf), strict=True))
+        return tuple(_padded(part, count, fill) for part, fill in zip(found, ABSENT, strict=True))
 
     def _points(self, images: Images, rows: np.ndarray):
         """(image, rotation, shift) of every point for images ``rows``."""
@@ -103,6 +109,16 @@ class LocalSearch:
         step = np.tile(np.concatenate([turns, pushes / length_A], axis=1), (len(rows), 1))
         rotations, shifts, _ = tether.moved(np.arange(len(which)), *tether.centre(), step)
         return which, rotations, shifts * length_A
+
+
+class BestOfSearch(LocalSearch):
+    """The same, but the best point alone: all would climb one peak."""
+
+    def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
+        """The best point for each image, then absent ones up to ``count``."""
+        best = super().candidates(images, shifts_A, 1)
+        return Candidates(*(_padded(part, count, fill) for part, fill in
+                            zip((best.rotations, best.shifts_A, best.log_likelihood), ABSENT, strict=True)))  # fmt: skip
 
 
 def _padded(values: np.ndarray, count: int, fill: float) -> np.ndarray:

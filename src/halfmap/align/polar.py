@@ -46,17 +46,31 @@ def grid(radius: int, box_length_A: float, diameter_A: float, offset_range_A: fl
     apart, in-plane angles follow the bandwidth 2 pi K D / L of a ring.
     """
     resolution = box_length_A / radius
+    shifts = shift_grid(offset_range_A, resolution / 2)
+    order = coarsest_order(resolution, diameter_A)
+    return grid_of_order(order, ring_samples(radius, min(1.0, diameter_A / box_length_A)), shifts, group)
+
+
+def coarsest_order(resolution_A: float, diameter_A: float) -> int:
+    """The HEALPix order that does not miss a peak at this resolution."""
     order = 0
-    while _spacing(order) > SPACING * resolution / diameter_A:
+    while _spacing(order) > SPACING * resolution_A / diameter_A:
         order += 1
+    return order
+
+
+def ring_samples(radius: int, part: float) -> int:
+    """In-plane angles for shells up to ``radius`` of a particle that takes up ``part`` of the box length."""
+    return transforms.good_box(int(np.ceil(2 * np.pi * radius * part)) + 4)
+
+
+def grid_of_order(order: int, angles: int, shifts_A: np.ndarray, group: np.ndarray) -> Grid:
+    """The directions of a HEALPix order in one asymmetric unit, with so many in-plane angles and these shifts."""
     directions = sampling.healpix_directions(order)
     both_hands = np.concatenate([group, -group])
     matrices = sampling.directions_to_rotations(directions[sampling.asymmetric_unit(directions, both_hands)])
-    angles = transforms.good_box(int(np.ceil(2 * np.pi * radius * min(1.0, diameter_A / box_length_A))) + 4)
     mirrored = matrices * np.array([1, -1, -1])[:, None]
-    return Grid(
-        np.concatenate([matrices, mirrored]), angles, shift_grid(offset_range_A, resolution / 2), _spacing(order), group
-    )
+    return Grid(np.concatenate([matrices, mirrored]), angles, shifts_A, _spacing(order), group)
 
 
 def _spacing(order: int) -> float:

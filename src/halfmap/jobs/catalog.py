@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from halfmap.errors import UsageError
+from halfmap.params.auto import Auto
 from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
 from halfmap.params.demo import Demo
@@ -69,6 +70,13 @@ JOBS = (
         Homogeneous,
         ("particles", "passthrough", "volume", "mask", "fsc_mask"),
         "halfmap.jobs.homogeneous:run",
+    ),
+    Entry(
+        "refine auto",
+        "The same in the manner of RELION's 3D auto-refine: accuracies, sampling and convergence told and automatic.",
+        Auto,
+        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        "halfmap.jobs.auto:run",
     ),
     Entry(
         "refine local",

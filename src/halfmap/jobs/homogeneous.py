@@ -15,11 +15,12 @@ from halfmap.jobs import checkpoint, inputs, relion_files, resources, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.params.refinement import MapRefinement
 from halfmap.refine import loop, recipes
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
-RecipeOf = Callable[[Homogeneous, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
+RecipeOf = Callable[[MapRefinement, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
 
 
 def run(params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -32,7 +33,7 @@ def check(params: Homogeneous, watch: Passing) -> dict:
     return told(recipes.homogeneous, params, watch)
 
 
-def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """``run`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
@@ -43,13 +44,13 @@ def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.rand
     return told
 
 
-def told(recipe_of: RecipeOf, params: Homogeneous, watch: Passing) -> dict:
+def told(recipe_of: RecipeOf, params: MapRefinement, watch: Passing) -> dict:
     """``check`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     return resources.told(recipe, particles, reference, params, watch)
 
 
-def read(recipe_of: RecipeOf, params: Homogeneous, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
+def read(recipe_of: RecipeOf, params: MapRefinement, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]:
     """The recipe, the particles and the starting map. Raises InputError with the faults of all files."""
     static = None if params.mask in ("dynamic", "none") else params.mask
     particles, reference, mask, fsc_mask = inputs.read_all(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from halfmap.params.common import setting
 from halfmap.params.needs import FILE
-from halfmap.params.refinement import MapRefinement
+from halfmap.params.refinement import ALIGN_SYMMETRY, MapRefinement
 
 
 class Homogeneous(MapRefinement):
@@ -14,11 +14,7 @@ class Homogeneous(MapRefinement):
 
     settled_at_start = MapRefinement.settled_at_start | {"align_symmetry", "relax_symmetry"}
 
-    align_symmetry: bool = setting(
-        True,
-        help="Turn and move the starting map onto the axes of the symmetry, where it has it elsewhere.",
-        known_as="cryoSPARC: Do symmetry alignment",
-    )
+    align_symmetry: bool = setting(True, **ALIGN_SYMMETRY)
     relax_symmetry: Literal["none", "maximization", "marginalization"] = setting(
         "none",
         help="Search with the symmetry, but make the map without it: none = the map obeys it, maximization = each "

@@ -12,6 +12,10 @@ from halfmap.params.curves import CurveSettings
 
 DYNAMIC = {"mask": "dynamic"}  # what settings of the dynamic mask need
 
+ALIGN_SYMMETRY = {
+    "help": "Turn and move the starting map onto the axes of the symmetry, where it has it elsewhere.",
+    "known_as": "cryoSPARC: Do symmetry alignment",
+}
 MARGINALIZATION = {
     "help": "Lay each particle in at as many poses as its image allows, by their probabilities, where the best one is "
     "known less well than the resolution in use needs. Of no effect with --relax-symmetry.",

@@ -173,6 +173,9 @@ def _searching(recipe: Recipe, plans: tuple[Plan, ...], load: Load, images: Imag
                poses: Poses | None) -> dict[int, float]:
     """Seconds an image by radius, of every kind of search that the plans make."""
     found = {}
+    if poses is None:  # local searches later in the course have none yet
+        poses = Poses(np.broadcast_to(np.eye(3), (int(images.rows.max()) + 1, 3, 3)),
+                      np.zeros((int(images.rows.max()) + 1, 2)))
     near = recipe.search.near(poses, poses)
     few = Images(*(getattr(images, name)[:SEARCHED] for name in ("rows", "masked", "unmasked", "ctf")),
                  images.noise_sd, images.box, images.pixel_size_A, images.stretch, images.kept)

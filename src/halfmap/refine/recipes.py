@@ -11,6 +11,7 @@ from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks, resample
 from halfmap.params import points
+from halfmap.params.auto import Auto
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
@@ -19,7 +20,19 @@ from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.refinement import LocalFilterSettings, MapRefinement
 from halfmap.reconstruct import ewald
 from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
-from halfmap.refine import laying, masking, maximisation, noises, optics, relaxation, scales, schedules, search, start
+from halfmap.refine import (
+    autorefine,
+    laying,
+    masking,
+    maximisation,
+    noises,
+    optics,
+    relaxation,
+    scales,
+    schedules,
+    search,
+    start,
+)
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
@@ -37,8 +50,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
     return Recipe(
         group=group,
         relaxation=relaxation.method(params.relax_symmetry, group),
-        start=start.FromMap(params.initial_lowpass, params.reestimate_greyscale,
-                            start.OntoAxes() if params.align_symmetry else start.AsGiven()),
+        start=_from_map(params),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
                                     params.max_iterations, subsets=_subsets(params),
                                     min_align_A=params.min_align_resolution,
@@ -54,6 +66,41 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         offset_range_A=params.offset_range_A,
         **_common(params),
     )
+
+
+def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
+    """Global search, then what each particle needs; sampling and end as RELION's 3D auto-refine has them."""
+    flat = params.solvent_flattened_fsc
+    return Recipe(
+        group=symmetry.group(params.symmetry),
+        search=search.Sampled(),
+        start=_from_map(params),
+        schedule=_automatic(params),
+        mask=reference_mask(params, mask),
+        judge=judging_mask(params, mask, fsc_mask) if flat else masking.NoMask(),
+        prior=_prior(params),
+        laying=_laying(params),
+        noise=_noise(params),
+        lens=optics.CtfRefinement(),
+        scale=_scale(params),
+        candidates=params.candidates,
+        offset_range_A=None,
+        **_common(params),
+    )
+
+
+def _automatic(params: Auto) -> autorefine.Auto:
+    return autorefine.Auto(
+        params.initial_lowpass, params.max_align_resolution, params.extra_final_passes, params.max_iterations,
+        min_align_A=params.min_align_resolution, initial_deg=params.initial_sampling,
+        local_from_deg=params.local_searches_from, faster=params.finer_sampling_faster,
+        offset_range_px=params.offset_range, offset_step_px=params.offset_step, force=params.force_convergence,
+    )  # fmt: skip
+
+
+def _from_map(params: Homogeneous | Auto) -> start.FromMap:
+    axes = start.OntoAxes() if params.align_symmetry else start.AsGiven()
+    return start.FromMap(params.initial_lowpass, params.reestimate_greyscale, axes)
 
 
 def nonuniform(params: Nonuniform, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
@@ -170,7 +217,7 @@ def _noise(params: MapRefinement) -> noises.Symmetric:
     return noises.MODELS[params.noise_model](params.noise_prior_weight, params.noise_initial_scale)
 
 
-def _laying(params: Homogeneous | Local):
+def _laying(params: MapRefinement):
     return laying.AtPosterior() if params.marginalization else laying.AtBest()
 
 

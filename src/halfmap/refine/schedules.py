@@ -8,6 +8,7 @@ import numpy as np
 
 from halfmap.fourier import transforms
 from halfmap.refine.batches import Frame
+from halfmap.refine.sampling import Sampling
 from halfmap.refine.state import State
 
 HEADROOM = 1.1  # alignment band over the shell where the FSC crosses its threshold
@@ -41,6 +42,7 @@ class Plan:
     lowest: int = 0  # shells below this one do not align
     refit: bool = False  # CTF values are refined first
     stock_every: int = 1  # every how manieth particle takes part in the estimate of noise and grey scale
+    sampling: Sampling | None = None  # of the search; None = what the band needs
 
 
 def _plan(frame: Frame, band: int, stages, searched, radius: int, offset_A: float, final: bool, used) -> Plan:
@@ -116,6 +118,10 @@ class Marching:
         searched = (doubtful(state) & again) | new
         plan = _plan(frame, band, stages, searched, radius, offset, final, used)
         return self._filtered(replace(plan, refit=refit), frame)
+
+    def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
+        """What an iteration tells of the schedule; the line of history so far is the last of ``state``."""
+        return {}
 
     def done(self, state: State, frame: Frame) -> bool:
         """Whether ``state`` is already what a last iteration would make: settled, of all particles, and to Nyquist."""
@@ -196,6 +202,10 @@ class OnePass:
         """The only plan."""
         everyone = np.ones(n, bool)
         return _plan(frame, frame.box // 2, ((1, 0),), ~everyone, 1, offset_A, True, everyone)
+
+    def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
+        """Nothing: there is no course to tell of."""
+        return {}
 
 
 def _stages(old: int, band: int) -> tuple[tuple[int, int], ...]:

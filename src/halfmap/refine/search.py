@@ -18,6 +18,8 @@ from halfmap.refine.batches import Frame
 from halfmap.refine.schedules import Plan
 from halfmap.types import Poses
 
+STEPS_AROUND = 2  # of a local search: 33 poses, half the basin of a climb
+
 
 @dataclass(frozen=True)
 class Everywhere:
@@ -67,6 +69,36 @@ class Everywhere:
     def facts(self, given: Poses | None, old: Poses, new: Poses) -> dict:
         """What an iteration tells of the neighbourhood: nothing where there is none."""
         return {}
+
+
+@dataclass(frozen=True)
+class _Posed(Anywhere):
+    """Any pose is as likely as any other; ``poses`` (n,) are those found so far."""
+
+    poses: Poses
+
+
+@dataclass(frozen=True)
+class Sampled(Everywhere):
+    """Searches on the grid that the schedule tells, in all directions or one and two steps around the known pose."""
+
+    def near(self, given, found):
+        return _Posed(found)
+
+    def ready(self, projector, plan, frame, group, near):
+        grid = plan.sampling
+        if grid.local:
+            turns = nearby.steps(3, STEPS_AROUND, np.deg2rad(grid.step_deg))
+            around = nearby.Lattice(turns, np.zeros((1, 2)), frame.resolution_A(plan.band))
+            return nearby.BestOfSearch(projector, Near(np.zeros(3), near.poses.rotations, near.poses, np.pi, np.inf),
+                                       around, plan.band)
+        angles = polar.ring_samples(plan.search_radius, min(1.0, frame.diameter_A / frame.length_A))
+        shifts = polar.shift_grid(grid.offset_range_A, grid.offset_step_A)
+        return polar.PolarSearch.of(projector, polar.grid_of_order(grid.order, angles, shifts, group),
+                                    plan.search_radius)
+
+    def step_deg(self, plan, frame):
+        return plan.sampling.step_deg
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,18 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
     if result.gave_way and job.recipe.judge is not None:
         job.warn("the FSC mask is too tight or cuts density away: a sphere shows the halves to agree further, and sets "
                  "the resolution of the alignment in its place; give a wider, softer mask")
-    return replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
+    state = replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
+    return _with_facts(state, job.recipe.schedule.facts(state, plan, job.frame))
 
 
 def with_seconds(state: State, total: float, stages: dict[str, float]) -> State:
     """The last line of history with the time the iteration took, whole and by stage."""
-    row = {**state.history[-1], "seconds": total, **{f"seconds_{name}": value for name, value in stages.items()}}
-    return replace(state, history=(*state.history[:-1], row))
+    return _with_facts(state, {"seconds": total, **{f"seconds_{name}": value for name, value in stages.items()}})
+
+
+def _with_facts(state: State, facts: dict) -> State:
+    """The state with more in the last line of history."""
+    return replace(state, history=(*state.history[:-1], {**state.history[-1], **facts}))
 
 
 def _with_rows(old: np.ndarray, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -83,7 +88,10 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "change_rotation_deg": None if first else float(np.rad2deg(np.median(turned))),
         "change_shift_A": None if first else float(np.median(moved)),
         "hopped": None if first else job.recipe.relaxation.hopped(new.poses[known], old.poses[known], job.recipe.group),
+        "change_rotation_mean_deg": None if first else float(np.rad2deg(turned.mean())),
+        "change_shift_rms_A": None if first else float(np.sqrt((moved**2).mean())),
         "searched": int(plan.searched[rows].sum()),
+        "max_probability_mean": float(posed.weights[:, 0].mean()),
         "undecided": float((posed.weights[:, 0] < DECISIVE).mean()),
         "poses_per_image": float(posed.effective.mean()) if len(rows) else 1.0,
         "slope": float(np.median(posed.cross / np.maximum(old.scale[rows] * posed.power, 1e-30))),

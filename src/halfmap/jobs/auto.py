@@ -1,0 +1,22 @@
+"""Runs `halfmap refine auto`: the job of `refine homogeneous` with another recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.jobs import homogeneous
+from halfmap.jobs.events import Passing, Watch
+from halfmap.params.auto import Auto
+from halfmap.refine import recipes
+
+
+def run(params: Auto, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """Refine and write; returns the summary of the result files."""
+    return homogeneous.refined(recipes.auto, params, folder, rng, watch)
+
+
+def check(params: Auto, watch: Passing) -> dict:
+    """Read and check all inputs; returns what the refinement would do and need."""
+    return homogeneous.told(recipes.auto, params, watch)
