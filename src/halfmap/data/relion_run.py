@@ -56,11 +56,13 @@ class Model:
     max_probability: float  # mean over the particles
     fsc: np.ndarray  # (shells,)
     joined: bool  # the map is of both halves: its FSC with the truth counts
-    variance: np.ndarray | None  # (shells,) of the error of the unfiltered map; None before there is one
+    # (shells,) of the error of the unfiltered map, real and imaginary part each; None before there is one
+    variance: np.ndarray | None
     noise_sd: Mapping[str, np.ndarray]  # optics group -> (shells,) per complex coefficient
     groups: Groups
     counts: np.ndarray  # (groups,) particles of each
-    scales: np.ndarray  # (groups,) mean grey scale of each
+    greys: np.ndarray  # (groups,) factor between the map and the images of each
+    scales: np.ndarray  # (groups,) mean grey scale of the particles of each, relative to that
     optics_of_group: np.ndarray  # (groups,) place in ``noise_sd``
 
 
@@ -238,19 +240,25 @@ def _shells(model: Model) -> dict[str, np.ndarray]:
 
 
 def _groups(model: Model) -> dict[str, np.ndarray]:
-    """The scale of a particle is in its rlnCtfScalefactor: that of its group is 1, so that programs take it once."""
+    """Scales of single particles are in their rlnCtfScalefactor: that of the group is what is left, the grey scale.
+
+    Their product is what a projection is to be multiplied by to be like the image.
+    """
     n = len(model.groups.names)
     return {
         "rlnGroupNumber": np.arange(1, n + 1),
         "rlnGroupName": np.array(model.groups.names, dtype=object),
         "rlnGroupNrParticles": model.counts,
-        "rlnGroupScaleCorrection": np.ones(n),
+        "rlnGroupScaleCorrection": model.greys,
         "halfmapGroupScale": model.scales,
     }
 
 
 def _spectrum(model: Model, noise_sd: np.ndarray) -> dict[str, np.ndarray]:
-    """RELION's variance is that of the real and of the imaginary part, each."""
+    """RELION's variance is that of the real and of the imaginary part, each.
+
+    Of the image as a whole: where RELION masks images with zeros it writes that of the masked one, which is less.
+    """
     shells = np.arange(model.box // 2 + 1)
     return {
         "rlnSpectralIndex": shells,

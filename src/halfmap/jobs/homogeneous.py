@@ -11,7 +11,7 @@ from halfmap.data import expansion, stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, relion_files, resources, results
+from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
@@ -38,9 +38,10 @@ def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.ra
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
     keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
-    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    told = results.write(outcome, particles, params, folder, watch)
-    keeper.finish(outcome, watch)
+    with relion_project.of(folder, params, watch):
+        outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
+        told = results.write(outcome, particles, params, folder, watch)
+        keeper.finish(outcome, watch)
     return told
 
 

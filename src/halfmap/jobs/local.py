@@ -9,7 +9,7 @@ import numpy as np
 from halfmap.data.particles import UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, relion_files, resources, results, volumes
+from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results, volumes
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.homogeneous import read_particles
 from halfmap.maps import masks
@@ -27,9 +27,10 @@ def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> 
     recipe, particles, reference = read(params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
     keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
-    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    told = results.write(outcome, particles, params, folder, watch)
-    keeper.finish(outcome, watch)
+    with relion_project.of(folder, params, watch):
+        outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
+        told = results.write(outcome, particles, params, folder, watch)
+        keeper.finish(outcome, watch)
     return told
 
 

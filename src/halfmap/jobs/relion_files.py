@@ -27,7 +27,6 @@ from halfmap.refine.state import Keeper, Outcome, Snapshot, State
 from halfmap.types import Sums
 
 RUN = "run"
-PATTERNS = ("run_it[0-9][0-9][0-9]_*", "run_half?_class001_unfil.mrc", "run_class001.mrc", "run_*.star")
 # Maps of the result that stand under RELION's name too, as the same file where the disk can do that
 SAME = {"half1": "half1_class001_unfil", "half2": "half2_class001_unfil", "map": "class001"}
 # Rows of a table written after every iteration; 1 s for 100,000 of 25 columns, while such an iteration takes minutes.
@@ -113,7 +112,7 @@ class OfResult(Silent):
         relion_run.write_optimiser(self._path(root, "optimiser", "star"), replace(course, files=files))
 
     def _told(self, job: Run, state: State, plan: Plan, sums: tuple[Sums, Sums] | None) -> Told:
-        weights = [None, None] if sums is None else [solve.mean_weight(half) * half.padding**3 for half in sums]
+        weights = [None, None] if sums is None else [2 * solve.mean_weight(half) * half.padding**3 for half in sums]
         both = None if sums is None else weights[0] + weights[1]
         models = [self._model(job, state, job.rows(half), weight)
                   for half, weight in zip((1, 2), weights, strict=True)]  # fmt: skip
@@ -130,7 +129,7 @@ class OfResult(Silent):
         counts = groups.counted(rows)
         scales = np.bincount(groups.of_particle[rows], state.scale[rows], len(groups.names)) / np.maximum(counts, 1)
         particles, seen = job.source.particles, rows[state.seen[rows]]
-        optics = np.zeros(len(groups.names), int)
+        greys, optics = np.array([model.grey for model in state.models]), np.zeros(len(groups.names), int)
         optics[groups.of_particle] = particles.group
         curve = state.curves.get("corrected")
         return relion_run.Model(
@@ -143,7 +142,8 @@ class OfResult(Silent):
             fsc=np.zeros(frame.box // 2 + 1) if curve is None else curve.values, joined=False,
             variance=None if weight is None else np.where(weight > 0, 1 / np.maximum(weight, 1e-300), 0.0),
             noise_sd={o.name: m.noise_sd for o, m in zip(particles.optics, state.models, strict=True)},
-            groups=groups, counts=counts, scales=np.where(counts > 0, scales, 1.0), optics_of_group=optics,
+            groups=groups, counts=counts, greys=greys[optics], scales=np.where(counts > 0, scales, 1.0),
+            optics_of_group=optics,
         )  # fmt: skip
 
     def _course(self, job: Run, state: State, row: dict) -> relion_run.Course:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from halfmap.params.common import setting
-from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, MapRefinement
+from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, RELION_FILES, MapRefinement
 
 
 class Auto(MapRefinement):
@@ -70,6 +72,7 @@ class Auto(MapRefinement):
         help="Measure the resolution inside the mask, freed of what the mask adds; off = without any mask.",
         known_as="RELION --solvent_correct_fsc (there off)",
     )
+    relion_files: Literal["off", "result", "iterations"] = setting("iterations", **RELION_FILES)
     max_iterations: int = setting(
         50,
         help="Iterations after which the last one follows, which reconstructs all particles to Nyquist, even if not "
