@@ -101,7 +101,8 @@ def state(n: int = 6, **changes) -> State:
         iteration=1, references=np.zeros((1, 2, 16, 16, 16), np.float32), reference_voxel_A=8.0,
         candidates=candidates, weights=np.tile([1.0, 0.0], (n, 1)), information=np.tile(np.eye(5), (n, 1, 1)),
         cross=np.full(n, 100.0), power=np.full(n, 100.0), effective=np.ones(n), scale=np.ones(n),
-        silent=np.zeros(n, bool), optics=(), defocus=None, models=(noise.GroupModel(np.ones(33)),), curves={},
+        silent=np.zeros(n, bool), trust=np.ones(n), optics=(), defocus=None,
+        models=(noise.GroupModel(np.ones(33)),), curves={},
         shell=8.0, band=8, reach=20, history=({"fsc_area": 5.0, "share": 1.0, "refit": False},),
     )  # fmt: skip
     return replace(made, **changes)

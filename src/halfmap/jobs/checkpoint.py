@@ -22,7 +22,7 @@ from halfmap.types import Candidates, Curve, Defocus, Optics
 
 FOLDER = "checkpoints"
 KEPT = 2  # files: the newest, and one more in case a disk loses it
-LAYOUT = 2  # number of the layout; a file with another one is not read
+LAYOUT = 3  # number of the layout; a file with another one is not read
 PARTS = {"candidates": Candidates, "defocus": Defocus}  # fields of State that are records of arrays
 WORDS = ("iteration", "reference_voxel_A", "shell", "band", "reach")  # fields of State that are single numbers
 

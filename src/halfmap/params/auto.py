@@ -12,7 +12,8 @@ class Auto(MapRefinement):
     """Gold-standard refinement in the manner of RELION's 3D auto-refine: sampling, accuracies and the end are told."""
 
     settled_at_start = MapRefinement.settled_at_start | {
-        "align_symmetry", "initial_sampling", "offset_range", "offset_step",
+        "align_symmetry", "initial_sampling", "offset_range", "offset_step", "ctf_correction",
+        "ignore_ctf_until_first_peak", "zero_mask",
     }  # fmt: skip
 
     initial_lowpass: float = setting(
@@ -31,6 +32,23 @@ class Auto(MapRefinement):
     )
     marginalization: bool = setting(True, **MARGINALIZATION)
     align_symmetry: bool = setting(True, **ALIGN_SYMMETRY)
+    zero_mask: bool = setting(
+        True,
+        help="Images are 0 outside the circle of the particle's diameter; off = noise of their own spectrum.",
+        known_as="RELION --zero_mask",
+    )
+    ctf_correction: bool = setting(
+        True,
+        help="Correct for the CTF; off = images are taken for plain projections.",
+        known_as="RELION --ctf",
+        needs={"ewald_sphere": "off"},
+    )
+    ignore_ctf_until_first_peak: bool = setting(
+        False,
+        help="Take the CTF for constant before its first peak: for strong contrast at low resolution, negative stain.",
+        known_as="RELION --ctf_intact_first_peak",
+        needs={"ctf_correction": True, "ewald_sphere": "off"},
+    )
     initial_sampling: float = setting(
         7.5,
         help="Step between the directions of the first search: 15, 7.5, 3.7, 1.8 ...; the nearest of these is used. It "
@@ -73,6 +91,10 @@ class Auto(MapRefinement):
         known_as="RELION --solvent_correct_fsc (there off)",
     )
     relion_files: Literal["off", "result", "iterations"] = setting("iterations", **RELION_FILES)
+    weight_particles: bool = setting(
+        True,
+        help="Let each particle count in the map by its probability to be one; off = all alike, junk included.",
+    )
     max_iterations: int = setting(
         50,
         help="Iterations after which the last one follows, which reconstructs all particles to Nyquist, even if not "

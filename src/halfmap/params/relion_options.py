@@ -77,15 +77,14 @@ STREAM = "images stream from where they are, read ahead; copy them to a fast dis
 CPU = "this version has the CPU only"
 NO_GRID = "poses do not stay on a grid"
 HELIX = "point groups only, no helices"
-ALWAYS = ""
 
 OPTIONS = (
     Option("i", "input images", 1, "particles", as_it_is),
     Option("ref", "reference map", 1, "volume", as_it_is),
     Option("o", "output", 1, "out", folder_of),
     Option("continue", "go on from an optimiser.star", 1),  # see cli.relion_line
-    Option("auto_refine", "3D auto-refine", told=ALWAYS),
-    Option("split_random_halves", "independent halves", told=ALWAYS),
+    Option("auto_refine", "3D auto-refine"),
+    Option("split_random_halves", "independent halves"),
     Option("iter", "number of iterations", 1, "max_iterations", positive),
     Option("auto_iter_max", "most iterations", 1, "max_iterations", positive),
     Option("force_converge", "force convergence", 0, "force_convergence", on),
@@ -97,16 +96,16 @@ OPTIONS = (
     Option("angpix", "pixel size", 1, told="the particle table says it"),
     Option("sym", "symmetry", 1, "symmetry", upper),
     Option("relax_sym", "relax symmetry", 1, refused="see halfmap refine homogeneous --relax-symmetry"),
-    Option("ctf", "CTF correction", told=ALWAYS),
-    Option("ctf_corrected_ref", "reference is CTF-corrected", told=ALWAYS),
-    Option("ctf_intact_first_peak", "ignore CTFs until first peak", refused="not offered: CTFs are used from 0 on"),
+    Option("ctf", "CTF correction", 0, "ctf_correction", on),
+    Option("ctf_corrected_ref", "reference is CTF-corrected"),
+    Option("ctf_intact_first_peak", "ignore CTFs until first peak", 0, "ignore_ctf_until_first_peak", on),
     Option("ctf_phase_flipped", "images with flipped phases", refused="not offered"),
     Option("only_flip_phases", "no amplitude correction", refused="not offered"),
     Option("pad_ctf", "padded CTFs", told="a larger box does the same"),
     Option("particle_diameter", "mask diameter", 1, "particle_diameter_A", positive),
-    Option("zero_mask", "mask particles with zeros", told=ALWAYS),
+    Option("zero_mask", "mask particles with zeros", 0, "zero_mask", on),
     Option("maskedge", "width of the edge of that mask", 1, told="always 5 px"),
-    Option("flatten_solvent", "mask the reference", told=ALWAYS),
+    Option("flatten_solvent", "mask the reference"),
     Option("solvent_mask", "reference mask", 1, "mask", positive),
     Option("solvent_mask2", "second mask", 1, refused="not offered"),
     Option("lowpass_mask", "low-pass inside a mask", 1, refused="not offered"),
@@ -117,8 +116,8 @@ OPTIONS = (
     Option("strict_lowres_exp", "coarsest resolution of the alignment", 1, "min_align_resolution", positive),
     Option("norm", "correct norms", told="noise and grey scale are fitted for every optics group"),
     Option("scale", "correct grey scales", told="fitted for every optics group; --per-particle-scale for particles"),
-    Option("no_norm", "do not correct norms", told=ALWAYS),
-    Option("no_scale", "do not correct grey scales", told=ALWAYS),
+    Option("no_norm", "do not correct norms"),
+    Option("no_scale", "do not correct grey scales"),
     Option("healpix_order", "initial angular sampling", 1, "initial_sampling", step_deg),
     Option("auto_local_healpix_order", "local searches from", 1, "local_searches_from", step_deg),
     Option("oversampling", "adaptive oversampling", 1),  # enters into the three around it
@@ -151,12 +150,12 @@ OPTIONS = (
     Option("denovo_3dref", "no reference", refused="a starting map is needed"),
     Option("grad", "gradient descent", refused="not offered"),
     Option("sgd", "gradient descent", refused="not offered"),
-    Option("K", "number of classes", 1, told="one structure"),
+    Option("K", "number of classes", 1, refused="one structure"),
     Option("fast_subsets", "subsets", told="see --early-subsets of halfmap refine homogeneous"),
     Option("pad", "padding factor", 1, told="always 2"),
     Option("NN", "nearest neighbours", told="interpolation is linear"),
     Option("r_min_nn", "from this shell on", 1, told="interpolation is linear"),
-    Option("skip_gridding", "skip gridding", told=ALWAYS),
+    Option("skip_gridding", "skip gridding"),
     Option("dont_skip_gridding", "gridding", told="division by the weights is exact enough"),
     Option("fix_sigma_noise", "keep noise spectra", told="they follow the residuals"),
     Option("fix_sigma_offset", "keep expected offsets", told=NO_GRID),
@@ -165,7 +164,7 @@ OPTIONS = (
     Option("pool", "pooled particles", 1, told="--minibatch-size is chosen from the box"),
     Option("j", "threads", 1, "threads", positive),
     Option("gpu", "GPUs", "maybe", told=CPU),
-    Option("cpu", "CPU", told=ALWAYS),
+    Option("cpu", "CPU"),
     Option("sycl", "GPUs", "maybe", told=CPU),
     Option("free_gpu_memory", "memory of the GPU", 1, told=CPU),
     Option("failsafe_threshold", "fail-safe mode", 1, told="a hopeless particle is named and left out"),
@@ -179,7 +178,7 @@ OPTIONS = (
     Option("onthefly_shifts", "shifts are not stored", told="chosen by itself"),
     Option("memory_per_thread", "memory of a thread", 1, told="--dry-run tells the memory"),
     Option("verb", "verbosity", 1, told="see log.txt"),
-    Option("pipeline_control", "folder of exit codes", 1, told=ALWAYS),
+    Option("pipeline_control", "folder of exit codes", 1),
 )  # fmt: skip
 
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -17,6 +17,7 @@ from halfmap.refine.sampling import Sampling
 from halfmap.refine.schedules import AT_REST, GAIN, Marching, Plan
 from halfmap.refine.state import State
 
+GROWN = 1.05  # of the area under the FSC: by so much more a map shows a search what the last one could not see
 CALMER = 0.97  # of the smallest change so far: less counts as a change that still shrinks. RELION 5
 
 
@@ -45,7 +46,7 @@ class Auto(Marching):
         order = self._order(state, frame)
         local = sampling.step_deg(order) <= sampling.step_deg(sampling.order_of(self.local_from_deg))
         used = Sampling(order, local, 0.0 if local else plan.offset_A, self._step_A(plan, frame))
-        news = order > self._last_order(state) or self._coarse(state)
+        news = order > self._last_order(state) or _another_map(state)
         searched = schedules.doubtful(state) & plan.used & (news and not plan.final)
         return replace(plan, sampling=used, searched=searched)
 
@@ -59,6 +60,7 @@ class Auto(Marching):
             "searched_globally": 0 if used.local else row["searched"],
             "searched_locally": row["searched"] if used.local else 0,
             "image_size": 2 * plan.band,
+            "junk": float((state.trust < 0.5).mean()),
             "best_resolution_A": min(r["resolution_A"] for r in state.history),
         }
         state = replace(state, history=(*state.history[:-1], {**row, **told}))
@@ -98,10 +100,6 @@ class Auto(Marching):
     def _last_order(self, state: State) -> int:
         return state.history[-1].get("healpix_order", sampling.order_of(self.initial_deg))
 
-    def _coarse(self, state: State) -> bool:
-        """Whether the last search looked at less than the one to come will."""
-        return state.iteration <= self.last_research
-
     def _without_gain(self, state: State) -> int:
         """Iterations in a row, at the sampling in force, in which the resolution did not improve."""
         areas = [row["fsc_area"] for row in state.history]
@@ -133,3 +131,9 @@ class Auto(Marching):
         """Shifts are at most half the resolution of the search apart."""
         widest = frame.resolution_A(plan.search_radius) / 2
         return widest if self.offset_step_px is None else min(widest, self.offset_step_px * frame.voxel_size_A)
+
+
+def _another_map(state: State) -> bool:
+    """Whether the map became so much better that particles in doubt may now find their pose."""
+    areas = [row["fsc_area"] for row in state.history]
+    return len(areas) < 2 or areas[-1] > GROWN * max(areas[:-1])

@@ -19,6 +19,7 @@ from halfmap.fourier import transforms
 from halfmap.kernels.window import window
 from halfmap.physics import aberrations, ctf, noise
 from halfmap.reconstruct import ewald
+from halfmap.refine.surround import Zeros
 from halfmap.types import Defocus, Images, Optics
 
 EDGE_PX = 5.0  # width of the soft edge of the image mask; RELION's width_mask_edge
@@ -70,6 +71,7 @@ class Source:
     reject: Callable[[np.ndarray, str], None]  # called with rows and reason for images that cannot be used
     clock: Clock = field(default_factory=Clock)
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen
+    surround: Zeros = Zeros()  # noqa: RUF009 - frozen
 
     def batches(self, rows: np.ndarray, size: int, radius: int, models, shifts_A: np.ndarray,
                 scale: np.ndarray) -> Iterator[Images]:
@@ -144,10 +146,13 @@ class Source:
         images, pixel = self._sized(group, raw)
         box = images.shape[-1]
         reach = min(radius, box // 2)
+        area = self._area(images, pixel)
         masked, kept = self._windowed(images, pixel, shifts_A)
+        own = replace(model, noise_sd=model.noise_sd / area)
+        masked, kept = self.surround.filled(masked, kept, batch, own, lambda x: self._windowed(x, pixel, shifts_A)[0])
         weight = _whitening(model, reach)
         optics, length = self.particles.optics[group], box * pixel
-        factor = weight * np.float32(self._area(images, pixel))
+        factor = weight * np.float32(area)
         if aberrations.is_odd(optics):
             factor = factor * aberrations.modulation(optics, reach, length).conj()
         masked, plain = (transforms.half_plane(part, reach, factor=factor) for part in (masked, images))

@@ -17,7 +17,7 @@ from halfmap.geometry import rotations as so3
 from halfmap.kernels.residual import shell_sums
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct.sums import Accumulator
-from halfmap.refine import laying
+from halfmap.refine import junk, laying
 from halfmap.refine.batches import Source
 from halfmap.refine.laying import AtBest
 from halfmap.refine.posed import Posed
@@ -58,7 +58,7 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
                          source.clock)
         parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
-        sample = np.flatnonzero(images.rows % plan.stock_every == 0)
+        sample = np.flatnonzero((images.rows % plan.stock_every == 0) & (state.trust[images.rows] >= 0.5))
         group = source.particles.group[images.rows[0]]
         shells.setdefault(group, []).append(_stock(matcher.projector, _only(images, sample), posed, sample))
         source.clock.add("stock", then)
@@ -71,13 +71,14 @@ def _laid_in(matcher: Matcher, images: Images, posed: Posed, state: State, plan:
              ) -> Posed:
     """Add the images of particles that are heard to the sums; what is returned knows at how many poses."""
     then = time.perf_counter()
-    heard = np.flatnonzero(~state.silent[images.rows])
+    trust = state.trust[images.rows]
+    heard = np.flatnonzero(~state.silent[images.rows] & (trust >= junk.LEAST))
     radius = min(plan.stages[-1][0], images.radius, images.box // 2)
     look = partial(_likelihood, matcher.projector, images, plan.lowest, radius)
     scale = laying.Scale.of(matcher.diameter_A, matcher.projector.box_length_A / radius)
     laid = matcher.laying.laid(heard, posed, look, scale)
     then = clock.add("poses", then)
-    accumulator.add(images, laid.rows, laid.rotations, laid.shifts_A, laid.shares)
+    accumulator.add(images, laid.rows, laid.rotations, laid.shifts_A, laid.counted(trust))
     clock.add("insert", then)
     return replace(posed, effective=laid.effective(len(images)))
 

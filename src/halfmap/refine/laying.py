@@ -52,6 +52,13 @@ class Laid:
     shifts_A: np.ndarray
     shares: np.ndarray | None  # (p,); of each image they add up to 1; None = each image is there once
 
+    def counted(self, trust: np.ndarray) -> np.ndarray | None:
+        """The shares of images that count ``trust`` (of the batch,) each; None = each image is there once, whole."""
+        weights = trust[self.rows]
+        if (weights == 1).all():
+            return self.shares
+        return (weights if self.shares is None else weights * self.shares).astype(np.float32)
+
     def effective(self, n: int) -> np.ndarray:
         """(n,) effective number of poses of every image of the batch, 1 / sum w^2; 1 where it is not laid in."""
         if self.shares is None:

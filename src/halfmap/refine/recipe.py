@@ -8,10 +8,12 @@ import numpy as np
 
 from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
+from halfmap.refine.junk import Everybody
 from halfmap.refine.laying import AtBest
 from halfmap.refine.masking import MaskPart, StaticMask
 from halfmap.refine.relaxation import Imposed
 from halfmap.refine.search import Everywhere
+from halfmap.refine.surround import Zeros
 from halfmap.types import Map
 from halfmap.validate import fsc_report
 
@@ -41,6 +43,8 @@ class Recipe:
     search: Everywhere = Everywhere()  # where poses are looked for
     relaxation: Imposed = Imposed()  # what the group is to the map
     laying: AtBest = AtBest()  # at which of its poses an image makes the map
+    junk: Everybody = Everybody()  # how much each particle counts
+    surround: Zeros = Zeros()  # of the circle that masks the images
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 
     @property

@@ -18,10 +18,11 @@ from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.refinement import LocalFilterSettings, MapRefinement
-from halfmap.reconstruct import ewald
+from halfmap.reconstruct import ewald, transfer
 from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
 from halfmap.refine import (
     autorefine,
+    junk,
     laying,
     masking,
     maximisation,
@@ -32,6 +33,7 @@ from halfmap.refine import (
     schedules,
     search,
     start,
+    surround,
 )
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
@@ -70,7 +72,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
 
 def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
     """Global search, then what each particle needs; sampling and end as RELION's 3D auto-refine has them."""
-    flat = params.solvent_flattened_fsc
+    flat, common = params.solvent_flattened_fsc, _common(params)
     return Recipe(
         group=symmetry.group(params.symmetry),
         search=search.Sampled(),
@@ -83,10 +85,19 @@ def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> 
         noise=_noise(params),
         lens=optics.CtfRefinement(),
         scale=_scale(params),
+        surround=surround.Zeros() if params.zero_mask else surround.Noise(params.seed or 0),
+        junk=junk.Probable() if params.weight_particles else junk.Everybody(),
         candidates=params.candidates,
         offset_range_A=None,
-        **_common(params),
+        **(common | {"sphere": _transfer(params, common["sphere"])}),
     )
+
+
+def _transfer(params: Auto, sphere: ewald.Flat) -> ewald.Flat:
+    """What slices are multiplied by: the CTF where the Ewald sphere is curved, else what the settings say."""
+    if params.ewald_sphere != "off" or (params.ctf_correction and not params.ignore_ctf_until_first_peak):
+        return sphere
+    return transfer.FromFirstPeak() if params.ctf_correction else transfer.Uncorrected()
 
 
 def _automatic(params: Auto) -> autorefine.Auto:

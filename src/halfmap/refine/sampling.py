@@ -11,7 +11,7 @@ import numpy as np
 
 from halfmap.geometry import sampling as directions
 
-TURN_OF_ONE_PERCENT = 3.035  # standard deviations about one axis at which the likelihood has fallen to 1 %: sqrt(2 ln 100)
+TURN_OF_ONE_PERCENT = 3.035  # sd about one axis at which the likelihood has fallen to 1 %: sqrt(2 ln 100)
 FINE_ENOUGH = 0.75  # of that turn: a finer grid finds nothing. RELION 5, updateAngularSampling
 COARSEST, FINEST = 1, 9  # HEALPix orders, 30 to 0.12 degrees
 

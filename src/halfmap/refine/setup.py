@@ -88,7 +88,8 @@ def prepare(recipe: Recipe, particles: Particles, reference: Map | None, rng: np
     frame = frame_of(recipe, particles, reference)
     rejected: dict[int, str] = {}
     source = Source(particles, Stack(particles), frame,
-                    lambda rows, reason: rejected.update({int(row): reason for row in rows}), sphere=recipe.sphere)
+                    lambda rows, reason: rejected.update({int(row): reason for row in rows}), sphere=recipe.sphere,
+                    surround=recipe.surround)
     largest = max(o.box * o.pixel_size_A / frame.voxel_size_A for o in particles.optics)
     size = recipe.minibatch_size or batch_size(BYTES_PER_PIXEL * largest**2)
     run = Run(recipe, source, np.asarray(particles.half), size, rng, watch, rejected)

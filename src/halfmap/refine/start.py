@@ -144,7 +144,7 @@ def _state(job: Run, start: tuple[Map, Map], candidates: Candidates, models, she
         iteration=0, references=np.stack([half.data for half in start])[None], reference_voxel_A=start[0].voxel_size_A,
         candidates=candidates, weights=np.zeros((n, width)), information=np.zeros((n, 5, 5)), cross=np.zeros(n),
         power=np.zeros(n), effective=np.ones(n), scale=job.recipe.scale.first(job.source.particles),
-        silent=np.zeros(n, bool),
+        silent=np.zeros(n, bool), trust=np.ones(n),
         optics=job.source.particles.optics, defocus=job.source.particles.defocus, models=models, curves={},
         shell=shell, band=plan.band, reach=plan.reach,
     )

@@ -33,6 +33,7 @@ class State:
     effective: np.ndarray  # (n,) effective number of poses at which each particle made the maps, 1 for one alone
     scale: np.ndarray  # (n,) grey scale of every particle, about 1
     silent: np.ndarray  # (n,) bool: particles without signal, which do not make the map
+    trust: np.ndarray  # (n,) what each counts in the map, 0 to 1: the probability that it is a particle at all
     optics: tuple[Optics, ...]  # as far as CTF refinement knows them
     defocus: Defocus  # (n,) the same
     models: tuple[GroupModel, ...]  # one per optics group

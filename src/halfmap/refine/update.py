@@ -38,6 +38,7 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
     state = replace(
         old, iteration=old.iteration + 1, references=np.stack([r.data for r in references])[None],
         reference_voxel_A=references[0].voxel_size_A, candidates=candidates, **known,
+        trust=job.recipe.junk.weights(known["cross"], known["power"], job.half),
         scale=job.recipe.scale.updated(old, posed), silent=job.recipe.scale.silent(old, posed),
         models=job.recipe.noise.updated(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,
         reach=plan.reach,
