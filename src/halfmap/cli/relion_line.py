@@ -16,7 +16,7 @@ from pathlib import Path
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
 from halfmap.jobs import catalog
-from halfmap.params.relion_options import BY_NAME, OVERSAMPLING, Option
+from halfmap.params.relion_options import BY_NAME, LEFT_OUT, OVERSAMPLING, Option
 
 JOB = ("refine", "auto")
 PROGRAM = re.compile(r"`?(?:.*/)?relion_refine(?:_mpi)?`?")
@@ -46,9 +46,8 @@ def read(arguments: Sequence[str]) -> Line:
     if faults:
         raise UsageError("\n".join(faults))
     oversampling = next((int(value) for name, value in pairs if name == "oversampling"), OVERSAMPLING)
-    given: list[str] = []
-    for name, value in pairs:
-        given += _ours(name, value, oversampling)
+    given = [word for name, value in pairs for word in _ours(name, value, oversampling)]
+    given += [word for name in _left_out(pairs) for word in LEFT_OUT[name][0]]
     return Line([*JOB, *_once(given)], _notices(pairs))
 
 
@@ -119,23 +118,30 @@ def _ours(name: str, value: str | None, oversampling: int) -> list[str]:
 
 
 def _continued(value: str) -> list[str]:
-    """``--continue Refine3D/job019/run_it003_optimiser.star``: the job in that folder, with the settings it had."""
+    """``--continue Refine3D/job019/run_it003_optimiser.star``: a new job from that iteration."""
     path = Path(value)
-    if not OPTIMISER.fullmatch(path.name):
+    found = OPTIMISER.fullmatch(path.name)
+    if not found:
         raise UsageError(f"--continue {value}: name a run_it003_optimiser.star of a job of halfmap refine auto")
     if not (path.parent / "job.json").is_file():
         raise UsageError(f"--continue {value}: {path.parent} holds no job of halfmap; RELION's own cannot be gone on "
                          "with: begin anew with its run_class001.mrc as --ref")  # fmt: skip
-    return ["--config", str(path.parent / "job.json"), "--out", str(path.parent), "--resume"]
+    return [flag("continue_from"), str(path.parent), flag("continue_iteration"), str(int(found[1]))]
+
+
+def _left_out(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
+    """Options whose absence says something, in a whole line of relion_refine."""
+    names = {name for name, _ in pairs}
+    if "auto_refine" not in names or "continue" in names:
+        return []
+    masked = {"flatten_solvent"} if "solvent_mask" in names else set()
+    return [name for name in LEFT_OUT if name not in names | masked]
 
 
 def _once(words: Sequence[str]) -> list[str]:
-    """The words without a flag that was there before, as two of RELION's options may be one of ours."""
-    seen: list[str] = []
-    for word in words:
-        if not (word in seen and word in (flag("finer_sampling_faster"), "--resume")):
-            seen.append(word)
-    return seen
+    """The words, a flag that two of RELION's options stand for only once."""
+    twice = flag("finer_sampling_faster")
+    return [word for place, word in enumerate(words) if word != twice or twice not in words[:place]]
 
 
 def _notices(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
@@ -145,4 +151,6 @@ def _notices(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
         if name in BY_NAME and BY_NAME[name].told and not (name == "pad" and value == "2"):
             reasons.setdefault(BY_NAME[name].told, []).append(f"--{name}")
     told = "; ".join(f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
-    return [f"options of RELION without effect here: {told}"] if told else []
+    absent = "; ".join(f"no --{name}: {LEFT_OUT[name][1]}" for name in _left_out(pairs))
+    both = {"options of RELION without effect here": told, "options of RELION that are not there": absent}
+    return [f"{what}: {text}" for what, text in both.items() if text]

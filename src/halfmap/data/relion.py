@@ -1,8 +1,8 @@
 """RELION's particle files: STAR 3.0 and 3.1 to 5 -> ``Particles`` -> STAR 3.1.
 
 With ``relion_run`` and ``relion_project`` the only file that knows RELION's column names. Owns their meaning, their
-defaults, the order in which alternatives are looked up, and where image files are looked for. Source of the rules: RELION 5 (CTF::readValue,
-ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
+defaults, the order in which alternatives are looked up, and where image files are looked for. Source of the rules:
+RELION 5 (CTF::readValue, ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
 Where images are looked for and how their names are written: ``image_names``.
 """
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from halfmap.params.relion_options import OPTIONS, Option
+
 
 class Parameter(NamedTuple):
     """One parameter of another program."""
@@ -297,6 +299,23 @@ RELION_REFINE = (
     P("--random_seed", "random seed", ("seed",)),
 )  # fmt: skip
 
+
+
+def _of_option(option: Option) -> Parameter:
+    """The line of an option of relion_refine that `refine auto` reads."""
+    told = f"{option.told[:1].upper()}{option.told[1:]}." if option.told else "As there."
+    own = option.setting or option.near
+    remark = f"Refused: {option.refused}." if option.refused else "" if option.setting else told
+    return P(f"--{option.name}", option.meaning, (own,) if own else (), remark)
+
+
+RELION_AUTO = (
+    *(_of_option(option) for option in OPTIONS),
+    P("--ewald, --reverse_curvature", "Ewald-sphere correction, of relion_reconstruct", ("ewald_sphere",)),
+    P("relion_postprocess --mask", "mask that judges the resolution", ("fsc_mask",)),
+    P("relion_postprocess --adhoc_bfac", "B-factor", ("bfactor",)),
+)
+
 RELION_POSTPROCESS = (
     P("--i, --i2", "half-maps", ("half1", "half2")),
     P("--mask", "solvent mask", ("mask",), "Without one masks are made from the map."),
@@ -515,6 +534,7 @@ TABLES = (
     Table("RELION: relion_mask_create", "mask from-map", RELION_MASK),
     Table("RELION: relion_mask_create, several masks", "mask combine", RELION_COMBINE),
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
+    Table("RELION: relion_refine, read as it is", "refine auto", RELION_AUTO),
     Table("RELION: relion_postprocess", "fsc", RELION_POSTPROCESS),
     Table("ChimeraX: Segment Map (Segger)", "mask segment", SEGGER),
     Table("cryoSPARC: Volume Tools", "volume resample", CRYOSPARC_VOLUME_TOOLS),

@@ -20,7 +20,7 @@ class Option:
 
     ``values``: how many words follow it; "maybe" for one that may be left out. ``told``: what the user hears where the
     option has no effect here; "" where it is what the job does anyway, or has a setting. ``refused``: why a line with
-    it cannot be run: the result would be another one.
+    it cannot be run, which is because the result would be another one.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Option:
     taken: Callable[[str, int], str | None] | None = None  # (value, oversampling) -> value of the setting
     told: str = ""
     refused: str = ""
+    near: str | None = None  # the setting that comes nearest, where there is none
 
 
 def as_it_is(value: str, oversampling: int) -> str | None:
@@ -115,7 +116,8 @@ OPTIONS = (
     Option("strict_highres_exp", "finest resolution of the alignment", 1, "max_align_resolution", positive),
     Option("strict_lowres_exp", "coarsest resolution of the alignment", 1, "min_align_resolution", positive),
     Option("norm", "correct norms", told="noise and grey scale are fitted for every optics group"),
-    Option("scale", "correct grey scales", told="fitted for every optics group; --per-particle-scale for particles"),
+    Option("scale", "correct grey scales", told="fitted for every optics group; --per-particle-scale for particles",
+           near="per_particle_scale"),
     Option("no_norm", "do not correct norms"),
     Option("no_scale", "do not correct grey scales"),
     Option("healpix_order", "initial angular sampling", 1, "initial_sampling", step_deg),
@@ -161,7 +163,7 @@ OPTIONS = (
     Option("fix_sigma_offset", "keep expected offsets", told=NO_GRID),
     Option("dont_check_norm", "skip a check", told="the check is a warning"),
     Option("random_seed", "random seed", 1, "seed", lambda value, _: None if value.startswith("-") else value),
-    Option("pool", "pooled particles", 1, told="--minibatch-size is chosen from the box"),
+    Option("pool", "pooled particles", 1, told="--minibatch-size is chosen from the box", near="minibatch_size"),
     Option("j", "threads", 1, "threads", positive),
     Option("gpu", "GPUs", "maybe", told=CPU),
     Option("cpu", "CPU"),
@@ -180,5 +182,13 @@ OPTIONS = (
     Option("verb", "verbosity", 1, told="see log.txt"),
     Option("pipeline_control", "folder of exit codes", 1),
 )  # fmt: skip
+
+# What a whole line of relion_refine, one with --auto_refine, says by leaving an option out: our words, what is told
+LEFT_OUT = {
+    "zero_mask": (("--no-zero-mask",), "images are masked with noise"),
+    "ctf": (("--no-ctf-correction",), "images are taken for plain projections"),
+    "flatten_solvent": (("--mask", "none"), "the reference is not masked"),
+    "solvent_correct_fsc": ((), "used all the same; --no-solvent-flattened-fsc leaves them out"),
+}
 
 BY_NAME = {option.name: option for option in OPTIONS}
