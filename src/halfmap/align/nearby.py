@@ -117,8 +117,8 @@ class BestOfSearch(LocalSearch):
     def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
         """The best point for each image, then absent ones up to ``count``."""
         best = super().candidates(images, shifts_A, 1)
-        return Candidates(*(_padded(part, count, fill) for part, fill in
-                            zip((best.rotations, best.shifts_A, best.log_likelihood), ABSENT, strict=True)))  # fmt: skip
+        parts = zip((best.rotations, best.shifts_A, best.log_likelihood), ABSENT, strict=True)
+        return Candidates(*(_padded(part, count, fill) for part, fill in parts))
 
 
 def _padded(values: np.ndarray, count: int, fill: float) -> np.ndarray:

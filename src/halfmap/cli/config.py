@@ -22,7 +22,9 @@ from halfmap.errors import UsageError
 from halfmap.jobs import catalog
 
 FLAG = "--config"
-OF_ONE_RUN = ("out", "overwrite", "resume", "dry_run")  # a job.json tells them of the job it was written for
+CONTINUED = "--continue-from"  # the folder of an earlier job, whose settings go on
+# A job.json tells them of the job it was written for
+OF_ONE_RUN = ("out", "overwrite", "resume", "dry_run", "continue_from", "continue_iteration")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class FromFile:
     def __call__(self, app, commands, arguments) -> None:
         """Called by cyclopts between reading the flags and converting their values."""
         by_flag = {name: argument for argument in arguments for name in argument.names}
-        given = by_flag.get(FLAG)
-        if given is None or not given.tokens:
+        path = _file(by_flag)
+        if path is None:
             return
-        for name, written in read(Path(given.tokens[-1].value), catalog.find(" ".join(commands))).items():
+        for name, written in read(path, catalog.find(" ".join(commands))).items():
             argument = by_flag[flag(name)]
             if argument.tokens:
                 continue  # the flag wins
@@ -53,6 +55,17 @@ class FromFile:
             for index, text in enumerate(_texts(name, written)):
                 keyword = f"{flag(name)} ({written.place})"
                 argument.append(Token(keyword=keyword, value=text, source="config", index=index))
+
+
+def _file(by_flag: Mapping[str, Any]) -> Path | None:
+    """The file with settings: the one that is named, else the record of the job that is gone on from."""
+    named, continued = (by_flag[flag].tokens if flag in by_flag else () for flag in (FLAG, CONTINUED))
+    if named:
+        return Path(named[-1].value)
+    if not continued:
+        return None
+    place = Path(continued[-1].value)
+    return (place.absolute().parents[1] if place.suffix == ".npz" else place) / "job.json"
 
 
 def read(path: Path, entry: catalog.Entry) -> dict[str, Written]:

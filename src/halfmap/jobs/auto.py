@@ -1,4 +1,5 @@
-"""Runs `halfmap refine auto`: the job of `refine homogeneous` with another recipe."""
+"""Runs `halfmap refine auto`: the job of `refine homogeneous` with another recipe, from the start or from an iteration
+of an earlier one."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.jobs import homogeneous
+from halfmap.jobs import continuing, homogeneous
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.auto import Auto
 from halfmap.refine import recipes
@@ -14,9 +15,11 @@ from halfmap.refine import recipes
 
 def run(params: Auto, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
-    return homogeneous.refined(recipes.auto, params, folder, rng, watch)
+    keeper = continuing.keeper(params, folder, watch)
+    return homogeneous.refined(recipes.auto, params, folder, rng, watch, keeper)
 
 
 def check(params: Auto, watch: Passing) -> dict:
     """Read and check all inputs; returns what the refinement would do and need."""
+    continuing.check(params, watch)
     return homogeneous.told(recipes.auto, params, watch)

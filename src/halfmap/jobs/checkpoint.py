@@ -1,4 +1,4 @@
-"""Snapshots of a refinement on disk: one file an iteration, written whole or not at all, the last two kept.
+"""Snapshots of a refinement on disk: one file an iteration, written whole or not at all, the last two or all kept.
 
 Owns the layout of ``checkpoints/iteration_003.npz``: plain arrays, and one JSON text for what is no array. What a
 snapshot means is the refinement's affair.
@@ -28,10 +28,10 @@ WORDS = ("iteration", "reference_voxel_A", "shell", "band", "reach")  # fields o
 
 
 class Checkpoints(Keeper):
-    """The snapshots in the folder of a job."""
+    """The snapshots in the folder of a job; the newest ``kept`` stay, None = all."""
 
-    def __init__(self, folder: Path, watch=lambda kind, **data: None):
-        self._folder, self._watch = folder / FOLDER, watch
+    def __init__(self, folder: Path, watch=lambda kind, **data: None, kept: int | None = KEPT):
+        self._job, self._folder, self._watch, self._kept = folder, folder / FOLDER, watch, kept
 
     def keep(self, snapshot: Snapshot) -> None:
         """Write a snapshot; older ones but the last go."""
@@ -39,21 +39,23 @@ class Checkpoints(Keeper):
         path = self._folder / f"iteration_{snapshot.state.iteration:03d}.npz"
         with atomic.writing(path) as stream:
             np.savez(stream, **packed(snapshot))
-        for old in self._files()[:-KEPT]:
+        for old in files(self._job)[: -self._kept] if self._kept else ():
             old.unlink()
         self._watch("checkpoint", iteration=snapshot.state.iteration, file=str(path))
 
     def newest(self) -> Snapshot | None:
         """The newest snapshot that can be read, None where there is none."""
-        for path in reversed(self._files()):
+        for path in reversed(files(self._job)):
             try:
                 return read(path)
             except InputError as fault:
                 self._watch("warning", message=f"{fault}; going on from the one before")
         return None
 
-    def _files(self) -> list[Path]:
-        return sorted(self._folder.glob("iteration_*.npz"))
+
+def files(folder: Path) -> list[Path]:
+    """The snapshots in the folder of a job, the oldest first."""
+    return sorted((folder / FOLDER).glob("iteration_*.npz"))
 
 
 def read(path: Path) -> Snapshot:

@@ -18,6 +18,7 @@ from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.refinement import MapRefinement
 from halfmap.refine import loop, recipes
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.state import Keeper
 from halfmap.types import Map
 
 RecipeOf = Callable[[MapRefinement, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
@@ -33,11 +34,12 @@ def check(params: Homogeneous, watch: Passing) -> dict:
     return told(recipes.homogeneous, params, watch)
 
 
-def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
-    """``run`` with any recipe from a map."""
+def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch,
+            keeper: Keeper | None = None) -> dict:
+    """``run`` with any recipe from a map; ``keeper`` of its snapshots: None = the last two, in the folder."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
-    keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
+    keeper = relion_files.beside(keeper or checkpoint.Checkpoints(folder, watch), params, folder)
     with relion_project.of(folder, params, watch):
         outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
         told = results.write(outcome, particles, params, folder, watch)

@@ -10,6 +10,7 @@ from pathlib import Path
 from halfmap.jobs import (
     diagnostics,
     gallery,
+    gallery_auto,
     gallery_ctf,
     gallery_geometry,
     gallery_masks,
@@ -24,6 +25,7 @@ DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
 PLOTS = (
     *gallery.PLOTS,
+    *gallery_auto.PLOTS,
     *gallery_ctf.PLOTS,
     *gallery_masks.PLOTS,
     *gallery_segment.PLOTS,

@@ -167,9 +167,22 @@ def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], befor
         "params": params.model_dump(mode="json"),
         "inputs": {name: fingerprint(path) for name, path in _input_files(entry, params).items()},
         "versions": versions(),
+        "continued_from": _continued(params),
         "resumed_from": [] if before is None else [*before.get("resumed_from", []), _step(before)],
     }
     write_json(folder / RECORD, content)
+
+
+def _continued(params: Job) -> dict[str, Any] | None:
+    """What is on record of the job whose iteration this one goes on from."""
+    place = getattr(params, "continue_from", None)
+    if place is None:
+        return None
+    folder = Path(os.path.abspath(place))
+    folder = folder.parents[1] if folder.is_file() else folder
+    path = folder / RECORD
+    earlier = _step(json.loads(path.read_text())) if path.is_file() else {}
+    return {"folder": str(folder), "iteration": params.continue_iteration, **earlier}
 
 
 def _step(before: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ OPTIONS = (
     Option("i", "input images", 1, "particles", as_it_is),
     Option("ref", "reference map", 1, "volume", as_it_is),
     Option("o", "output", 1, "out", folder_of),
-    Option("continue", "go on from an optimiser.star", 1),  # see cli.relion_line
+    Option("continue", "go on from an optimiser.star", 1, near="continue_from"),  # see cli.relion_line
     Option("auto_refine", "3D auto-refine"),
     Option("split_random_halves", "independent halves"),
     Option("iter", "number of iterations", 1, "max_iterations", positive),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from halfmap.refine import sampling, schedules
+from halfmap.refine import junk, sampling, schedules
 from halfmap.refine.batches import Frame
 from halfmap.refine.sampling import Sampling
 from halfmap.refine.schedules import AT_REST, GAIN, Marching, Plan
@@ -60,7 +60,7 @@ class Auto(Marching):
             "searched_globally": 0 if used.local else row["searched"],
             "searched_locally": row["searched"] if used.local else 0,
             "image_size": 2 * plan.band,
-            "junk": float((state.trust < 0.5).mean()),
+            "junk_particles": int((state.trust[state.seen] < junk.HALF).sum()),
             "best_resolution_A": min(r["resolution_A"] for r in state.history),
         }
         state = replace(state, history=(*state.history[:-1], {**row, **told}))

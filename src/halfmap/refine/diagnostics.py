@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from halfmap.geometry import symmetry
+from halfmap.refine import junk
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
@@ -72,6 +73,8 @@ def of_iteration(job: Run, old: State, new: State, plan: Plan, result: Maximised
         **scales(new.scale[rows]),
         **poses(job.recipe.layer.columns(new.effective[rows])),
         **local_filter(result),
+        **course(new.history),
+        **matches(new, rows, job.recipe),
     }
     facts = {**facts_of(job, new, plan, result, rows), "precision_ratio": coverage.ratio, "fsc_words": words}
     facts["radii"] = {**facts["radii"], **{name: fsc.crossing(curve) for name, curve in curves.items()}}
@@ -259,6 +262,28 @@ def poses(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     counts, edges = histogram(effective, np.linspace(1, MOST_POSES, BINS + 1))
     return {"poses_per_image": counts, "poses_per_image_edges": edges,
             "poses_per_image_mean": np.float64(effective.mean())}
+
+
+def course(history: tuple[dict, ...]) -> dict[str, np.ndarray]:
+    """course_*: what the iterations so far tell of a schedule that has a sampling, (iterations,); NaN where nothing."""
+    if "angular_step_deg" not in history[-1]:
+        return {}
+    names = ("iteration", "resolution_A", "resolution_unmasked_A", "band_A", "angular_step_deg", "offset_step_A",
+             "accuracy_rotation_deg", "accuracy_shift_A", "change_rotation_deg", "change_shift_A",
+             "searched_globally", "searched_locally", "junk_particles")  # fmt: skip
+    return {f"course_{name}": np.array([row.get(name) for row in history], float) for name in names}
+
+
+def matches(state: State, rows: np.ndarray, recipe: Recipe) -> dict[str, np.ndarray]:
+    """matches_particles, matches_junk, matches_edges: histograms of signal-to-noise ratios, by weight over and under
+    a half, where particles are weighted."""
+    if not recipe.junk.columns(state.trust):
+        return {}
+    found = junk.matches(state.cross[rows], state.power[rows])
+    edges = np.linspace(min(found.min(initial=0.0), 0.0), max(np.percentile(found, 99.8), 1.0), BINS + 1)
+    counts = state.trust[rows] >= junk.HALF
+    particles, rest = (histogram(found[which], edges)[0] for which in (counts, ~counts))
+    return {"matches_particles": particles, "matches_junk": rest, "matches_edges": edges}
 
 
 def local_filter(result: Maximised) -> dict[str, np.ndarray]:

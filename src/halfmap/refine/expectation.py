@@ -58,7 +58,7 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
                          source.clock)
         parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
-        sample = np.flatnonzero((images.rows % plan.stock_every == 0) & (state.trust[images.rows] >= 0.5))
+        sample = np.flatnonzero((images.rows % plan.stock_every == 0) & (state.trust[images.rows] >= junk.HALF))
         group = source.particles.group[images.rows[0]]
         shells.setdefault(group, []).append(_stock(matcher.projector, _only(images, sample), posed, sample))
         source.clock.add("stock", then)

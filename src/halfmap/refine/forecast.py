@@ -38,7 +38,6 @@ AHEAD = 3  # batches read ahead, one in use
 SAMPLE_BYTES = 8  # of a pixel of a batch: slices and copies for the estimate of noise
 CHECKPOINT_VALUES = 9 + 2 + 1 + 1  # per candidate: rotation, shift, likelihood, weight
 CHECKPOINT_BYTES = 8 * (25 + 12)  # of a particle besides: information, cross, power, scale, defocus
-CHECKPOINTS = 3  # two are kept while a third is written
 RESULT_MAPS = 7  # map, sharpened, two halves, mask of the reference, two of the FSC; and a local filter, if any
 PLOTS_BYTES, DIAGNOSTICS_VALUES = 12e6, 11  # pictures and page; planes of 16-bit slices of an iteration
 ROW_BYTES = 400  # of a row of particles.star: the known columns; the others of the input come on top
@@ -64,6 +63,7 @@ class Load:
     row_bytes: float = ROW_BYTES  # of the particle table written
     poses: float = 1.0  # at which an image is laid in
     filter_maps: int = 0  # that finding and applying a local filter holds
+    kept: int | None = 2  # checkpoints; None = all
 
     @property
     def last_reach(self) -> int:
@@ -78,7 +78,7 @@ def load_of(recipe: Recipe, particles: int, image_box: int, frame: Frame, refere
     searches = not isinstance(recipe.schedule, schedules.OnePass)
     return Load(particles, frame, image_box, len(recipe.group), min(size, particles),
                 recipe.candidates + SPARE_CANDIDATES, shared, searches, reference_box, row_bytes, recipe.layer.poses,
-                recipe.prior.places.maps)
+                recipe.prior.places.maps, recipe.kept)
 
 
 # --- memory ---------------------------------------------------------------------------------------------------------
@@ -137,7 +137,8 @@ def _buffer_bytes(load: Load) -> float:
 def disk_GB(load: Load, iterations: int) -> float:
     """Largest size of the job folder in 10^9 bytes."""
     volume = MAP_BYTES * load.frame.box**3
-    checkpoint = 0.0 if iterations < 2 else CHECKPOINTS * checkpoint_bytes(load)
+    kept = iterations if load.kept is None else load.kept + 1  # while the next one is written
+    checkpoint = 0.0 if iterations < 2 else kept * checkpoint_bytes(load)
     slices = iterations * DIAGNOSTICS_VALUES * 2 * load.frame.box**2
     maps = RESULT_MAPS + (load.filter_maps > 0)
     return (maps * volume + checkpoint + slices + PLOTS_BYTES + load.row_bytes * load.particles) / 1e9

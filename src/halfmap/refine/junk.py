@@ -2,9 +2,10 @@
 
 A particle shows itself by the signal-to-noise ratio of its match, t = cross sqrt(2 / power), of unit variance. Of a
 true particle, with a contrast of s (1 +- d), that is s sqrt(2 power) on average, with variance 1 + 2 (s d)^2 power; so
-a faint CTF or a view with little signal asks for less. What is no particle has found the best pose for its noise: a value a +- b,
-whatever the power. Shares and widths of both kinds are fitted to all particles of a half-set (EM), and the weight is
-the probability to be a particle. Where one kind explains the data as well, or the two overlap, all count alike.
+a faint CTF or a view with little signal asks for less. What is no particle has found the best pose for its noise: a
+value a +- b, whatever the power. Shares and widths of both kinds are fitted to all particles of a half-set (EM), and
+the weight is the probability to be a particle. Where one kind explains the data as well, or the two overlap, all count
+alike.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST = 0.01  # weight below which a particle is not laid in
+HALF = 0.5  # weight below which a particle is called junk
 ROUNDS = 60  # of EM
 FEWEST = 200  # particles of a half-set that such a fit needs
 APART = 3.0  # standard deviations between the two kinds; nearer ones are not told apart

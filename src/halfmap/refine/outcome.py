@@ -69,8 +69,14 @@ def known(job: Run, state: State) -> Particles:
 def _report(job: Run, result: Maximised) -> fsc_report.Report:
     """All curves, judged by the user's FSC mask where there is one."""
     recipe, (half1, half2) = job.recipe, result.halves
+    order = len(recipe.map_group)
     given = None if recipe.judge is None else recipe.judge.made(half1, job.frame.resolution_A(0), job.frame)
-    return fsc_report.report(half1, half2, recipe.curves, given, len(recipe.map_group))
+    report = fsc_report.report(half1, half2, recipe.curves, given, order)
+    judged = report.curves["corrected"], report.mask.data, order, job.frame
+    complaint = recipe.claim.complaint(*judged)
+    if complaint is not None:
+        job.warn(complaint)
+    return replace(report, curves={**report.curves, "corrected": recipe.claim.believed(*judged)})
 
 
 def _in_asymmetric_unit(job: Run, state: State) -> Poses:

@@ -8,6 +8,7 @@ import numpy as np
 
 from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
+from halfmap.refine.claims import AsMeasured
 from halfmap.refine.junk import Everybody
 from halfmap.refine.laying import AtBest
 from halfmap.refine.masking import MaskPart, StaticMask
@@ -44,6 +45,8 @@ class Recipe:
     relaxation: Imposed = Imposed()  # what the group is to the map
     laying: AtBest = AtBest()  # at which of its poses an image makes the map
     junk: Everybody = Everybody()  # how much each particle counts
+    kept: int | None = 2  # checkpoints: the newest; None = all, to go on from any iteration later
+    claim: AsMeasured = AsMeasured()  # what resolution is believed
     surround: Zeros = Zeros()  # of the circle that masks the images
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
 

@@ -22,6 +22,7 @@ from halfmap.reconstruct import ewald, transfer
 from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
 from halfmap.refine import (
     autorefine,
+    claims,
     junk,
     laying,
     masking,
@@ -85,6 +86,8 @@ def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> 
         noise=_noise(params),
         lens=optics.CtfRefinement(),
         scale=_scale(params),
+        kept=None,
+        claim=claims.Independent(params.gsfsc_split_resolution, params.initial_lowpass),
         surround=surround.Zeros() if params.zero_mask else surround.Noise(params.seed or 0),
         junk=junk.Probable() if params.weight_particles else junk.Everybody(),
         candidates=params.candidates,

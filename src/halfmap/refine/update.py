@@ -78,7 +78,7 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
     area = np.clip(new.curves["corrected"].values[1 : int(new.shell) + 1], 0, 1).sum()
     return {
         "iteration": new.iteration,
-        "resolution_A": frame.resolution_A(new.shell),
+        "resolution_A": frame.resolution_A(_claimed(job, result)),
         "resolution_unmasked_A": fsc.resolution_A(new.curves["no_mask"]),
         "particles": len(rows),
         "share": float(plan.used.mean()),
@@ -102,6 +102,12 @@ def _history_row(job: Run, old: State, new: State, plan: Plan, posed: Posed, res
         "mask_fraction": float(result.mask.data.mean(dtype=float)),
         **search.facts(None if given is None else given[rows], old.poses[rows], new.poses[rows]),
     }
+
+
+def _claimed(job: Run, result: Maximised) -> float:
+    """The shell of the resolution that is believed."""
+    order = len(job.recipe.map_group)
+    return fsc.crossing(job.recipe.claim.believed(result.curves["corrected"], result.judge.data, order, job.frame))
 
 
 def _finite(value: float) -> float | None:
