@@ -94,6 +94,10 @@ def test_what_a_whole_line_leaves_out_is_off_as_in_relion():
     assert "masked with noise" in line.notices[0]
 
 
+def test_a_value_may_be_called_like_an_option():
+    assert settings("--out cpu --particles ctf") == {"--out": "cpu", "--particles": "ctf"}
+
+
 def test_oversampling_halves_the_steps_that_the_orders_mean():
     assert settings("--healpix_order 3 --oversampling 0")["--initial-sampling"] == "7.5"
     assert settings("--healpix_order 1 --oversampling 2")["--initial-sampling"] == "7.5"

@@ -147,8 +147,8 @@ def test_the_model_says_curve_signal_and_noise(done):
     np.testing.assert_allclose(fsc[: len(curve)], curve[: len(fsc)], atol=1e-9)
     trusted = np.clip(fsc, 0.001, 0.999)
     np.testing.assert_allclose(shells.numbers("rlnSsnrMap"), trusted / (1 - trusted), rtol=1e-6)
-    np.testing.assert_allclose(shells.numbers("rlnReferenceTau2"),
-                               shells.numbers("rlnSsnrMap") * shells.numbers("rlnReferenceSigma2"), rtol=1e-6)  # fmt: skip
+    product = shells.numbers("rlnSsnrMap") * shells.numbers("rlnReferenceSigma2")
+    np.testing.assert_allclose(shells.numbers("rlnReferenceTau2"), product, rtol=1e-6)
     noise = table(folder, "run_it002_half1_model.star", "model_group_2").numbers("rlnSigma2Noise")
     np.testing.assert_allclose(noise, seen.states[2].models[0].noise_sd[: len(noise)] ** 2 / 2, rtol=1e-6)
     general = table(folder, "run_it002_half1_model.star", "model_general")

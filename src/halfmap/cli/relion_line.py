@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,9 @@ class Line:
     notices: list[str]
 
 
+Pairs = Sequence[tuple[Option | None, str | None]]  # an option of RELION with its value, or None with any other word
+
+
 def read(arguments: Sequence[str]) -> Line:
     """The line in our words; as it was for any other job.
 
@@ -40,15 +43,15 @@ def read(arguments: Sequence[str]) -> Line:
     """
     if tuple(arguments[:2]) != JOB:
         return Line(list(arguments), [])
-    words = without_program(arguments[2:])
-    pairs = list(_pairs(words))
-    faults = [fault for name, _ in pairs if (fault := _fault(name))]
+    pairs = list(_pairs(without_program(arguments[2:])))
+    faults = [fault for option, text in pairs if (fault := _fault(option, text))]
     if faults:
         raise UsageError("\n".join(faults))
-    oversampling = next((int(value) for name, value in pairs if name == "oversampling"), OVERSAMPLING)
-    given = [word for name, value in pairs for word in _ours(name, value, oversampling)]
-    given += [word for name in _left_out(pairs) for word in LEFT_OUT[name][0]]
-    return Line([*JOB, *_once(given)], _notices(pairs))
+    given = {option.name: value for option, value in pairs if option}
+    oversampling = _number("oversampling", given.get("oversampling", OVERSAMPLING))
+    ours = [_ours(option, text, oversampling) if option else [_dashed(text)] for option, text in pairs]
+    words = [word for some in (*ours, *(LEFT_OUT[name][0] for name in _left_out(given))) for word in some]
+    return Line([*JOB, *_once(words)], _notices(given))
 
 
 def without_program(words: Sequence[str]) -> list[str]:
@@ -58,19 +61,18 @@ def without_program(words: Sequence[str]) -> list[str]:
     return list(words[place + 1 :]) if begins and place is not None else list(words)
 
 
-def _pairs(words: Sequence[str]) -> Iterable[tuple[str, str | None]]:
-    """(name of an option of RELION, its value) in order; other words as they are, without a value."""
+def _pairs(words: Sequence[str]) -> Iterable[tuple[Option | None, str | None]]:
     left = list(words)
     while left:
         word = left.pop(0)
         name, equals, value = word.removeprefix("--").partition("=")
         option = BY_NAME.get(name) if word.startswith("--") else None
         if option is None:
-            yield word, None
+            yield None, word
         elif equals or not _takes(option, left):
-            yield name, value
+            yield option, value
         else:
-            yield name, left.pop(0)
+            yield option, left.pop(0)
 
 
 def _takes(option: Option, left: Sequence[str]) -> bool:
@@ -81,13 +83,12 @@ def _takes(option: Option, left: Sequence[str]) -> bool:
     return value and option.values != 0
 
 
-def _fault(name: str) -> str | None:
-    """Why an option cannot be taken, None where it can."""
-    if name in BY_NAME:
-        refused = BY_NAME[name].refused
-        return f"--{name}: {BY_NAME[name].meaning}: {refused}" if refused else None
+def _fault(option: Option | None, text: str | None) -> str | None:
+    """Why an option, or any other word, cannot be taken; None where it can."""
+    if option is not None:
+        return f"--{option.name}: {option.meaning}: {option.refused}" if option.refused else None
     own = _own_flags()
-    head = name.partition("=")[0]
+    head = text.partition("=")[0]
     if not head.startswith("--") or head.replace("_", "-") in own:
         return None
     near = difflib.get_close_matches(head, [f"--{option}" for option in BY_NAME] + sorted(own), 1)
@@ -100,21 +101,30 @@ def _own_flags() -> set[str]:
     return flags | {f"--no-{name[2:]}" for name in flags} | set(OF_EVERY_JOB)
 
 
-def _ours(name: str, value: str | None, oversampling: int) -> list[str]:
-    """The words of ours for one option; a word that is none of RELION's options stays, its underscores dashes."""
-    if name == "continue":
+def _dashed(word: str) -> str:
+    """A word of ours, the underscores of a flag dashes."""
+    head, equals, rest = word.partition("=")
+    return (head.replace("_", "-") if head.startswith("--") else head) + equals + rest
+
+
+def _ours(option: Option, value: str, oversampling: int) -> list[str]:
+    """Our words for an option."""
+    if option.name == "continue":
         return _continued(value)
-    option = BY_NAME.get(name)
-    if option is None:
-        head, equals, rest = name.partition("=")
-        return [(head.replace("_", "-") if head.startswith("--") else head) + equals + rest]
     if option.setting is None:
         return []
     try:
         taken = option.taken(value, oversampling)
     except ValueError:
-        raise UsageError(f"--{name}: {value!r} is no number") from None
+        raise UsageError(f"--{option.name}: {value!r} is no number") from None
     return [] if taken is None else [flag(option.setting), taken] if taken else [flag(option.setting)]
+
+
+def _number(name: str, value: str | int) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise UsageError(f"--{name}: {value!r} is no whole number") from None
 
 
 def _continued(value: str) -> list[str]:
@@ -129,13 +139,12 @@ def _continued(value: str) -> list[str]:
     return [flag("continue_from"), str(path.parent), flag("continue_iteration"), str(int(found[1]))]
 
 
-def _left_out(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
+def _left_out(given: Mapping[str, str]) -> list[str]:
     """Options whose absence says something, in a whole line of relion_refine."""
-    names = {name for name, _ in pairs}
-    if "auto_refine" not in names or "continue" in names:
+    if "auto_refine" not in given or "continue" in given:
         return []
-    masked = {"flatten_solvent"} if "solvent_mask" in names else set()
-    return [name for name in LEFT_OUT if name not in names | masked]
+    masked = {"flatten_solvent"} if "solvent_mask" in given else set()
+    return [name for name in LEFT_OUT if name not in given and name not in masked]
 
 
 def _once(words: Sequence[str]) -> list[str]:
@@ -144,13 +153,13 @@ def _once(words: Sequence[str]) -> list[str]:
     return [word for place, word in enumerate(words) if word != twice or twice not in words[:place]]
 
 
-def _notices(pairs: Sequence[tuple[str, str | None]]) -> list[str]:
-    """One line about options without effect, each reason once."""
+def _notices(given: Mapping[str, str]) -> list[str]:
+    """A line about options without effect, each reason once, and one about those that a whole line leaves out."""
     reasons: dict[str, list[str]] = {}
-    for name, value in pairs:
-        if name in BY_NAME and BY_NAME[name].told and not (name == "pad" and value == "2"):
+    for name, value in given.items():
+        if BY_NAME[name].told and not (name == "pad" and value == "2"):
             reasons.setdefault(BY_NAME[name].told, []).append(f"--{name}")
-    told = "; ".join(f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
-    absent = "; ".join(f"no --{name}: {LEFT_OUT[name][1]}" for name in _left_out(pairs))
+    told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    absent = "; ".join(f"no --{name}: {LEFT_OUT[name][1]}" for name in _left_out(given))
     both = {"options of RELION without effect here": told, "options of RELION that are not there": absent}
     return [f"{what}: {text}" for what, text in both.items() if text]

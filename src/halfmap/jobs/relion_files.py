@@ -29,8 +29,8 @@ from halfmap.types import Sums
 RUN = "run"
 # Maps of the result that stand under RELION's name too, as the same file where the disk can do that
 SAME = {"half1": "half1_class001_unfil", "half2": "half2_class001_unfil", "map": "class001"}
-# Rows of a table written after every iteration; 1 s for 100,000 of 25 columns, while such an iteration takes minutes.
-# Of a larger set the result has its table
+# Rows of a table that is written after every iteration: 100,000 take 0.7 s of one core and 36 MB. Of a larger set only
+# the result has its table
 MOST_ROWS = 500_000
 USUAL_ORDER, LOCAL_ORDER = 2, 4  # HEALPix orders of RELION's 7.5 and 1.8 degrees, where no schedule tells one
 
