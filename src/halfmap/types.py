@@ -143,6 +143,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.masked)
 
+    def __getitem__(self, rows) -> Images:
+        """Some of the images, for alignment: without what the Ewald sphere adds."""
+        parts = (getattr(self, name)[rows] for name in ("rows", "masked", "unmasked", "ctf"))
+        return Images(*parts, self.noise_sd, self.box, self.pixel_size_A, self.stretch, self.kept)
+
 
 @dataclass(frozen=True)
 class Candidates:

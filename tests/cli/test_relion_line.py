@@ -7,6 +7,7 @@ import pytest
 from halfmap.cli import main, relion_line
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
+from halfmap.params import elsewhere
 from halfmap.params.auto import Auto
 from halfmap.params.relion_options import BY_NAME, LEFT_OUT, OPTIONS
 
@@ -149,6 +150,11 @@ def test_every_option_has_a_setting_of_the_job_or_none():
     assert {word for words, _ in LEFT_OUT.values() for word in words if word.startswith("--")} <= flags
     assert not {f"--{name}" for name in BY_NAME} & flags
     assert len(BY_NAME) == len(OPTIONS)
+
+
+def test_every_option_of_the_page_of_equivalents_is_read():
+    named = {word.rstrip(",") for parameter in elsewhere.RELION_AUTO for word in parameter.name.split()}
+    assert named - {"--ewald", "--reverse_curvature", "..."} <= {f"--{name}" for name in BY_NAME}
 
 
 def test_an_unknown_option_ends_with_the_exit_code_of_usage(capsys):

@@ -127,6 +127,24 @@ HOMOGENEOUS = OF_MAP_REFINEMENT | {
     "fit_anisotropic_magnification": "align/test_aberrations::test_anisotropic_magnification_is_found",
     "offset_range_A": "refine/test_settings::test_shifts_are_searched_as_far_as_asked_for",
 }  # fmt: skip
+A = "refine/test_autorefine::"
+AUTO = OF_MAP_REFINEMENT | {
+    "align_symmetry": "refine/test_start::test_a_map_off_its_axes_starts_on_them",
+    "initial_sampling": A + "test_the_first_search_is_of_all_particles_at_the_step_asked_for",
+    "local_searches_from": A + "test_from_the_step_asked_for_searches_are_near_the_known_pose",
+    "finer_sampling_faster": A + "test_faster_is_what_the_resolution_needs_at_once",
+    "offset_range": A + "test_the_first_search_is_of_all_particles_at_the_step_asked_for",
+    "offset_step": A + "test_shifts_are_never_coarser_than_half_the_resolution_of_the_search",
+    "force_convergence": "jobs/test_auto::test_the_end_can_be_forced_on_the_way",
+    "solvent_flattened_fsc": "refine/test_recipes::test_the_resolution_is_measured_without_a_mask_where_asked_for",
+    "weight_particles": "refine/test_junk::test_junk_is_told_from_particles",
+    "ctf_correction": "reconstruct/test_transfer::test_without_correction_a_slice_is_multiplied_by_one",
+    "ignore_ctf_until_first_peak":
+        "reconstruct/test_transfer::test_before_the_first_peak_the_ctf_is_its_envelope_and_beyond_it_itself",
+    "zero_mask": "refine/test_surround::test_noise_has_the_spectrum_of_the_images",
+    "continue_from": "jobs/test_auto::test_a_job_that_goes_on_from_an_iteration_unchanged_ends_as_the_earlier_one",
+    "continue_iteration": "jobs/test_auto::test_a_mask_may_be_changed_on_the_way_and_is_on_record",
+}
 NONUNIFORM = {
     "nonuniform_enable": "refine/test_recipes::test_without_its_own_parts_it_is_a_homogeneous_refinement",
     "nonuniform_filter_type":
@@ -349,6 +367,7 @@ ALIGN = {
 }
 TABLE = {
     "refine homogeneous": HOMOGENEOUS,
+    "refine auto": AUTO,
     "refine local": LOCAL,
     "refine nonuniform": HOMOGENEOUS | NONUNIFORM,
     "reconstruct": OF_PARTICLE_JOB | OF_CURVES | {

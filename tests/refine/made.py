@@ -9,6 +9,7 @@ from halfmap import simulate
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
+from halfmap.params.auto import Auto
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
@@ -63,6 +64,11 @@ def homogeneous(**settings) -> Recipe:
 def nonuniform(**settings) -> Recipe:
     paths = {name: Path("not-read") for name in ("out", "particles", "volume")}
     return recipes.nonuniform(Nonuniform(**paths, **{"symmetry": "D2", **settings}))
+
+
+def auto(**settings) -> Recipe:
+    paths = {name: Path("not-read") for name in ("out", "particles", "volume")}
+    return recipes.auto(Auto(**paths, **{"symmetry": "D2", **settings}))
 
 
 def reconstruction(**settings) -> Recipe:

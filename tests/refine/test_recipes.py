@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from halfmap.maps import masks
+from halfmap.params.auto import Auto
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
@@ -126,7 +127,27 @@ NEARBY = REFINED | {
 }
 NEARBY |= {name: FILTERED[name] for name in set(FILTERED) - set(REFINED)} | {"marginalization": ({}, True, {"laying"})}
 NEARBY = {name: NEARBY[name] for name in Local.model_fields if name in NEARBY}
+AT_FIRST = ("early_subsets", "subset_size", "subset_growth", "relax_symmetry", "mask_start_resolution",
+            "offset_range_A")  # fmt: skip
+OF_LENS = {name for name in REFINED if "defocus" in name or "fit" in name or "group_ctf" in name}
+AUTOMATIC = {name: REFINED[name] for name in REFINED if name not in OF_LENS | set(AT_FIRST)} | {
+    "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A", "claim.lowpass_A"}),
+    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A", "claim.split_A"}),
+    "marginalization": ({}, False, {"laying"}),
+    "initial_sampling": ({}, 3.7, {"schedule.initial_deg"}),
+    "local_searches_from": ({}, 0.9, {"schedule.local_from_deg"}),
+    "finer_sampling_faster": ({}, True, {"schedule.faster"}),
+    "offset_range": ({}, 7.0, {"schedule.offset_range_px"}),
+    "offset_step": ({}, 1.0, {"schedule.offset_step_px"}),
+    "force_convergence": ({}, True, {"schedule.force"}),
+    "solvent_flattened_fsc": ({}, False, {"judge"}),
+    "weight_particles": ({}, False, {"junk"}),
+    "ctf_correction": ({}, False, {"sphere"}),
+    "ignore_ctf_until_first_peak": ({}, True, {"sphere"}),
+    "zero_mask": ({}, False, {"surround"}),
+}
 JOBS = {
+    Auto: (AUTOMATIC, ELSEWHERE | OF_REFINEMENT | {"continue_from": Path("earlier"), "continue_iteration": 3}),
     Local: (NEARBY, ELSEWHERE | OF_REFINEMENT | {"half1": Path("a.mrc"), "half2": Path("b.mrc")}),
     Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
     Nonuniform: (FILTERED, ELSEWHERE | OF_REFINEMENT),
@@ -145,7 +166,7 @@ def recipe(job, **settings):
     if job is Local:
         files = (None if getattr(params, name) in (None, "dynamic") else GIVEN for name in ("mask", "fsc_mask"))
         return recipes.local(params, START, (START, OTHER), *files)
-    made = recipes.nonuniform if job is Nonuniform else recipes.homogeneous
+    made = {Nonuniform: recipes.nonuniform, Auto: recipes.auto}.get(job, recipes.homogeneous)
     return made(params, *(GIVEN if name in settings and settings[name] != "none" else None
                           for name in ("mask", "fsc_mask")))  # fmt: skip
 
@@ -189,6 +210,13 @@ def test_a_scale_of_the_table_stays_where_none_is_fitted():
 def test_without_its_own_parts_it_is_a_homogeneous_refinement():
     plain = recipe(Nonuniform, nonuniform_enable=False, marginalization=False)
     assert changed(plain, recipe(Homogeneous)) == set()
+
+
+def test_the_resolution_is_measured_without_a_mask_where_asked_for():
+    map = Map(GIVEN.data, 8.0)
+    for settings in ({}, FILE, {"fsc_mask": "fsc.mrc"}):
+        judge = recipe(Auto, solvent_flattened_fsc=False, **settings).judge
+        assert (judge.made(map, 10.0, None).data == 1).all()
 
 
 def test_a_static_mask_is_the_mask_of_reference_and_fsc():

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from halfmap.params.relion_options import OPTIONS, Option
-
 
 class Parameter(NamedTuple):
     """One parameter of another program."""
@@ -299,22 +297,61 @@ RELION_REFINE = (
     P("--random_seed", "random seed", ("seed",)),
 )  # fmt: skip
 
-
-
-def _of_option(option: Option) -> Parameter:
-    """The line of an option of relion_refine that `refine auto` reads."""
-    told = f"{option.told[:1].upper()}{option.told[1:]}." if option.told else "As there."
-    own = option.setting or option.near
-    remark = f"Refused: {option.refused}." if option.refused else "" if option.setting else told
-    return P(f"--{option.name}", option.meaning, (own,) if own else (), remark)
-
-
 RELION_AUTO = (
-    *(_of_option(option) for option in OPTIONS),
+    P("--i", "input images", ("particles",)),
+    P("--ref", "reference map", ("volume",)),
+    P("--o", "output", ("out",), "A folder, not the root of file names."),
+    P("--continue", "continue from here", ("continue_from", "continue_iteration"), "The folder of the earlier job, "
+      "one of its checkpoints, or under RELION's name its run_it003_optimiser.star; what was interrupted goes on with "
+      "`halfmap resume`."),
+    P("--auto_refine --split_random_halves", "gold-standard refinement", (), "That is what the job is."),
+    P("--ini_high", "initial low-pass filter", ("initial_lowpass",)),
+    P("--firstiter_cc", "reference is not on absolute greyscale", ("reestimate_greyscale",), "The grey scale of the "
+      "map is fitted before the first iteration."),
+    P("--ref_angpix, --trust_ref_size", "pixel size of the reference", (), "The header of the map says it."),
+    P("--sym", "symmetry", ("symmetry",)),
+    P("--relax_sym", "relax symmetry", (), "`halfmap refine homogeneous --relax-symmetry`."),
     P("--ewald, --reverse_curvature", "Ewald-sphere correction, of relion_reconstruct", ("ewald_sphere",)),
-    P("relion_postprocess --mask", "mask that judges the resolution", ("fsc_mask",)),
-    P("relion_postprocess --adhoc_bfac", "B-factor", ("bfactor",)),
-)
+    P("--ctf", "do CTF correction", ("ctf_correction",)),
+    P("--ctf_intact_first_peak", "ignore CTFs until first peak", ("ignore_ctf_until_first_peak",)),
+    P("--particle_diameter", "mask diameter", ("particle_diameter_A",)),
+    P("--zero_mask", "mask individual particles with zeros", ("zero_mask",)),
+    P("--flatten_solvent, --solvent_mask", "reference mask", ("mask",), "There a sphere without a file."),
+    P("--solvent_mask2", "second mask", (), "Not offered."),
+    P("--solvent_correct_fsc", "use solvent-flattened FSCs", ("solvent_flattened_fsc",), "There off."),
+    P("--low_resol_join_halves", "halves joined below this resolution", ("gsfsc_split_resolution",)),
+    P("--strict_highres_exp", "limit of the resolution in the E-step", ("max_align_resolution",)),
+    P("--norm", "correct norms of images", (), "One noise spectrum and grey scale per optics group instead; "
+      "--per-particle-scale for single images."),
+    P("--scale", "correct grey scales", ("per_particle_scale",), "Of particles, there of micrographs."),
+    P("--healpix_order, --oversampling", "initial angular sampling", ("initial_sampling",), "As the window says it, "
+      "oversampling included. Poses do not stay on the grid."),
+    P("--auto_local_healpix_order", "local searches from auto-sampling", ("local_searches_from",), "Of particles whose "
+      "pose is believed; the others are searched everywhere."),
+    P("--sigma_ang", "range of local searches", (), "Two steps to each side, then pose refinement."),
+    P("--offset_range", "range of offsets", ("offset_range",)),
+    P("--offset_step", "step of offsets", ("offset_step",), "At most half the resolution of the search."),
+    P("--perturb", "random perturbation of the sampling", (), "Poses do not stay on the grid."),
+    P("--auto_ignore_angles, --auto_resol_angles", "use finer angular sampling faster", ("finer_sampling_faster",)),
+    P("--force_converge", "make the next iteration the last", ("force_convergence",)),
+    P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates", "marginalization"), "All that the image "
+      "allows, by their probabilities."),
+    P("--iter", "number of iterations", ("max_iterations",)),
+    P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
+    P("--blush", "Blush regularisation", (), "Not offered."),
+    P("--K", "number of classes", (), "One structure."),
+    P("--helix ...", "helical symmetry", (), "Point groups only."),
+    P("--pad", "padding factor", (), "Always 2."),
+    P("--skip_gridding", "skip gridding", (), "Always: division by the weights and an exact correction for "
+      "interpolation."),
+    P("--pool", "pooled particles", ("minibatch_size",)),
+    P("--j", "threads", ("threads",)),
+    P("--gpu", "GPUs", (), f"{NO_GPU}."),
+    P("--preread_images, --scratch_dir", "images in memory or on a scratch disk", (), "Images stream, read ahead; "
+      "copy them to a fast disk and name it with --images-root."),
+    P("--dont_combine_weights_via_disc, --no_parallel_disc_io", "MPI", (), "One process."),
+    P("--random_seed", "random seed", ("seed",)),
+)  # fmt: skip
 
 RELION_POSTPROCESS = (
     P("--i, --i2", "half-maps", ("half1", "half2")),
@@ -534,7 +571,7 @@ TABLES = (
     Table("RELION: relion_mask_create", "mask from-map", RELION_MASK),
     Table("RELION: relion_mask_create, several masks", "mask combine", RELION_COMBINE),
     Table("RELION: relion_refine (3D auto-refine)", "refine homogeneous", RELION_REFINE),
-    Table("RELION: relion_refine, read as it is", "refine auto", RELION_AUTO),
+    Table("RELION: relion_refine --auto_refine", "refine auto", RELION_AUTO),
     Table("RELION: relion_postprocess", "fsc", RELION_POSTPROCESS),
     Table("ChimeraX: Segment Map (Segger)", "mask segment", SEGGER),
     Table("cryoSPARC: Volume Tools", "volume resample", CRYOSPARC_VOLUME_TOOLS),

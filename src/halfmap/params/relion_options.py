@@ -1,7 +1,7 @@
 """What the options of relion_refine mean to `halfmap refine auto`: one table.
 
 Origin: ``relion_refine --help`` of RELION 3.1.3, and the options that version 5 adds. How a command line is read with
-it: `cli.relion_line`; the page of equivalents is made of it, too.
+it: `cli.relion_line`. What comes nearest to each, for people: `elsewhere`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ class Option:
     taken: Callable[[str, int], str | None] | None = None  # (value, oversampling) -> value of the setting
     told: str = ""
     refused: str = ""
-    near: str | None = None  # the setting that comes nearest, where there is none
 
 
 def as_it_is(value: str, oversampling: int) -> str | None:
@@ -83,7 +82,7 @@ OPTIONS = (
     Option("i", "input images", 1, "particles", as_it_is),
     Option("ref", "reference map", 1, "volume", as_it_is),
     Option("o", "output", 1, "out", folder_of),
-    Option("continue", "go on from an optimiser.star", 1, near="continue_from"),  # see cli.relion_line
+    Option("continue", "go on from an optimiser.star", 1),  # see cli.relion_line
     Option("auto_refine", "3D auto-refine"),
     Option("split_random_halves", "independent halves"),
     Option("iter", "number of iterations", 1, "max_iterations", positive),
@@ -116,8 +115,7 @@ OPTIONS = (
     Option("strict_highres_exp", "finest resolution of the alignment", 1, "max_align_resolution", positive),
     Option("strict_lowres_exp", "coarsest resolution of the alignment", 1, "min_align_resolution", positive),
     Option("norm", "correct norms", told="noise and grey scale are fitted for every optics group"),
-    Option("scale", "correct grey scales", told="fitted for every optics group; --per-particle-scale for particles",
-           near="per_particle_scale"),
+    Option("scale", "correct grey scales", told="fitted for every optics group; --per-particle-scale for particles"),
     Option("no_norm", "do not correct norms"),
     Option("no_scale", "do not correct grey scales"),
     Option("healpix_order", "initial angular sampling", 1, "initial_sampling", step_deg),
@@ -163,7 +161,7 @@ OPTIONS = (
     Option("fix_sigma_offset", "keep expected offsets", told=NO_GRID),
     Option("dont_check_norm", "skip a check", told="the check is a warning"),
     Option("random_seed", "random seed", 1, "seed", lambda value, _: None if value.startswith("-") else value),
-    Option("pool", "pooled particles", 1, told="--minibatch-size is chosen from the box", near="minibatch_size"),
+    Option("pool", "pooled particles", 1, told="--minibatch-size is chosen from the box"),
     Option("j", "threads", 1, "threads", positive),
     Option("gpu", "GPUs", "maybe", told=CPU),
     Option("cpu", "CPU"),

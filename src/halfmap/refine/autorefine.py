@@ -39,26 +39,29 @@ class Auto(Marching):
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
         plan = super().first(frame, n, self._range_A(frame, offset_A))
         order = sampling.order_of(self.initial_deg)
-        return replace(plan, sampling=Sampling(order, False, plan.offset_A, self._step_A(plan, frame)))
+        return replace(plan, sampling=Sampling(order, False, order, plan.offset_A, self._step_A(plan, frame)))
 
     def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
         plan = super().next(state, frame, self._range_A(frame, offset_A))
         order = self._order(state, frame)
-        local = sampling.step_deg(order) <= sampling.step_deg(sampling.order_of(self.local_from_deg))
-        used = Sampling(order, local, 0.0 if local else plan.offset_A, self._step_A(plan, frame))
+        local = sampling.order_of(self.local_from_deg)
+        far = min(order, max(local - 1, sampling.order_of(self.initial_deg)))
+        used = Sampling(order, order >= local, far, plan.offset_A, self._step_A(plan, frame))
         news = order > self._last_order(state) or _another_map(state)
         searched = schedules.doubtful(state) & plan.used & (news and not plan.final)
-        return replace(plan, sampling=used, searched=searched)
+        return replace(plan, sampling=used, searched=searched, astray=searched & schedules.mismatched(state))
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         row, used = state.history[-1], plan.sampling
+        far = plan.searched & plan.astray if used.local and plan.astray is not None else plan.searched
         told = {
             "healpix_order": used.order,
             "angular_step_deg": used.step_deg,
             "offset_range_A": used.offset_range_A,
             "offset_step_A": used.offset_step_A,
-            "searched_globally": 0 if used.local else row["searched"],
-            "searched_locally": row["searched"] if used.local else 0,
+            "global_step_deg": sampling.step_deg(used.far_order),
+            "searched_globally": int(far.sum()),
+            "searched_locally": int((plan.searched & ~far).sum()),
             "image_size": 2 * plan.band,
             "junk_particles": int((state.trust[state.seen] < junk.HALF).sum()),
             "best_resolution_A": min(r["resolution_A"] for r in state.history),

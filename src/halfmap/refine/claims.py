@@ -14,7 +14,7 @@ from halfmap.refine.batches import Frame
 from halfmap.types import Curve
 from halfmap.validate import fsc, fsc_masks
 
-LEAK = 2  # shells over which a mask spreads what the halves share
+LEAK = 3  # shells over which a mask spreads what the halves share, with room for what is aligned to it
 CHANCE = 6.0  # standard deviations of the mean FSC of independent shells: noise reached 4 where it could stop at will
 
 
@@ -66,5 +66,5 @@ class Independent(AsMeasured):
             return None
         start = f", and both began with one map of {self.lowpass_A:g} A" if self.lowpass_A < self.split_A else ""
         return (f"no resolution is claimed beyond {self.split_A:g} A: the half-sets share data coarser than "
-                f"that{start}, and beyond it they agree no better than chance ({found:.1f} standard deviations, {CHANCE:g} are "
-                f"evidence); the curve without this judgement ends at {fsc.resolution_A(corrected):.1f} A")
+                f"that{start}, and beyond it they agree no better than chance ({found:.1f} standard deviations, "
+                f"{CHANCE:g} are evidence); their curve ends at {fsc.resolution_A(corrected):.1f} A")

@@ -53,18 +53,25 @@ def expect(source: Source, rows: np.ndarray, size: int, matcher: Matcher, state:
            accumulator: Accumulator, progress: Callable[[int], None]) -> Expected:
     """All images of ``rows`` in batches of ``size`` against one reference."""
     parts, shells = [], {}
-    for images in source.batches(rows, size, plan.reach, state.models, state.poses.shifts_A, state.scale):
+    centres_A = _centres(state, plan)
+    for images in source.batches(rows, size, plan.reach, state.models, centres_A, state.scale):
         posed = _laid_in(matcher, images, _posed(matcher, images, state, plan, source.clock), state, plan, accumulator,
                          source.clock)
         parts.append(posed.at_scale(state.scale[images.rows]))
         then = time.perf_counter()
         sample = np.flatnonzero((images.rows % plan.stock_every == 0) & (state.trust[images.rows] >= junk.HALF))
         group = source.particles.group[images.rows[0]]
-        shells.setdefault(group, []).append(_stock(matcher.projector, _only(images, sample), posed, sample))
+        shells.setdefault(group, []).append(_stock(matcher.projector, images[sample], posed, sample))
         source.clock.add("stock", then)
         progress(len(images))
     # summed once, over all images in their order: the result does not depend on the size of the batches
     return Expected(Posed.joined(parts), {group: np.concatenate(part).sum(0) for group, part in shells.items()})
+
+
+def _centres(state: State, plan: Plan) -> np.ndarray:
+    """(n, 2) where particles are thought to be: at the centre of the box where that of their pose is not believed."""
+    shifts = state.poses.shifts_A
+    return shifts if plan.astray is None else np.where(plan.astray[:, None], 0.0, shifts)
 
 
 def _laid_in(matcher: Matcher, images: Images, posed: Posed, state: State, plan: Plan, accumulator: Accumulator, clock
@@ -111,7 +118,8 @@ def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) ->
     known = matcher.relaxation.merged(state.candidates[images.rows], matcher.group)
     images = above(images, plan.lowest)
     if matcher.search is not None:
-        known = _searched(matcher, images, known, plan.searched[images.rows])
+        wanted = np.flatnonzero(plan.searched[images.rows])
+        known = _searched(matcher, images, known, wanted, _centres(state, plan)[images.rows[wanted]])
     then = clock.add("search", then)
     for radius, rounds in plan.stages:
         posed = _climbed(matcher, images, radius, known, rounds, matcher.group)
@@ -122,22 +130,17 @@ def _posed(matcher: Matcher, images: Images, state: State, plan: Plan, clock) ->
     return posed
 
 
-def _searched(matcher: Matcher, images: Images, known: Candidates, wanted: np.ndarray) -> Candidates:
-    """Candidates with those of a global search added in the last places, where it is wanted."""
-    rows = np.flatnonzero(wanted)
+def _searched(matcher: Matcher, images: Images, known: Candidates, rows: np.ndarray, centres_A: np.ndarray
+              ) -> Candidates:
+    """Candidates with those of a search added in the last places of images ``rows``, about ``centres_A``."""
     if len(rows) == 0:
         return known
-    found = matcher.search.candidates(_only(images, rows), known.shifts_A[rows, 0], matcher.count)
+    found = matcher.search.candidates(images[rows], centres_A, matcher.count)
     merged = [np.array(getattr(known, f)) for f in Candidates.__dataclass_fields__]
     width, keep = known.log_likelihood.shape[1], known.log_likelihood.shape[1] - matcher.count
     for mine, new in zip(merged, (found.rotations, found.shifts_A, found.log_likelihood), strict=True):
         mine[rows, keep:width] = new
     return Candidates(*merged)
-
-
-def _only(images: Images, rows: np.ndarray) -> Images:
-    return Images(images.rows[rows], images.masked[rows], images.unmasked[rows], images.ctf[rows], images.noise_sd,
-                  images.box, images.pixel_size_A, images.stretch, images.kept)
 
 
 def _climbed(matcher: Matcher, images: Images, radius: int, known: Candidates, rounds: int, group: np.ndarray) -> Posed:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.geometry import symmetry
-from halfmap.refine import advice, diagnostics, schedules
+from halfmap.refine import advice, diagnostics, junk, schedules
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.setup import Run
@@ -17,6 +18,8 @@ from halfmap.types import Curve, Poses, Sums
 from halfmap.validate import fsc_report
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
+NAMED = 3  # particles of those that hardly count
+MANY = 0.02  # of all particles: so many of them are worth a warning
 SILENT = "no signal: its scale is zero or negative"
 
 
@@ -30,6 +33,7 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
     for sentence in advice.advise(evidence(job, state, result, report, shown)):
         job.warn(sentence)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
+    _name_junk(job, state, used)
     return Outcome(
         half1=result.halves[0],
         half2=result.halves[1],
@@ -47,6 +51,21 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         diagnostics=shown,
         posterior=_posterior(job, state, used),
     )
+
+
+def _name_junk(job: Run, state: State, used: np.ndarray) -> None:
+    """Tell how many particles hardly count, and which come first; a warning where they are many."""
+    low = used[state.trust[used] < junk.HALF]
+    if len(low) == 0:
+        return
+    table = job.source.particles
+    names = ", ".join(f"{table.index[row] + 1:06d}@{Path(table.files[table.file[row]]).name}" for row in low[:NAMED])
+    text = (f"{len(low):,} of {len(used):,} particles ({100 * len(low) / len(used):.1f} %) are probably none and count "
+            f"for little in the map, the first: {names}; halfmapParticleProbability in particles.star tells of all")
+    if len(low) > MANY * len(used):
+        job.warn(text)
+    else:
+        job.watch("note", text=text)
 
 
 def columns(job: Run, state: State, rows: np.ndarray) -> dict[str, np.ndarray]:

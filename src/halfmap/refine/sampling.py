@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from halfmap.geometry import sampling as directions
-
 TURN_OF_ONE_PERCENT = 3.035  # sd about one axis at which the likelihood has fallen to 1 %: sqrt(2 ln 100)
 FINE_ENOUGH = 0.75  # of that turn: a finer grid finds nothing. RELION 5, updateAngularSampling
 COARSEST, FINEST = 1, 9  # HEALPix orders, 30 to 0.12 degrees
@@ -20,11 +18,13 @@ COARSEST, FINEST = 1, 9  # HEALPix orders, 30 to 0.12 degrees
 class Sampling:
     """Where poses are looked for: HEALPix order, and shifts within a range about the known one, A.
 
-    ``local``: near the known pose of a particle, else in all directions.
+    ``local``: near the known pose of a particle, else in all directions; ``far_order``: of the search in all
+    directions of particles whose pose is not believed.
     """
 
     order: int
     local: bool
+    far_order: int
     offset_range_A: float
     offset_step_A: float
 
@@ -36,7 +36,7 @@ class Sampling:
 
 def step_deg(order: int) -> float:
     """Nominal step of a HEALPix order in degrees."""
-    return float(np.rad2deg(directions.step_rad(order)))
+    return 60 / 2**order
 
 
 def order_of(degrees: float) -> int:

@@ -43,6 +43,7 @@ class Plan:
     refit: bool = False  # CTF values are refined first
     stock_every: int = 1  # every how manieth particle takes part in the estimate of noise and grey scale
     sampling: Sampling | None = None  # of the search; None = what the band needs
+    astray: np.ndarray | None = None  # (n,) bool: particles whose pose is not believed: searched about the box centre
 
 
 def _plan(frame: Frame, band: int, stages, searched, radius: int, offset_A: float, final: bool, used) -> Plan:
@@ -226,7 +227,12 @@ def doubtful(state: State) -> np.ndarray:
 
     Noise alone gives the slope, cross / power, a standard deviation of 1 / sqrt(2 power).
     """
+    return (state.weights[:, 0] < DECIDED) | mismatched(state)
+
+
+def mismatched(state: State) -> np.ndarray:
+    """(n,) particles whose slope is too low: if they are any, they are posed wrongly."""
     slope = state.raw_scale
     usual = np.median(slope[state.power > 0]) if (state.power > 0).any() else 1.0
     sd = np.sqrt(1 / (2 * np.maximum(state.power, 1e-30)) + SPREAD**2)
-    return (state.weights[:, 0] < DECIDED) | (slope < usual - DOUBT * sd)
+    return slope < usual - DOUBT * sd

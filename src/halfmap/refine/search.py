@@ -16,7 +16,7 @@ from halfmap.geometry import symmetry
 from halfmap.physics.projection import Projector
 from halfmap.refine.batches import Frame
 from halfmap.refine.schedules import Plan
-from halfmap.types import Poses
+from halfmap.types import Candidates, Images, Poses
 
 STEPS_AROUND = 2  # of a local search: 33 poses, half the basin of a climb
 
@@ -79,6 +79,25 @@ class _Posed(Anywhere):
 
 
 @dataclass(frozen=True)
+class _Each:
+    """A search for every particle: everywhere where its pose is not believed, else near it."""
+
+    astray: np.ndarray  # (n,) bool
+    everywhere: polar.PolarSearch
+    nearby: nearby.LocalSearch
+
+    def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
+        """The best poses of every image, best first."""
+        far = self.astray[images.rows]
+        parts = [(rows, search.candidates(images[rows], shifts_A[rows], count))
+                 for rows, search in ((np.flatnonzero(far), self.everywhere), (np.flatnonzero(~far), self.nearby))
+                 if len(rows)]  # fmt: skip
+        back = np.argsort(np.concatenate([rows for rows, _ in parts]))
+        return Candidates(*(np.concatenate([getattr(found, name) for _, found in parts])[back]
+                            for name in Candidates.__dataclass_fields__))  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Sampled(Everywhere):
     """Searches on the grid that the schedule tells, in all directions or one and two steps around the known pose."""
 
@@ -86,16 +105,23 @@ class Sampled(Everywhere):
         return _Posed(found)
 
     def ready(self, projector, plan, frame, group, near):
+        grid, astray = plan.sampling, plan.astray
+        if not grid.local:
+            return self._everywhere(projector, plan, frame, group)
+        turns = nearby.steps(3, STEPS_AROUND, np.deg2rad(grid.step_deg))
+        around = nearby.Lattice(turns, np.zeros((1, 2)), frame.resolution_A(plan.band))
+        there = Near(np.zeros(3), near.poses.rotations, near.poses, np.pi, np.inf)
+        local = nearby.BestOfSearch(projector, there, around, plan.band)
+        if astray is None or not astray.any():
+            return local
+        return _Each(astray, self._everywhere(projector, plan, frame, group), local)
+
+    def _everywhere(self, projector: Projector, plan: Plan, frame: Frame, group: np.ndarray) -> polar.PolarSearch:
         grid = plan.sampling
-        if grid.local:
-            turns = nearby.steps(3, STEPS_AROUND, np.deg2rad(grid.step_deg))
-            around = nearby.Lattice(turns, np.zeros((1, 2)), frame.resolution_A(plan.band))
-            return nearby.BestOfSearch(projector, Near(np.zeros(3), near.poses.rotations, near.poses, np.pi, np.inf),
-                                       around, plan.band)
         angles = polar.ring_samples(plan.search_radius, min(1.0, frame.diameter_A / frame.length_A))
         shifts = polar.shift_grid(grid.offset_range_A, grid.offset_step_A)
-        return polar.PolarSearch.of(projector, polar.grid_of_order(grid.order, angles, shifts, group),
-                                    plan.search_radius)
+        directions = polar.grid_of_order(grid.far_order, angles, shifts, group)
+        return polar.PolarSearch.of(projector, directions, plan.search_radius)
 
     def step_deg(self, plan, frame):
         return plan.sampling.step_deg
