@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from halfmap.cli import reference
+from halfmap.cli import reference, relion_line
 from halfmap.cli.main import flag
 from halfmap.jobs import catalog
 
@@ -52,7 +52,7 @@ def entry_of(words):
 
 @pytest.mark.parametrize("document, command", commands())
 def test_a_command_and_its_flags_exist(document, command):
-    words = shlex.split(command)
+    words = relion_line.read(shlex.split(command.replace("--continue ", "--continue-from "))).words
     entry = entry_of(words)
     assert entry is not None, f"{document} names `halfmap {command}`"
     settings = entry.params.model_fields if isinstance(entry, catalog.Entry) else ()

@@ -37,7 +37,8 @@ RECORDED = {
     "LogLikelihood MinRadiusNnInterpolation NormCorrectionAverage NrBodies NrClasses NrGroups OrientationDistribution "
     "OrientationalPriorMode OriginalImageSize OverallFourierCompleteness PaddingFactor PixelSize "
     "ReferenceDimensionality ReferenceImage ReferenceSigma2 ReferenceTau2 Resolution Sigma2Noise "
-    "SigmaOffsetsAngst SigmaPriorPsiAngle SigmaPriorRotAngle SigmaPriorTiltAngle SpectralIndex SpectralOrientabilityContribution SsnrMap Tau2FudgeFactor",
+    "SigmaOffsetsAngst SigmaPriorPsiAngle SigmaPriorRotAngle SigmaPriorTiltAngle SpectralIndex "
+    "SpectralOrientabilityContribution SsnrMap Tau2FudgeFactor",
     "sampling": "AngleRot AngleTilt HealpixOrder HealpixOrderOriginal HelicalOffsetStep Is3DSampling "
     "Is3DTranslationalSampling OffsetRange OffsetRangeOriginal OffsetStep OffsetStepOriginal PsiStep PsiStepOriginal "
     "SamplingPerturbFactor SamplingPerturbInstance SymmetryGroup TiltAngleLimit",
