@@ -75,3 +75,10 @@ def test_particles_that_nobody_has_looked_at_count_whole():
     cross, power, _ = drawn(1600, 400, 9)
     cross[:50] = power[:50] = 0
     assert (junk.Probable().weights(cross, power, np.ones(2000, int))[:50] == 1).all()
+
+
+def test_the_table_tells_weights_and_contrasts_relative_to_the_usual_particle():
+    told = junk.Probable().columns(np.array([1.0, 1.0, 1.0, 0.0]), np.array([1.1, 2.2, 4.4, 0.2]))
+    np.testing.assert_allclose(told["contrast"], [0.5, 1, 2, 0.2 / 2.2])
+    assert told["particle_probability"].tolist() == [1, 1, 1, 0]
+    assert junk.Everybody().columns(np.ones(2), np.ones(2)) == {}

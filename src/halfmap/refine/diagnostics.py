@@ -277,7 +277,7 @@ def course(history: tuple[dict, ...]) -> dict[str, np.ndarray]:
 def matches(state: State, rows: np.ndarray, recipe: Recipe) -> dict[str, np.ndarray]:
     """matches_particles, matches_junk, matches_edges: histograms of signal-to-noise ratios, by weight over and under
     a half, where particles are weighted."""
-    if not recipe.junk.columns(state.trust):
+    if not recipe.junk.judges:
         return {}
     found = junk.matches(state.cross[rows], state.power[rows])
     edges = np.linspace(min(found.min(initial=0.0), 0.0), max(np.percentile(found, 99.8), 1.0), BINS + 1)

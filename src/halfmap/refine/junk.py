@@ -11,6 +11,7 @@ alike.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,18 +30,23 @@ SHARE = (0.002, 0.9)  # of junk
 class Everybody:
     """All particles count alike."""
 
+    judges: ClassVar[bool] = False  # whether particles are told apart
+
     def weights(self, cross: np.ndarray, power: np.ndarray, half: np.ndarray) -> np.ndarray:
         """(n,) what each particle counts; ``cross``, ``power``: see State; ``half``: its half-set."""
         return np.ones(len(cross))
 
-    def columns(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """What the particle table says of the weights: nothing, all are 1."""
+    def columns(self, weights: np.ndarray, contrast: np.ndarray) -> dict[str, np.ndarray]:
+        """What the particle table says of the weights (n,) and of the contrast (n,) that each image has by itself:
+        nothing, all are alike."""
         return {}
 
 
 @dataclass(frozen=True)
 class Probable(Everybody):
     """Each by its probability to be a particle. The half-sets are judged apart: none knows of the other."""
+
+    judges: ClassVar[bool] = True
 
     def weights(self, cross, power, half):
         found = np.ones(len(cross))
@@ -51,8 +57,10 @@ class Probable(Everybody):
                 found[rows] = fit.probability(cross[rows], power[rows])
         return found
 
-    def columns(self, weights):
-        return {"particle_probability": weights}
+    def columns(self, weights, contrast):
+        known = (weights >= HALF) & (contrast > 0)
+        usual = float(np.median(contrast[known])) if known.any() else 1.0
+        return {"particle_probability": weights, "contrast": contrast / usual}
 
 
 @dataclass(frozen=True)

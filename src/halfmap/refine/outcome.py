@@ -75,7 +75,7 @@ def columns(job: Run, state: State, rows: np.ndarray) -> dict[str, np.ndarray]:
         "max_probability": state.weights[rows, 0],
         "significant_poses": (state.weights[rows] > SIGNIFICANT).sum(1),
         **job.recipe.layer.columns(state.effective[rows]),
-        **job.recipe.junk.columns(state.trust[rows]),
+        **job.recipe.junk.columns(state.trust[rows], state.raw_scale[rows]),
     }
 
 
