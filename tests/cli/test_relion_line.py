@@ -133,6 +133,13 @@ def test_to_continue_names_folder_and_iteration(tmp_path):
                      "--force-convergence": ""}  # fmt: skip
 
 
+@pytest.mark.parametrize("out", ["", "--o {folder}/run_ct3"])
+def test_a_continued_job_needs_a_folder_of_its_own(tmp_path, out):
+    (tmp_path / "job.json").write_text("{}")
+    with pytest.raises(UsageError, match="name a new folder with --o"):
+        read(f"--continue {tmp_path}/run_it003_optimiser.star {out.format(folder=tmp_path)}")
+
+
 def test_a_run_of_relion_cannot_be_gone_on_with(tmp_path):
     with pytest.raises(UsageError, match="run_class001.mrc as --ref"):
         read(f"--continue {tmp_path}/run_it003_optimiser.star --o J/run")

@@ -16,7 +16,7 @@ from pathlib import Path
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
 from halfmap.jobs import catalog
-from halfmap.params.relion_options import BY_NAME, LEFT_OUT, OVERSAMPLING, Option
+from halfmap.params.relion_options import BY_NAME, LEFT_OUT, OVERSAMPLING, Option, folder_of
 
 JOB = ("refine", "auto")
 PROGRAM = re.compile(r"`?(?:.*/)?relion_refine(?:_mpi)?`?")
@@ -48,6 +48,8 @@ def read(arguments: Sequence[str]) -> Line:
     if faults:
         raise UsageError("\n".join(faults))
     given = {option.name: value for option, value in pairs if option}
+    if "continue" in given:
+        _refuse_same_folder(given, arguments)
     oversampling = _number("oversampling", given.get("oversampling", OVERSAMPLING))
     ours = [_ours(option, text, oversampling) if option else [_dashed(text)] for option, text in pairs]
     words = [word for some in (*ours, *(LEFT_OUT[name][0] for name in _left_out(given))) for word in some]
@@ -137,6 +139,15 @@ def _continued(value: str) -> list[str]:
         raise UsageError(f"--continue {value}: {path.parent} holds no job of halfmap; RELION's own cannot be gone on "
                          "with: begin anew with its run_class001.mrc as --ref")  # fmt: skip
     return [flag("continue_from"), str(path.parent), flag("continue_iteration"), str(int(found[1]))]
+
+
+def _refuse_same_folder(given: Mapping[str, str], arguments: Sequence[str]) -> None:
+    """RELION goes on in the folder of the earlier run; here that run stays as it is. Raises UsageError."""
+    out = None if given.get("o") is None else folder_of(given["o"], OVERSAMPLING)
+    named = any(word.partition("=")[0] == "--out" for word in arguments)
+    if not named and (out is None or Path(out) == Path(given["continue"]).parent):
+        raise UsageError("--continue: name a new folder with --o, such as Refine3D/job020/run: the earlier job stays "
+                         "as it is")  # fmt: skip
 
 
 def _left_out(given: Mapping[str, str]) -> list[str]:

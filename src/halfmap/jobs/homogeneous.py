@@ -38,7 +38,7 @@ def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.ra
             keeper: Keeper | None = None) -> dict:
     """``run`` with any recipe from a map; ``keeper`` of its snapshots: None = the last two, in the folder."""
     recipe, particles, reference = read(recipe_of, params, watch)
-    resources.demand(recipe, particles, reference, folder, watch)
+    resources.demand(recipe, particles, reference, params, folder, watch)
     keeper = relion_files.beside(keeper or checkpoint.Checkpoints(folder, watch), params, folder)
     with relion_project.of(folder, params, watch):
         outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)

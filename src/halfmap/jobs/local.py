@@ -25,7 +25,7 @@ HARD_PX = 2.0  # an edge no wider is a hard one
 def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
     recipe, particles, reference = read(params, watch)
-    resources.demand(recipe, particles, reference, folder, watch)
+    resources.demand(recipe, particles, reference, params, folder, watch)
     keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
     with relion_project.of(folder, params, watch):
         outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
