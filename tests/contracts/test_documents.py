@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from halfmap.cli import project, reference
+from halfmap.cli import project, reference, relion_line
 from halfmap.cli.main import flag
 from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
@@ -59,7 +59,7 @@ def flags_of(entry):
 
 @pytest.mark.parametrize("document, command", commands())
 def test_a_command_and_its_flags_exist(document, command):
-    words = shlex.split(command)
+    words = relion_line.read(shlex.split(command.replace("--continue ", "--continue-from "))).words
     entry = entry_of(words)
     assert entry is not None, f"{document} names `halfmap {command}`"
     flags = flags_of(entry) | {"--json", "--config", "--help"}

@@ -105,6 +105,7 @@ OF_MAP_REFINEMENT = OF_REFINEMENT | OF_CURVES | {
     "dynamic_mask_use_abs": "refine/test_masking::test_negative_density_counts_where_its_absolute_value_does",
     "candidates": "refine/test_settings::test_so_many_poses_of_the_search_are_kept",
     "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
+    "relion_files": "jobs/test_relion_files::test_the_setting_decides_what_is_written",
 }  # fmt: skip
 HOMOGENEOUS = OF_MAP_REFINEMENT | {
     "align_symmetry": "refine/test_start::test_a_map_off_its_axes_starts_on_them",

@@ -128,6 +128,12 @@ def test_reading_counts_where_it_is_slower_than_all_else():
     assert forecast.seconds(load(64), course, slow)["reading"] == pytest.approx(n * images, rel=0.01)
 
 
+def test_tables_of_every_iteration_take_two_maps_and_the_particles():
+    one = forecast.tables_GB(load(64), 1)
+    assert one == pytest.approx((2 * 4 * 64**3 + load(64).row_bytes * load(64).particles) / 1e9)
+    assert forecast.tables_GB(load(64), 20) == pytest.approx(20 * one)
+
+
 def test_disk_holds_checkpoints_of_a_refinement_but_not_of_a_reconstruction():
     one, many = (forecast.disk_GB(load(64), iterations) for iterations in (1, 5))
     assert many - one > 3 * forecast.checkpoint_bytes(load(64)) / 1e9

@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import halfmap
 from halfmap.cli import config as config_file
-from halfmap.cli import project, tools
+from halfmap.cli import project, relion_line, tools
 from halfmap.cli.flags import flag, joined
 from halfmap.cli.shown import complain
 from halfmap.errors import HalfmapError, Interrupted, UsageError
@@ -138,8 +138,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = with_subject(arguments)
     from_file = config_file.FromFile()
     try:
+        line = relion_line.read(arguments)
+        for notice in line.notices:
+            print(f"halfmap: {notice}", file=sys.stderr)
         result = build(["halfmap", *arguments], from_file)(
-            joined(arguments), exit_on_error=False, print_error=False, result_action="return_value"
+            joined(line.words), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as fault:
         return complain(usage_faults(fault, from_file.places), UsageError.exit_code)

@@ -1,8 +1,8 @@
 """RELION's particle files: STAR 3.0 and 3.1 to 5 -> ``Particles`` -> STAR 3.1.
 
-The only file that knows RELION's column names. Owns their meaning, their defaults, the order in which alternatives
-are looked up, and where image files are looked for. Source of the rules: RELION 5 (CTF::readValue,
-ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
+With ``relion_run`` and ``relion_project`` the only file that knows RELION's column names. Owns their meaning, their
+defaults, the order in which alternatives are looked up, and where image files are looked for. Source of the rules:
+RELION 5 (CTF::readValue, ObservationModel::loadSafely, StarConverter) and its documentation of conventions.
 Where images are looked for and how their names are written: ``image_names``.
 """
 
@@ -61,6 +61,9 @@ EXTRA = {
     "rotation_sd_deg": "halfmapRotationSd",  # RELION tells such errors of a class, not of a particle
     "shift_sd_A": "halfmapShiftSdAngst",
     "effective_poses": "halfmapEffectivePoses",
+    "class": "rlnClassNumber",
+    "norm_correction": "rlnNormCorrection",
+    "scale_group": "rlnGroupNumber",
     "particle_probability": "halfmapParticleProbability",
     "contrast": "halfmapContrast",
 }

@@ -11,7 +11,7 @@ from halfmap.data import expansion, stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, resources, results
+from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleInput, ParticleJob
 from halfmap.params.homogeneous import Homogeneous
@@ -38,10 +38,13 @@ def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.ra
             keeper: Keeper | None = None) -> dict:
     """``run`` with any recipe from a map; ``keeper`` of its snapshots: None = the last two, in the folder."""
     recipe, particles, reference = read(recipe_of, params, watch)
-    resources.demand(recipe, particles, reference, folder, watch)
-    keeper = keeper or checkpoint.Checkpoints(folder, watch)
-    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    return results.write(outcome, particles, params, folder, watch)
+    resources.demand(recipe, particles, reference, params, folder, watch)
+    keeper = relion_files.beside(keeper or checkpoint.Checkpoints(folder, watch), params, folder)
+    with relion_project.of(folder, params, watch):
+        outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
+        told = results.write(outcome, particles, params, folder, watch)
+        keeper.finish(outcome, watch)
+    return told
 
 
 def told(recipe_of: RecipeOf, params: MapRefinement, watch: Passing) -> dict:

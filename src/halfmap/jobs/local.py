@@ -9,7 +9,7 @@ import numpy as np
 from halfmap.data.particles import UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, resources, results, volumes
+from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results, volumes
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.homogeneous import read_particles
 from halfmap.maps import masks
@@ -25,10 +25,13 @@ HARD_PX = 2.0  # an edge no wider is a hard one
 def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
     recipe, particles, reference = read(params, watch)
-    resources.demand(recipe, particles, reference, folder, watch)
-    keeper = checkpoint.Checkpoints(folder, watch)
-    outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-    return results.write(outcome, particles, params, folder, watch)
+    resources.demand(recipe, particles, reference, params, folder, watch)
+    keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
+    with relion_project.of(folder, params, watch):
+        outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
+        told = results.write(outcome, particles, params, folder, watch)
+        keeper.finish(outcome, watch)
+    return told
 
 
 def check(params: Local, watch: Passing) -> dict:

@@ -19,7 +19,7 @@ from halfmap.refine.recipe import Recipe
 def run(params: Reconstruct, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Reconstruct and write; returns the summary of the result files."""
     recipe, particles = read(params, watch)
-    resources.demand(recipe, particles, None, folder, watch)
+    resources.demand(recipe, particles, None, params, folder, watch)
     outcome = loop.run(recipe, particles, None, None, rng, watch)
     return results.write(outcome, particles, params, folder, watch)
 

@@ -32,8 +32,11 @@ FILES = (
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
-    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz "
+    "job.star note.txt RELION_JOB_EXIT_SUCCESS RELION_JOB_EXIT_FAILURE RELION_JOB_EXIT_ABORTED"
 ).split()
+# RELION's files of a refinement
+PATTERNS = ("run_it[0-9][0-9][0-9]_*", "run_half[12]_class001_unfil.mrc", "run_class001.mrc", "run_*.star")
 FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints", "relion",
            "cryosparc", "emdb")  # fmt: skip
 RECORD = places.RECORD
@@ -147,8 +150,8 @@ def _status(folder: Path) -> str | None:
 
 def _clear(folder: Path) -> None:
     """Remove the files of an earlier job."""
-    for name in FILES:
-        (folder / name).unlink(missing_ok=True)
+    for path in (*(folder / name for name in FILES), *(path for each in PATTERNS for path in folder.glob(each))):
+        path.unlink(missing_ok=True)
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
 

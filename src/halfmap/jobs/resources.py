@@ -6,7 +6,7 @@ Owns the comparison and its words. What is needed comes from ``refine.forecast``
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from halfmap import device
@@ -15,19 +15,23 @@ from halfmap.errors import ResourceError
 from halfmap.jobs import record
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.common import ParticleJob
+from halfmap.params.refinement import MapRefinement
 from halfmap.refine import calibration, forecast, setup
 from halfmap.refine.batches import Frame
 from halfmap.refine.forecast import Load
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
-ITERATIONS = 20  # for the size of the folder before the course is known: only small files depend on it
+ITERATIONS = 20  # for the size of the folder before the course is known
+TABLES = {"off": 0, "result": 1, "iterations": ITERATIONS}  # how many sets of RELION's files a setting means
 
 
-def demand(recipe: Recipe, particles: Particles, reference: Map | None, folder: Path, watch: Watch) -> None:
+def demand(recipe: Recipe, particles: Particles, reference: Map | None, params: ParticleJob, folder: Path,
+           watch: Watch) -> None:
     """A look before a run. Raises ResourceError where the disk is too small; warns where the memory is."""
     load = load_of(recipe, particles, reference, setup.frame_of(recipe, particles, reference))
-    require_disk(folder, forecast.disk_GB(load, ITERATIONS if reference is not None else 1))
+    alone = forecast.disk_GB(load, ITERATIONS if reference is not None else 1)
+    require_disk(folder, alone + tables_GB(params, load))
     held = device.memory_GB()
     warn_of_memory(forecast.memory_GB(load, max(held, forecast.INTERPRETER_GB)) - held, watch)
 
@@ -42,9 +46,15 @@ def told(recipe: Recipe, particles: Particles, reference: Map | None, params: Pa
     expected = forecast.expected(
         recipe, load, plans, calibration.measure(recipe, load, plans, particles), base, limit
     )
+    expected = replace(expected, disk_GB=expected.disk_GB + tables_GB(params, load))
     require_disk(Path(params.out), expected.disk_GB)
     warn_of_memory(expected.memory_GB - base, watch)
     return {"n_particles": len(particles), "resolved": resolved(recipe, load), "forecast": asdict(expected)}
+
+
+def tables_GB(params: ParticleJob, load: Load) -> float:
+    """RELION's files, 10^9 bytes."""
+    return forecast.tables_GB(load, TABLES[params.relion_files]) if isinstance(params, MapRefinement) else 0.0
 
 
 def resolved(recipe: Recipe, load: Load) -> dict:

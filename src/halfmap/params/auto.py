@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from halfmap.params.common import setting
-from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, MapRefinement
+from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, RELION_FILES, MapRefinement
 
 
 class Auto(MapRefinement):
@@ -90,6 +91,7 @@ class Auto(MapRefinement):
         help="Measure the resolution inside the mask, freed of what the mask adds; off = without any mask.",
         known_as="RELION --solvent_correct_fsc (there off)",
     )
+    relion_files: Literal["off", "result", "iterations"] = setting("iterations", **RELION_FILES)
     weight_particles: bool = setting(
         True,
         help="Let each particle count in the map by its probability to be one; off = all alike, junk included.",

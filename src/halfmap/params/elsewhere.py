@@ -301,8 +301,9 @@ RELION_AUTO = (
     P("--i", "input images", ("particles",)),
     P("--ref", "reference map", ("volume",)),
     P("--o", "output", ("out",), "A folder, not the root of file names."),
-    P("--continue", "continue from here", ("continue_from", "continue_iteration"), "The folder of the earlier job, or "
-      "one of its checkpoints; what was interrupted goes on with `halfmap resume`."),
+    P("--continue", "continue from here", ("continue_from", "continue_iteration"), "The folder of the earlier job, "
+      "one of its checkpoints, or under RELION's name its run_it003_optimiser.star; what was interrupted goes on with "
+      "`halfmap resume`."),
     P("--auto_refine --split_random_halves", "gold-standard refinement", (), "That is what the job is."),
     P("--ini_high", "initial low-pass filter", ("initial_lowpass",)),
     P("--firstiter_cc", "reference is not on absolute greyscale", ("reestimate_greyscale",), "The grey scale of the "

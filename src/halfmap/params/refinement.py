@@ -22,6 +22,12 @@ MARGINALIZATION = {
     "known_as": "cryoSPARC: Adaptive Marginalization",
 }
 
+RELION_FILES = {
+    "help": "Write RELION's files too: those of the result (run_data.star, run_class001.mrc, "
+    "run_half1_class001_unfil.mrc ...), or those of all iterations (run_it003_data.star ...). In a folder "
+    "Refine3D/job019 of a RELION project they also list the job there; off = neither.",
+}
+
 
 class MapRefinement(Refinement, CurveSettings):
     """A gold-standard refinement of one structure from particles and a starting map."""
@@ -194,6 +200,7 @@ class MapRefinement(Refinement, CurveSettings):
     candidates: int = setting(
         8, help="Poses kept per particle after the global search, until the data tell them apart.", ge=1, le=64
     )
+    relion_files: Literal["off", "result", "iterations"] = setting("off", **RELION_FILES)
     max_iterations: int = setting(
         20,
         help="Iterations after which the last one follows, which reconstructs all particles to Nyquist, even if not "

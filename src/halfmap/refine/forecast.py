@@ -134,6 +134,11 @@ def _buffer_bytes(load: Load) -> float:
 # --- disk -----------------------------------------------------------------------------------------------------------
 
 
+def tables_GB(load: Load, iterations: int) -> float:
+    """Two maps and a table of the particles for every iteration, as other programs keep them, in 10^9 bytes."""
+    return iterations * (2 * MAP_BYTES * load.frame.box**3 + load.row_bytes * load.particles) / 1e9
+
+
 def disk_GB(load: Load, iterations: int) -> float:
     """Largest size of the job folder in 10^9 bytes."""
     volume = MAP_BYTES * load.frame.box**3

@@ -36,12 +36,14 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
     snapshot = keeper.newest()
     if snapshot is None:
         state, plan = job.recipe.start.begin(job, reference)
+        keeper.look(job, state, plan, None)
     else:
         state, plan = job.restored(snapshot), next_plan(job, snapshot.state)
     while True:
         old = state
         state, result, sums = iterate(job, old, plan)
         job.watch("diagnostics", made=diagnostics.of_iteration(job, old, state, plan, result, sums))
+        keeper.look(job, state, plan, sums)
         if plan.final or job.recipe.schedule.done(state, job.frame):
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))

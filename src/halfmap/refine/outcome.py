@@ -34,20 +34,13 @@ def outcome(job: Run, state: State, result: Maximised, sums: tuple[Sums, Sums]) 
         job.warn(sentence)
     used = np.sort(np.concatenate([job.rows(1), job.rows(2)]))
     _name_junk(job, state, used)
-    extra = {
-        "log_likelihood": state.candidates.log_likelihood[used, 0],
-        "max_probability": state.weights[used, 0],
-        "significant_poses": (state.weights[used] > SIGNIFICANT).sum(1),
-        **job.recipe.layer.columns(state.effective[used]),
-        **job.recipe.junk.columns(state.trust[used], state.raw_scale[used]),
-    }
     return Outcome(
         half1=result.halves[0],
         half2=result.halves[1],
         map=job.recipe.prior.combined(sums, filter, half.box, job.frame),
         local_filter=filter.resolution(half.box, half.box * half.voxel_size_A),
-        particles=_known(job, state)[used],
-        extra=extra,
+        particles=known(job, state)[used],
+        extra=columns(job, state, used),
         mask_refine=result.mask,
         noise=_noise_curves(job, state),
         fsc=report,
@@ -75,7 +68,18 @@ def _name_junk(job: Run, state: State, used: np.ndarray) -> None:
         job.watch("note", text=text)
 
 
-def _known(job: Run, state: State) -> Particles:
+def columns(job: Run, state: State, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Further columns of the particle table, by neutral name."""
+    return {
+        "log_likelihood": state.candidates.log_likelihood[rows, 0],
+        "max_probability": state.weights[rows, 0],
+        "significant_poses": (state.weights[rows] > SIGNIFICANT).sum(1),
+        **job.recipe.layer.columns(state.effective[rows]),
+        **job.recipe.junk.columns(state.trust[rows], state.raw_scale[rows]),
+    }
+
+
+def known(job: Run, state: State) -> Particles:
     """The particle table with what the refinement found."""
     return replace(job.source.particles, poses=_in_asymmetric_unit(job, state), scale=state.scale, optics=state.optics,
                    defocus=state.defocus)

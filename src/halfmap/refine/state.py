@@ -9,11 +9,13 @@ import numpy as np
 
 from halfmap.data.particles import Particles
 from halfmap.physics.noise import GroupModel
-from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses
+from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses, Sums
 from halfmap.validate.fsc_report import Report
 
 if TYPE_CHECKING:
     from halfmap.refine.diagnostics import Diagnostics
+    from halfmap.refine.schedules import Plan
+    from halfmap.refine.setup import Run
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Snapshot:
 
 
 class Keeper:
-    """Takes the snapshot of every iteration; this one forgets them."""
+    """Takes the snapshot of every iteration and looks at what it made; this one forgets all."""
 
     def newest(self) -> Snapshot | None:
         """The snapshot to go on from."""
@@ -82,6 +84,12 @@ class Keeper:
 
     def keep(self, snapshot: Snapshot) -> None:
         """Take a snapshot."""
+
+    def look(self, job: Run, state: State, plan: Plan, sums: tuple[Sums, Sums] | None) -> None:
+        """Look at an iteration, the last one included, or with no sums at the state it all begins with.
+
+        ``plan`` is that of the iteration, or of the first one to come; arrays are not to be changed, nor held.
+        """
 
 
 @dataclass(frozen=True)
