@@ -110,7 +110,7 @@ def remove(number: Number, /, *, project: ProjectFlag = None) -> int:
             print(f"halfmap: job {entry.cluster_job} may still be on {entry.cluster}: {fault}", file=sys.stderr)
     elif entry.state == queues.RUNNING and entry.here and queue.alive(entry):
         queue_runner.signal_to(entry, queue_runner.CHECKPOINT)
-    print(f"{number}: {entry.job}: removed; {entry.out} is left as it is")
+    print(f"{number}: {entry.job}: taken out of the queue")
     return 0
 
 
@@ -160,7 +160,7 @@ def submit(*, project: ProjectFlag = None) -> int:
 def working(perform: queue_worker.Perform):
     """``queue work``: the process of one entry."""
 
-    def work(number: int, token: str, /, *, project: Path, locked: LockedFlag = False) -> int:
+    def work(number: int, token: str, /, *, project: ProjectFlag = None, locked: LockedFlag = False) -> int:
         queue = of(project)
         entry = queue.find(number)
         code = queue_worker.work(queue, number, token, perform, locked)

@@ -142,19 +142,20 @@ class Queue:
             self._write(entry)
         return entry
 
-    def update(self, number: int, token: str | None = None, during: Sequence[str] = (),
+    def update(self, number: int, held: str | None = None, during: Sequence[str] = (),
                **changes: Any) -> Queued | None:  # fmt: skip
         """Change an entry, and return it.
 
-        None, and nothing is changed, where it is gone, was given to another process (of another ``token``) or is in
-        another state than those of ``during``.
+        None, and nothing is changed, where it is gone, has another token than ``held``, so that somebody else has it
+        now, or is in another state than those of ``during``.
         """
         with self.changing():
             entry = _read(self.file(number))
-            if entry is None or token not in (None, entry.token) or (during and entry.state not in during):
+            if entry is None or held not in (None, entry.token) or (during and entry.state not in during):
                 return None
-            entry = replace(entry, **changes)
-            self._write(entry)
+            if changes:
+                entry = replace(entry, **changes)
+                self._write(entry)
         return entry
 
     def finish(self, number: int, token: str) -> None:

@@ -80,7 +80,8 @@ class Runner:
         self._begin(running)
         if self.clusters is not None:
             self.clusters.tend(self.queue)
-        return any(self._moves(entry) for entry in self.queue.entries()) or bool(self._startable())
+        moves = any(self._moves(entry) for entry in self.queue.entries())
+        return moves or bool(self._processes or self._startable())
 
     def _startable(self) -> list[Queued]:
         return [entry for entry in self.queue.ready() if self.clusters is not None or not entry.cluster]
