@@ -79,9 +79,10 @@ def test_the_record_of_an_earlier_job_is_taken_but_its_folder_is_not(started, tm
     record = {"job": "refine homogeneous", "params": params, "working_folder": str(tmp_path)}
     path = tmp_path / "job.json"
     path.write_text(json.dumps(record))
-    assert refine(path) == 2  # --out is missing
+    assert refine(path) == 0
+    assert started[0].out is None  # a new one, in a project; not that of the earlier job
     assert refine(path, "--out", "new") == 0
-    settings = started[0]
+    settings = started[1]
     assert settings.out.name == "new" and not settings.overwrite and settings.seed == 5
     assert settings.particles == tmp_path / "p.star"  # where it was found then
 

@@ -64,7 +64,7 @@ def test_json_is_all_there_is_on_standard_output(started, capsys):
     "arguments, text",
     [
         (["refin"], "Unknown command"),
-        (["refine", "homogeneous"], "--out"),
+        (["refine", "homogeneous"], "--particles"),
         ([*NEEDED, "--simmetry", "D2"], "--symmetry"),
         ([*NEEDED, "--box-size", "x"], "--box-size"),
         ([*NEEDED, "--mask", "static"], "--mask FILE"),

@@ -2,12 +2,14 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from halfmap.cli import reference
+from halfmap.cli import project, queue, reference
 from halfmap.cli.main import flag
+from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 
 ROOT = Path(__file__).parents[2]
@@ -42,22 +44,30 @@ def commands():
     return sorted(inside | set(found(INLINE)))
 
 
+TOOLS = (*project.TOOLS, *(replace(tool, name=f"{queue.NAME} {tool.name}") for tool in queue.TOOLS))
+
+
 def entry_of(words):
-    for entry in (*catalog.JOBS, *catalog.TOOLS, catalog.RESUME):
+    for entry in (*catalog.JOBS, *catalog.TOOLS, catalog.RESUME, *TOOLS):
         name = entry.name.split()
         if words[: len(name)] == name:
             return entry
     return None
 
 
+def flags_of(entry):
+    if isinstance(entry, catalog.Entry):
+        return {flag(name) for name in entry.params.model_fields} | {"--json", "--config", "--help"}
+    return {each.written for each in entry.arguments()} if isinstance(entry, Tool) else {"--json", "--help"}
+
+
 @pytest.mark.parametrize("document, command", commands())
 def test_a_command_and_its_flags_exist(document, command):
-    words = shlex.split(command)
-    entry = entry_of(words)
-    assert entry is not None, f"{document} names `halfmap {command}`"
-    settings = entry.params.model_fields if isinstance(entry, catalog.Entry) else ()
-    flags = {flag(name) for name in settings} | {"--json", "--config", "--help"}
-    assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
+    words = shlex.split(command, comments=True)
+    for words in (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words,):
+        entry = entry_of(words)
+        assert entry is not None, f"{document} names `halfmap {command}`"
+        assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags_of(entry)
 
 
 @pytest.mark.parametrize("document, path", found(LINK))

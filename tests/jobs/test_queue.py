@@ -240,7 +240,8 @@ def until(condition, seconds=20):
         time.sleep(0.01)
 
 
-WAITS = "folder.mkdir(exist_ok=True); (folder / 'begun').touch(); signal.pause(); return 5"
+DEAF = ("signal.signal(signal.SIGTERM, signal.SIG_IGN)\nfolder.mkdir(exist_ok=True)\n(folder / 'begun').touch()\n"
+        "time.sleep(60)")  # fmt: skip
 LISTENS = ("signal.signal(signal.SIGTERM, lambda *_: None)\nfolder.mkdir(exist_ok=True)\n"
            "(folder / 'begun').touch()\nsignal.pause()\nreturn 5")  # fmt: skip
 
@@ -266,8 +267,7 @@ def test_a_stopped_queue_has_its_job_first_in_line_to_be_gone_on_with(queue):
 
 def test_now_means_now(queue):
     add(queue)
-    runner = begin(queue, "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAITS.replace("signal.pause()",
-                                                                                           "time.sleep(60)"))  # fmt: skip
+    runner = begin(queue, DEAF)
     runner.stop("now")
     entry = queue.find(1)
     assert (entry.state, entry.resume, entry.vanished) == ("waiting", True, 0)

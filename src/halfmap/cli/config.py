@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from cyclopts import Token
-from pydantic.fields import FieldInfo
 
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
-from halfmap.jobs import catalog
+from halfmap.jobs import catalog, given, places
 
 FLAG = "--config"
-OF_ONE_RUN = ("out", "overwrite", "resume", "dry_run")  # a job.json tells them of the job it was written for
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,13 @@ def read(path: Path, entry: catalog.Entry) -> dict[str, Written]:
     text = _text(path)
     content = _mapping(path, text)
     if "params" in content and "job" in content:
-        content = _recorded(path, content, entry)
-    known = {alias: name for name in entry.params.model_fields for alias in (name, flag(name).lstrip("-"))}
+        content = _recorded(path, entry)
+    known = names(entry)
     faults, found = [], {}
     for key, value in content.items():
         name, place = known.get(str(key)), f"{path}, {_line(text, key)}"
         if name is None:
-            faults.append(f"{place}: {entry.name} has no setting {key!r}{_closest(str(key), known)}")
+            faults.append(f"{place}: {entry.name} has no setting {key!r}{closest(str(key), known)}")
         elif name in found:
             faults.append(f"{place}: {name} is given twice")
         else:
@@ -77,6 +75,11 @@ def read(path: Path, entry: catalog.Entry) -> dict[str, Written]:
     if faults:
         raise UsageError("\n".join(faults))
     return {name: w for name, w in found.items() if w.value is not None or _needs_value(entry, name)}
+
+
+def names(entry: catalog.Entry) -> dict[str, str]:
+    """Every name that a setting of a job goes by, its own and that of its flag, and its own."""
+    return {alias: name for name in entry.params.model_fields for alias in (name, flag(name).lstrip("-"))}
 
 
 def _text(path: Path) -> str:
@@ -101,26 +104,12 @@ def _mapping(path: Path, text: str) -> Mapping[str, Any]:
     return content
 
 
-def _recorded(path: Path, record: Mapping[str, Any], entry: catalog.Entry) -> dict[str, Any]:
-    """The settings in a job.json that are not of that run alone; its file names start in its working folder.
-
-    It holds every setting. Those at their default are left out: nobody set them, and they say the same unsaid.
-    """
-    if record["job"] != entry.name:
-        raise UsageError(f"{FLAG} {path}: is of a job {record['job']!r}, not {entry.name!r}")
-    fields = entry.params.model_fields
-    kept = {name: value for name, value in record["params"].items()
-            if name not in OF_ONE_RUN and not (name in fields and _is_default(fields[name], value))}  # fmt: skip
-    for name in (*entry.inputs, "images_root"):
-        file = Path(record.get("working_folder", "."), str(kept.get(name)))
-        if kept.get(name) is not None and file.exists():
-            kept[name] = str(file)
-    return kept
-
-
-def _is_default(field: FieldInfo, value: Any) -> bool:
-    default = list(field.default) if isinstance(field.default, tuple) else field.default
-    return value == default
+def _recorded(path: Path, entry: catalog.Entry) -> dict[str, Any]:
+    """The settings of an earlier job, its file names as they lead to the same files from here."""
+    record = places.read(path.parent) if path.name == places.RECORD else places.content(path)
+    if record.get("job") != entry.name:
+        raise UsageError(f"{FLAG} {path}: is of a job {record.get('job')!r}, not {entry.name!r}")
+    return given.again(record, entry)
 
 
 def _line(text: str, key: object) -> str:
@@ -131,7 +120,8 @@ def _line(text: str, key: object) -> str:
     return f"line {text.count(chr(10), 0, at) + 1}"
 
 
-def _closest(key: str, known: Mapping[str, str]) -> str:
+def closest(key: str, known: Mapping[str, str]) -> str:
+    """What was perhaps meant by a name that is none, as the end of a sentence."""
     near = difflib.get_close_matches(key.replace("-", "_"), known, 1) or difflib.get_close_matches(key, known, 1)
     return f"; did you mean {known[near[0]]}?" if near else ""
 

@@ -18,10 +18,12 @@ from cyclopts import App, CycloptsError, Parameter
 
 import halfmap
 from halfmap.cli import config as config_file
-from halfmap.cli import queue
+from halfmap.cli import project, queue, tools
 from halfmap.cli.flags import flag, joined
+from halfmap.cli.shown import complain
 from halfmap.errors import HalfmapError, Interrupted, UsageError
 from halfmap.jobs import catalog
+from halfmap.jobs.project import job_folder
 from halfmap.params.common import Job
 
 GROUPS = {
@@ -31,8 +33,8 @@ GROUPS = {
     "volume": "Change a map, and what belongs to it, in one step.",
     "mask": "Make masks from maps.",
 }
-FOLDER_HELP = "Folder of a job that has ended."
-RESUMED_HELP = "Folder of the interrupted job."
+FOLDER_HELP = "Folder of a job that has ended, or J3."
+RESUMED_HELP = "Folder of the interrupted job, or J3."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 CONFIG_HELP = (
     "Settings from a file, .yaml or .json, by the names of settings or flags; also the job.json of an earlier job. "
@@ -64,7 +66,8 @@ def build(command_line: Sequence[str] = (), from_file: config_file.FromFile | No
         parent.command(_command(entry, command_line), name=name, help=entry.summary)
     for tool in catalog.TOOLS:
         app.command(_tool_command(tool), name=tool.name, help=tool.summary)
-    app.command(queue.app(read, main))
+    tools.add(app, project.TOOLS)
+    app.command(queue.app())
     return app
 
 
@@ -94,6 +97,7 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
 
 def _resume(command_line: Sequence[str]):
     def resume(folder: Annotated[Path, Parameter(help=RESUMED_HELP)], /, *, json: JsonFlag = False) -> int:
+        folder = job_folder(folder)
         return show(lambda runner, listener: runner.resume(folder, command_line, [listener]), json)
 
     return resume
@@ -103,7 +107,7 @@ def _tool_command(tool: catalog.Tool):
     """The function behind a command that works on a job folder."""
 
     def command(folder: Annotated[Path, Parameter(help=FOLDER_HELP)], /) -> int:
-        print(tool.load()(folder))
+        print(tool.load()(job_folder(folder)))
         return 0
 
     return command
@@ -140,11 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             joined(arguments), exit_on_error=False, print_error=False, result_action="return_value"
         )
     except CycloptsError as fault:
-        return _complain(usage_faults(fault, from_file.places), UsageError.exit_code)
+        return complain(usage_faults(fault, from_file.places), UsageError.exit_code)
     except HalfmapError as fault:
-        return _complain(str(fault).splitlines(), fault.exit_code)
+        return complain(str(fault).splitlines(), fault.exit_code)
     except KeyboardInterrupt:
-        return _complain(["interrupted"], Interrupted.exit_code)
+        return complain(["interrupted"], Interrupted.exit_code)
     return result or 0
 
 
@@ -188,14 +192,6 @@ def _setting_fault(error, places: Mapping[str, str]) -> str:
     name = str(error["loc"][0])
     where = f" ({places[name]})" if name in places else ""
     return f"{flag(name)}{where}: {message[0].lower()}{message[1:]}{given}"
-
-
-def _complain(faults: Sequence[str], code: int) -> int:
-    for fault in faults:
-        print(f"halfmap: {fault}", file=sys.stderr)
-    if code == UsageError.exit_code:
-        print("halfmap: add --help to any command to see its settings", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

@@ -6,16 +6,18 @@ Owns flags and wording; what a queue does is in jobs/queue*.py and jobs/cluster*
 from __future__ import annotations
 
 import json as json_format
-import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from halfmap.cli import tools
+from halfmap.cli.shown import safe, table
+from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
 from halfmap.jobs import cluster, cluster_queue, cluster_script, queue_adding, queue_locks, queue_runner, queue_worker
 from halfmap.jobs import project as projects
@@ -25,56 +27,48 @@ from halfmap.jobs.queue import Queue, Queued
 from halfmap.jobs.queue_local import PROGRAM
 from halfmap.params.common import Job
 
-Read = Callable[[Sequence[str]], tuple[Entry, Job]]
-
+NAME = "queue"
 SUMMARY = "Jobs that wait for each other and run without a terminal, here or on a cluster."
 CLUSTER_EVERY_S = 30.0  # a scheduler should not be asked more often by one user
 LOG = "runner.log"
+COLUMNS = ("number", "state", "job", "out", "reason")
 
 Words = Annotated[str, Parameter(allow_leading_hyphen=True, help="Command line of a job, after --.")]
 Number = Annotated[int, Parameter(help="Number of the entry, as halfmap queue list shows it.")]
 ProjectFlag = Annotated[Path | None, Parameter(name="--project", help="A folder of the project; none = this folder.")]
 ClusterFlag = Annotated[str | None, Parameter(name="--cluster", help="Run it on a cluster of clusters.yaml.")]
-VariableFlag = Annotated[tuple[str, ...], Parameter(
-    name="--variable", negative=(), help="NAME=VALUE: a variable of the cluster's script, such as ram_gb=64.")]  # fmt: skip
+VariableFlag = Annotated[
+    tuple[str, ...],
+    Parameter(name="--variable", negative=(), help="NAME=VALUE: a variable of the script, such as ram_gb=64."),
+]
 JsonFlag = Annotated[bool, Parameter(name="--json", help="Print JSON, and nothing else.", negative=())]
 AllFlag = Annotated[bool, Parameter(name="--all", help="Finished ones too.", negative=())]
-NowFlag = Annotated[bool, Parameter(
-    name="--now", help="End jobs at once; what they did since their last checkpoint is lost.", negative=())]  # fmt: skip
-JobsFlag = Annotated[str, Parameter(
-    name="--jobs", help="Jobs beside each other: a number, or memory = as many as a dry run of each says there is room "
-    "for. Each takes all cores, unless it has --threads.")]  # fmt: skip
+NowFlag = Annotated[
+    bool,
+    Parameter(name="--now", negative=(), help="End jobs at once; what they did since their last checkpoint is lost."),
+]
+JOBS_HELP = (
+    "Jobs beside each other: a number, or memory = as many as a dry run of each says there is room for. Each takes all "
+    "cores, unless it has --threads."
+)
+JobsFlag = Annotated[str, Parameter(name="--jobs", help=JOBS_HELP)]
+Token = Annotated[str, Parameter(help="Word of this start of the entry.")]
 LockedFlag = Annotated[bool, Parameter(name="--locked", show=False, negative=())]
 
 
-def app(read: Read, perform: queue_worker.Perform) -> App:
-    """The commands. ``read(words)``: the job of a command line and its settings; ``perform(words)`` runs it."""
-    group = App(name="queue", help=SUMMARY)
-    for name, command in {"add": adding(read), "list": listed, "remove": remove, "retry": retry, "start": start,
-                          "stop": stop, "run": run, "submit": submit}.items():  # fmt: skip
-        group.command(command, name=name)
-    group.command(working(perform), name="work", show=False)  # what the others start
-    return group
-
-
-def adding(read: Read):
-    """``queue add``."""
-
-    def add(*words: Words, cluster: ClusterFlag = None, variable: VariableFlag = (), project: ProjectFlag = None,
-            json: JsonFlag = False) -> int:  # fmt: skip
-        """Put a job at the end of the queue: halfmap queue add -- refine homogeneous --particles p.star ..."""
-        queue = of(project)
-        if not words:
-            raise UsageError("queue add: name a job after --, such as: halfmap queue add -- fsc J3 --out J4")
-        entry = queue_adding.entry_of(queue, words, *_read(read, words), Path.cwd())
-        entry = replace(entry, cluster=cluster, variables=_variables(variable, cluster))
-        if cluster is not None:
-            _rehearse(queue, entry)
-        entry = queue.add(queue_adding.placed(queue, entry))
-        print(json_format.dumps(asdict(entry)) if json else _added(queue, entry))
-        return 0
-
-    return add
+def add(*words: Words, cluster: ClusterFlag = None, variable: VariableFlag = (), project: ProjectFlag = None,
+        json: JsonFlag = False) -> int:  # fmt: skip
+    """Put a job at the end of the queue: halfmap queue add -- refine homogeneous --particles p.star ..."""
+    queue = of(project)
+    if not words:
+        raise UsageError("queue add: name a job after --, such as: halfmap queue add -- fsc J3 --out J4")
+    entry = queue_adding.entry_of(queue, words, *_read(words), Path.cwd())
+    entry = replace(entry, cluster=cluster, variables=_variables(variable, cluster))
+    if cluster is not None:
+        _rehearse(queue, entry)
+    entry = queue.add(queue_adding.placed(queue, entry))
+    print(json_format.dumps(asdict(entry)) if json else _added(queue, entry))
+    return 0
 
 
 def listed(*, all: AllFlag = False, project: ProjectFlag = None, json: JsonFlag = False) -> int:
@@ -89,9 +83,8 @@ def listed(*, all: AllFlag = False, project: ProjectFlag = None, json: JsonFlag 
     if json:
         print(json_format.dumps({"runner": queue_locks.held(queue.runner_lock), "entries": shown}, indent=1))
         return 0
-    for row in shown:
-        print(_visible("{number:>5}  {state:<11}  {job:<20}  {out:<12}  {reason}".format(**row).rstrip()))
-    print(_runner_line(queue))
+    rows = [[safe(row[name]) for name in COLUMNS] for row in shown]
+    print("\n".join([*(table(COLUMNS, rows, right=(0,)) if rows else ["the queue is empty"]), _runner_line(queue)]))
     for path in queue.unreadable():
         print(f"halfmap: {path}: damaged, and left alone; remove the file and add the job again", file=sys.stderr)
     return 0
@@ -157,25 +150,35 @@ def submit(*, project: ProjectFlag = None) -> int:
     return listed(project=project)
 
 
-def working(perform: queue_worker.Perform):
-    """``queue work``: the process of one entry."""
+def work(number: Number, token: Token, /, *, project: ProjectFlag = None, locked: LockedFlag = False) -> int:
+    """The process of one entry: what the others start, here and on a node of a cluster."""
+    from halfmap.cli import main
 
-    def work(number: int, token: str, /, *, project: ProjectFlag = None, locked: LockedFlag = False) -> int:
-        queue = of(project)
-        entry = queue.find(number)
-        code = queue_worker.work(queue, number, token, perform, locked)
-        if entry.cluster:
-            _pass_on(queue)
-        return code
+    queue = of(project)
+    entry = queue.find(number)
+    code = queue_worker.work(queue, number, token, main.main, locked)
+    if entry.cluster:
+        _pass_on(queue)
+    return code
 
-    return work
+
+TOOLS = (Tool("add", add), Tool("list", listed), Tool("remove", remove), Tool("retry", retry), Tool("start", start),
+         Tool("stop", stop), Tool("run", run), Tool("submit", submit))  # fmt: skip
+
+
+def app() -> App:
+    """The commands of the queue."""
+    group = App(name=NAME, help=SUMMARY)
+    tools.add(group, TOOLS)
+    group.command(work, show=False)
+    return group
 
 
 def of(folder: Path | None) -> Queue:
-    """The queue of the project around a folder. Raises UsageError outside of any."""
-    project = projects.find(folder or Path.cwd())
+    """The queue of the project around a folder, else around this one. Raises UsageError outside of any."""
+    project = projects.here() if folder is None else projects.find(folder)
     if project is None:
-        raise UsageError(f"{folder or Path.cwd()}: lies in no project; go into one, or make one: halfmap init")
+        raise UsageError(f"--project {folder}: lies in no project")
     return Queue(project)
 
 
@@ -188,15 +191,10 @@ def at_once(jobs: str) -> int:
     return int(jobs)
 
 
-def _read(read: Read, words: Sequence[str]) -> tuple[Entry, Job]:
-    """The job and its settings; a job folder may be left out, which then is ``None`` among the settings."""
-    try:
-        return read(words)
-    except UsageError:
-        if any(word == queue_adding.OUT or word.startswith(f"{queue_adding.OUT}=") for word in words):
-            raise
-    entry, params = read([*words, queue_adding.OUT, os.devnull])
-    return entry, params.model_copy(update={"out": None})
+def _read(words: Sequence[str]) -> tuple[Entry, Job]:
+    from halfmap.cli import main
+
+    return main.read(words)
 
 
 def _variables(given: Sequence[str], name: str | None) -> dict[str, str]:
@@ -247,9 +245,4 @@ def _runner_line(queue: Queue) -> str:
 
 
 def _tell(line: str) -> None:
-    print(_visible(line), flush=True)
-
-
-def _visible(text: str) -> str:
-    """Text that a terminal only shows: reasons hold what other programs and file names say."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    print(safe(line), flush=True)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
+
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from halfmap.cli import project, queue
 from halfmap.cli.main import CONFIG_HELP, JSON_HELP, flag
+from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 
 HEAD = """# Commands
@@ -19,7 +24,23 @@ A job folder may be named in place of the file in it that is meant: its particle
 def markdown() -> str:
     """The whole page."""
     tools = (f"## halfmap {tool.name} FOLDER\n\n{tool.summary}\n" for tool in (catalog.RESUME, *catalog.TOOLS))
-    return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools])
+    mine = [_of_tool(tool) for tool in project.TOOLS]
+    mine += [_of_tool(replace(tool, name=f"{queue.NAME} {tool.name}")) for tool in queue.TOOLS]
+    return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools, *mine])
+
+
+def _of_tool(tool: Tool) -> str:
+    """A command that is no job, with its arguments."""
+    arguments = list(tool.arguments())
+    places = " ".join(each.written for each in arguments if not each.is_flag)
+    rows = [f"| `{each.written}` | {_of(each.default)} | {_escaped(each.help)} |" for each in arguments]
+    head = "| argument | default | meaning |\n|---|---|---|\n"
+    title = f"## halfmap {tool.name} {places}".rstrip()
+    return f"{title}\n\n{tool.summary}\n\n{head}" + "\n".join(rows) + "\n"
+
+
+def _of(default: object) -> str:
+    return "required" if default is inspect.Parameter.empty else f"`{default}`"
 
 
 def section(entry: catalog.Entry) -> str:
@@ -43,7 +64,11 @@ def _default(field: FieldInfo) -> str:
 
 
 def _cell(field: FieldInfo) -> str:
-    return (field.description or "").replace("|", "\\|")
+    return _escaped(field.description or "")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

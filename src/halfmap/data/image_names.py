@@ -6,7 +6,8 @@ Where images are looked for, first found wins: ``images_root`` where given; the 
 the folder of the STAR file; the folders above it, nearest first. The last one finds the images of a RELION project
 (names relative to the project, STAR files in Refine3D/job012) from any directory.
 How image names are written: relative to the current directory where the stack lies below it, so that RELION run from
-the same directory finds it; else absolute.
+the same directory finds it; else absolute. Inside a project its root takes the place of the current directory: tables
+then lead to their images from every folder of it, also after it was moved.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap import PROJECT_MARKER
 from halfmap.data.particles import Particles
 from halfmap.io import faults
 
@@ -50,8 +52,9 @@ def join(files: tuple[Path, ...], file: np.ndarray, index: np.ndarray) -> np.nda
 
 
 def written(file: Path) -> str:
-    """The name of a file as it is written: relative below the current directory, else absolute."""
+    """The name of a file as it is written: relative below the project or the current directory, else absolute."""
     here, absolute = Path.cwd(), Path(os.path.abspath(file))
+    here = next((folder for folder in (here, *here.parents) if (folder / PROJECT_MARKER).is_file()), here)
     return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
 
 

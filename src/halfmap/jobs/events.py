@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import threading
 import time
@@ -19,6 +20,8 @@ from typing import Any
 from halfmap.errors import Interrupted
 
 Listener = Callable[[dict], None]
+
+FILE = "events.jsonl"
 
 PROGRESS_EVERY_S = 0.5  # a batch takes milliseconds; nobody reads more than two lines a second
 
@@ -46,7 +49,7 @@ class Watch:
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
         self.warnings: list[str] = []
         self._listeners = listeners
-        self._events = open(folder / "events.jsonl", "a", encoding="utf-8")
+        self._events = open(folder / FILE, "a", encoding="utf-8")
         self._log = open(folder / "log.txt", "a", encoding="utf-8")
         self._takers: dict[str, Callable[..., None]] = {}
         self._stop = False
@@ -125,6 +128,27 @@ def sentence(event: dict) -> str:
     """An event in words, for log.txt and for a terminal that is a pipe."""
     writer = SENTENCES.get(event["kind"])
     return writer(event) if writer else f"{event['kind']}: {event}"
+
+
+def recorded(folder: Path, last_bytes: int | None = None) -> list[dict]:
+    """The events of a job folder, or those in the last bytes of its file; lines that were cut short are left out."""
+    try:
+        with open(folder / FILE, "rb") as stream:
+            start = 0 if last_bytes is None else max(0, stream.seek(0, os.SEEK_END) - last_bytes)
+            stream.seek(start)
+            lines = stream.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+    found = [_event(line) for line in lines]
+    return [event for event in found if event is not None]
+
+
+def _event(line: str) -> dict | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("kind"), str) else None
 
 
 def _iteration(event: dict) -> str:

@@ -187,8 +187,8 @@ class Queue:
 
     def name(self, path: Path) -> str:
         """A path as an entry names it: from the root where it lies in the project, so that the project may move."""
-        path = Path(os.path.normpath(path))
-        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+        path = os.path.normpath(path)
+        return self.project.inside(path) or path
 
     def summary(self, out: str) -> dict[str, Any]:
         """summary.json of a job folder: how the job ended; empty where it has not, or there is none."""

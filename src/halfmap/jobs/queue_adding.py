@@ -59,14 +59,13 @@ def _inputs(queue: Queue, entry: Entry, params: Job, folder: Path) -> Iterator[t
 
 
 def _is_reference(text: str) -> bool:
-    return "/" in text or projects.JOB.fullmatch(text) is not None
+    return "/" in text or projects.REFERENCE.fullmatch(text) is not None
 
 
 def _file(queue: Queue, given: str, folder: Path) -> Path:
-    """The path that is meant: from the working folder; `J3/map.mrc` also from the root of the project."""
+    """The path that is meant: one that is there, seen from the working folder, before a job of the project."""
     path = folder / given
-    job = given.partition("/")[0]
-    return queue.root / given if not path.exists() and projects.JOB.fullmatch(job) else path
+    return path if path.exists() else queue.project.named(given) or path
 
 
 def _require(queue: Queue, named: dict[str, str], after: Sequence[str], folder: Path) -> None:

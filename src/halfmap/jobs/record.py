@@ -12,13 +12,14 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import halfmap
 from halfmap.errors import UsageError
 from halfmap.io import atomic
+from halfmap.jobs import places, processes, project
 from halfmap.jobs.catalog import Entry
 from halfmap.jobs.events import plain
 from halfmap.params.common import Job
@@ -34,7 +35,7 @@ FILES = (
     "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
 ).split()
 FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
-RECORD = "job.json"
+RECORD = places.RECORD
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
 PACKAGES = ("numpy", "scipy", "numba", "pydantic", "matplotlib")
@@ -98,12 +99,14 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
 
     Raises UsageError where it is another job, is finished, changes what was settled at its start, or reads other files.
     """
+    if params.out is None:
+        raise UsageError("--resume: name the folder of the interrupted job with --out, or use halfmap resume J3")
     path = Path(params.out) / RECORD
     if not path.is_file():
         return None
-    job = json.loads(path.read_text())
-    if job["job"] != entry.name:
-        raise UsageError(f"--resume: {path.parent} holds a job {job['job']!r}, not {entry.name!r}")
+    job = places.read(path.parent)
+    if job.get("job") != entry.name:
+        raise UsageError(f"--resume: {path.parent} holds a job {job.get('job')!r}, not {entry.name!r}")
     if _status(path.parent) == "finished":
         raise UsageError(f"--resume: the job in {path.parent} is finished; name a new folder for another")
     faults = [
@@ -111,9 +114,9 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
         for name, value in changes(job, params).items()
         if name in params.settled_at_start and not (name == "seed" and value is None)
     ]
-    for name, file in _input_files(entry, params).items():
+    for name, file in input_files(entry, params).items():
         before = job["inputs"].get(name)
-        if before and before["sha256_of_first_bytes"] != fingerprint(file)["sha256_of_first_bytes"]:
+        if before and before.get("sha256_of_first_bytes") != fingerprint(file)["sha256_of_first_bytes"]:
             faults.append(f"{file} has changed since")
     if faults:
         raise UsageError("--resume: " + "; ".join(faults) + ". This needs a new job: name a new folder")
@@ -123,8 +126,17 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
 def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
     """Settings that differ from those of a job record, with their new values."""
     now = params.model_dump(mode="json")
+    began, start = job["params"], job.get("working_folder", "")
     ways = ("out", "overwrite", "resume", "dry_run", "threads")  # they change no result
-    return {name: value for name, value in now.items() if name not in ways and value != job["params"].get(name)}
+    kept = {name: value for name, value in now.items() if name not in ways}
+    return {name: value for name, value in kept.items() if not _same(value, began.get(name), start)}
+
+
+def _same(value: Any, before: Any, working_folder: str) -> bool:
+    """Whether two values agree, or name one file seen from two folders."""
+    if value == before or not (isinstance(value, str) and isinstance(before, str)):
+        return value == before
+    return os.path.abspath(value) == os.path.normpath(os.path.join(working_folder, before))
 
 
 def _status(folder: Path) -> str | None:
@@ -150,30 +162,50 @@ def seed(wanted: int | None) -> int:
     return int.from_bytes(os.urandom(4), "little") if wanted is None else wanted
 
 
-def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], before: dict[str, Any] | None) -> None:
+def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], before: dict[str, Any] | None,
+          references: Mapping[str, Any] | None = None) -> None:  # fmt: skip
     """Write job.json, all that is needed to run the job again and to see whether its inputs are still the same.
 
-    ``before``: the record of the interrupted job this one goes on with.
+    ``before``: the record of the interrupted job this one goes on with. ``references``: inputs that the user named as
+    jobs of the project; the settings hold the paths they led to.
     """
+    around = project.find(folder)
     content = {
         "job": entry.name,
         "command": list(command),
         "working_folder": os.getcwd(),
+        "project": None if around is None else {"id": around.id, "root": str(around.root)},
+        "process": processes.this(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": params.seed,
         "params": params.model_dump(mode="json"),
-        "inputs": {name: fingerprint(path) for name, path in _input_files(entry, params).items()},
+        "references": dict(references or (before or {}).get("references", {})),
+        "inputs": _inputs(entry, params, around),
         "versions": versions(),
         "resumed_from": [] if before is None else [*before.get("resumed_from", []), _step(before)],
     }
+    (folder / "summary.json").unlink(missing_ok=True)  # it tells how the job ended the time before
     write_json(folder / RECORD, content)
+
+
+def _inputs(entry: Entry, params: Job, around: project.Project | None) -> dict[str, dict[str, Any]]:
+    """What a job reads: files with their fingerprints, folders by their names, both from the root of a project, too."""
+    told = {name: fingerprint(path) for name, path in input_files(entry, params).items()}
+    for name in entry.inputs:
+        value = getattr(params, name)
+        if isinstance(value, str | Path) and os.path.isdir(value):
+            told[name] = {"path": os.path.abspath(value)}
+    for each in told.values():
+        each["in_project"] = None if around is None else around.inside(each["path"])
+    return told
 
 
 def _step(before: dict[str, Any]) -> dict[str, Any]:
     return {name: before[name] for name in ("started", "command", "params", "versions")}
 
 
-def _input_files(entry: Entry, params: Job) -> dict[str, Path]:
+def input_files(entry: Entry, params: Job) -> dict[str, Path]:
+    """The files that a job reads, by the names of their settings; those of a list are numbered."""
     named = {}
     for name in entry.inputs:
         value = getattr(params, name)

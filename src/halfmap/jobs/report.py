@@ -15,56 +15,9 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader
 
 from halfmap.errors import UsageError
-from halfmap.jobs import plots, record
+from halfmap.jobs import events, headlines, plots, record
 from halfmap.jobs.views import Plot, View
 
-HEADLINES = {
-    "resolution_A": ("Resolution (corrected FSC at {threshold:g})", "{:.2f} A"),
-    "resolution_unmasked_A": ("Resolution without mask", "{:.2f} A"),
-    "resolution_05_A": ("Resolution at FSC 0.5", "{:.2f} A"),
-    "nyquist_A": ("Nyquist limit", "{:.2f} A"),
-    "bfactor_A2": ("B-factor", "{:.0f} A\u00b2"),
-    "lowpass_A": ("Low-pass", "{:.2f} A"),
-    "local_resolution_median_A": ("Local resolution, median", "{:.2f} A"),
-    "local_resolution_5_percent_A": ("Local resolution, best 5 % finer than", "{:.2f} A"),
-    "local_resolution_95_percent_A": ("Local resolution, worst 5 % coarser than", "{:.2f} A"),
-    "unresolved": ("Part of the mask without any resolution", "{:.1%}"),
-    "verdict": ("Viewing directions", "{}"),
-    "cfar": ("cFAR: evenness of the resolution over directions", "{:.2f}"),
-    "precision_ratio": ("Precision, best over worst Fourier direction", "{:.1f}"),
-    "scf": ("SCF*: evenness of the views", "{:.2f}"),
-    "unsampled": ("Fourier directions that no view shows", "{:.1%}"),
-    "tfar": ("tFAR: least over most signal by viewing direction", "{:.2f}"),
-    "symmetry": ("Symmetry", "{}"),
-    "threshold": ("Threshold of the mask", "{:.4g}"),
-    "centre_of_mass_px": ("Centre of mass x, y, z (voxels from the corner)", "{0[0]:.1f}, {0[1]:.1f}, {0[2]:.1f}"),
-    "centre_of_mass_A": ("... in A", "{0[0]:.1f}, {0[1]:.1f}, {0[2]:.1f}"),
-    "mask_fraction": ("Fraction of the box in the mask", "{:.3f}"),
-    "edge_width_px": ("Width of its soft edge (voxels)", "{:.1f}"),
-    "n_particles": ("Particles", "{}"),
-    "n_parents": ("Particles before the expansion", "{}"),
-    "n_micrographs": ("Micrographs", "{}"),
-    "n_templates": ("Templates", "{}"),
-    "box_size": ("Box (pixels)", "{}"),
-    "pixel_size_A": ("Pixel size (A)", "{}"),
-    "n_rejected": ("Particles left out", "{}"),
-    "iterations": ("Iterations", "{}"),
-    "accuracy_rotation_deg": ("Estimated accuracy of rotations", "{:.2f} deg"),
-    "accuracy_shift_A": ("Estimated accuracy of shifts", "{:.2f} A"),
-    "hand": ("Hand, against the reference", "{}"),
-    "rotation_error_deg": ("Estimated error of the rotation", "{:.3f} deg"),
-    "shift_error_A": ("Estimated error of the shift", "{:.3f} A"),
-    "correlation_before": ("Correlation with symmetry mates, before", "{:.3f}"),
-    "correlation_after": ("Correlation with symmetry mates, after", "{:.3f}"),
-    "voxel_size_A": ("Voxel", "{:.6g} A"),
-    "true_rotation_error_deg": ("Median error of rotations against the truth", "{:.2f} deg"),
-    "n_regions": ("Regions", "{}"),
-    "mask": ("Mask", "{}"),
-    "mask_volume_A3": ("Volume of the mask", "{:.3g} A\u00b3"),
-    "poses_per_image": ("Poses per particle, effective", "{:.2f}"),
-    "seconds_total": ("Time", "{:.1f} s"),
-    "peak_memory_GB": ("Peak memory", "{:.2f} GB"),
-}
 COLUMNS = {
     "iteration": ("Iteration", "{}"),
     "resolution_A": ("Resolution (A)", "{:.2f}"),
@@ -145,11 +98,7 @@ def write(folder: Path) -> Path:
     page = _template().render(
         job=job,
         summary=summary,
-        headlines=[
-            (label.format(threshold=summary.get("fsc_threshold", 0.143)), text.format(summary[key]))
-            for key, (label, text) in HEADLINES.items()
-            if _has(summary, key)
-        ],
+        headlines=headlines.of(summary),
         columns=[label for label, _ in COLUMNS.values()],
         iterations=[_cells(row) for row in _iterations(folder)],
         views=[view.name for view in views],
@@ -212,8 +161,7 @@ def _cells(row: dict) -> list[str]:
 
 
 def _iterations(folder: Path) -> list[dict]:
-    events = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    return [event for event in events if event["kind"] == "iteration"]
+    return [event for event in events.recorded(folder) if event["kind"] == "iteration"]
 
 
 def _embedded(view: View, plot: Plot, room: int) -> tuple[str, str]:

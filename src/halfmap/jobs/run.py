@@ -6,18 +6,18 @@ The only place that catches every exception.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
-from halfmap.jobs import catalog, events, folders, painter, record
+from halfmap.jobs import catalog, events, folders, painter, places, project, record, references
+from halfmap.jobs.project import Project
 from halfmap.params import needs
 from halfmap.params.common import Job, Refinement
 
@@ -42,19 +42,21 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     """
     begun = time.monotonic()
     entry = catalog.find(name)
-    params = folders.resolved(params, entry.inputs)
+    followed = references.followed(params, entry)
+    params = folders.resolved(followed.params, entry.inputs)
     if params.dry_run:
         return _rehearsed(entry, params, listeners)
     before = record.interrupted(entry, params) if params.resume else None
+    params = _placed(params, Project.new_folder)
     folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
     atomic.sweep(folder)
     watch = events.Watch(folder, listeners)
     try:
         with events.stop_on_signals(watch):
-            record.write(folder, entry, params, command, before)
+            record.write(folder, entry, params, command, before, followed.given)
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
-            for sentence in needs.idle(params) if before is None else ():  # else told when it was begun
+            for sentence in followed.warnings + (needs.idle(params) if before is None else []):  # told when begun
                 watch.tell("warning", message=sentence)
             for name, value in ({} if before is None else record.changes(before, params)).items():
                 watch.tell("warning", message=f"{name} is {value} from here on; it was {before['params'].get(name)}")
@@ -74,15 +76,34 @@ def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events
     path = Path(os.path.abspath(folder)) / record.RECORD
     if not path.is_file():
         raise UsageError(f"{folder}: no halfmap job in there; name the folder of an interrupted one")
-    job = json.loads(path.read_text())
-    os.chdir(job["working_folder"])  # file names among its settings start there
+    job = places.read(path.parent)
+    if not job.get("job"):
+        raise UsageError(f"{path}: is damaged; start the job anew in another folder")
+    if not os.path.isdir(job["working_folder"]):
+        raise UsageError(f"{folder}: file names among its settings start in {job['working_folder']}, which is gone")
+    os.chdir(job["working_folder"])
     entry = catalog.find(job["job"])
     params = entry.params(**{**job["params"], "out": path.parent, "resume": True, "overwrite": False})
     return run(entry.name, params, command, listeners)
 
 
+def _placed(params: Job, place: Callable[[Project], Path]) -> Job:
+    """The settings with a job folder: where none is named, that which ``place`` finds in the project around.
+
+    Raises UsageError outside of any.
+    """
+    if params.out is not None:
+        return params
+    around = project.find()
+    if around is None:
+        raise UsageError("--out: name a folder for the results; only inside a project (halfmap init) the next J<n> is "
+                         "made where none is named")
+    return params.model_copy(update={"out": place(around)})
+
+
 def _rehearsed(entry: catalog.Entry, params: Job, listeners: Sequence[events.Listener]) -> Ended:
     """--dry-run: check settings, folder and input files, tell what the job would need; leaves nothing behind."""
+    params = _placed(params, Project.next_folder)
     folder = Path(os.path.abspath(params.out))
     if not (params.resume and record.interrupted(entry, params)):
         record.claimable(params.out, params.overwrite)

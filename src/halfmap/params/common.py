@@ -37,7 +37,11 @@ class Job(BaseModel):
     settled_at_start: ClassVar[frozenset[str]] = frozenset({"seed"})  # what an interrupted job cannot change any more
     takes_folders: ClassVar[frozenset[str]] = frozenset()  # inputs that may be a job folder as a whole
 
-    out: Path = setting(help="Job folder to write; must be new or empty.", known_as="RELION --o")
+    out: Path | None = setting(
+        None,
+        help="Job folder to write; must be new or empty; none = inside a project the next J<n>.",
+        known_as="RELION --o",
+    )
     overwrite: bool = setting(False, help="Replace the files of an earlier halfmap job in the same folder.")
     resume: bool = setting(
         False,
