@@ -59,7 +59,7 @@ class Inline(Local):
         return perform
 
 
-def process(code):
+def process(code, locked=True):
     """How a Local starts a process that runs ``code`` as the job of an entry; ``folder`` in it is the job folder."""
     head = (
         "import sys, os, signal, json, time; from pathlib import Path\n"
@@ -68,7 +68,7 @@ def process(code):
         "def perform(words):\n"
     )
     body = "".join(f"    {line}\n" for line in code.splitlines())
-    tail = "sys.exit(queue_worker.work(queue, number, sys.argv[3], perform, locked=True))\n"
+    tail = "sys.exit(queue_worker.work(queue, number, sys.argv[3], perform, LOCKED))\n".replace("LOCKED", str(locked))
 
     def command(made, entry):
         return [sys.executable, "-P", "-c", head + body + tail, str(made.root), str(entry.number), entry.token,

@@ -328,7 +328,7 @@ def test_taking_a_job_back_cancels_it(queue, slurm):
 def on_node(queue, code):
     """The process that the script of entry 1 would run, at work."""
     entry = queue.find(1)
-    command = process(code.replace("locked=True", "locked=False"))(queue, entry)
+    command = process(code, locked=False)(queue, entry)
     running = subprocess.Popen(command, cwd=queue.root)
     while not (queue.path("J1") / "begun").is_file():
         assert running.poll() is None
@@ -369,7 +369,8 @@ def test_a_job_that_the_cluster_begins_anew_goes_on_with_what_is_there(queue, sl
 
 
 def test_the_script_runs_the_entry(queue, slurm):
-    handed_over(queue, slurm, "fsc")
+    handed_over(queue, slurm)
+    queue.update(1, words=("fsc", "--no-such-flag"))
     done = subprocess.run(["bash", str(queue.file(1, ".sh"))], cwd=queue.root, capture_output=True, text=True)
-    assert done.returncode == 2 and "--half1" in done.stderr  # `halfmap fsc` without its maps
+    assert done.returncode == 2 and "--no-such-flag" in done.stderr
     assert queue_local.PROGRAM[0] == sys.executable and queue.find(1).state == "failed"

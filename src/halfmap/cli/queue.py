@@ -6,6 +6,7 @@ Owns flags and wording; what a queue does is in jobs/queue*.py and jobs/cluster*
 from __future__ import annotations
 
 import json as json_format
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -118,12 +119,12 @@ def start(*, jobs: JobsFlag = "1", project: ProjectFlag = None) -> int:
     """Run the queue in the background: it goes on when the terminal is closed."""
     queue = of(project)
     at_once(jobs)
-    if queue_locks.held(queue.runner_lock):
-        raise UsageError("the queue of this project is running already; halfmap queue list shows it")
-    command = [*PROGRAM, "queue", "run", "--jobs", jobs, "--project", str(queue.root)]
+    lock = queue_runner.claimed(queue)
+    words = ["queue", "background", str(lock), "--jobs", jobs, "--project", str(queue.root)]
     with open(queue.folder / LOG, "ab") as log:
-        process = subprocess.Popen(command, cwd=queue.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                   start_new_session=True)  # fmt: skip
+        process = subprocess.Popen([*PROGRAM, *words], cwd=queue.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   start_new_session=True, pass_fds=(lock,))  # fmt: skip
+    os.close(lock)  # the process has it now
     print(f"the queue runs as process {process.pid} on {queue_locks.host()}; it writes {queue.folder / LOG}")
     return 0
 
@@ -131,8 +132,18 @@ def start(*, jobs: JobsFlag = "1", project: ProjectFlag = None) -> int:
 def run(*, jobs: JobsFlag = "1", project: ProjectFlag = None) -> int:
     """Run the queue in this terminal, until nothing is left; Ctrl-C stops it, with checkpoints."""
     queue = of(project)
+    return _runner(queue, jobs).run()
+
+
+def background(lock: Number, /, *, jobs: JobsFlag = "1", project: ProjectFlag = None) -> int:
+    """The process that start begins; ``lock``: the open file with the lock of the runner."""
+    queue = of(project)
+    return _runner(queue, jobs, lock=lock).run()
+
+
+def _runner(queue: Queue, jobs: str, **more) -> queue_runner.Runner:
     handed = _handed(queue, every_s=CLUSTER_EVERY_S)
-    return queue_runner.Runner(queue, clusters=handed, at_once=at_once(jobs), tell=_tell).run()
+    return queue_runner.Runner(queue, clusters=handed, at_once=at_once(jobs), tell=_tell, **more)
 
 
 def stop(*, now: NowFlag = False, project: ProjectFlag = None) -> int:
@@ -170,7 +181,8 @@ def app() -> App:
     """The commands of the queue."""
     group = App(name=NAME, help=SUMMARY)
     tools.add(group, TOOLS)
-    group.command(work, show=False)
+    for hidden in (work, background):
+        group.command(hidden, show=False)
     return group
 
 

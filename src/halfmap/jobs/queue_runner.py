@@ -38,13 +38,13 @@ class Runner:
     """Runs what is in a queue: ``at_once`` jobs beside each other, or as many as memory allows.
 
     ``local``: how jobs are started and what they need; ``clusters``: who takes those meant for a cluster; ``tell``
-    gets a line for everything that happens.
+    gets a line for everything that happens; ``lock``: the lock of the runner, where who began this process took it.
     """
 
     def __init__(self, queue: Queue, local: Local | None = None, clusters: Elsewhere | None = None, at_once: int = 1,
-                 tell: Callable[[str], None] = print, pause_s: float = PAUSE_S):  # fmt: skip
+                 tell: Callable[[str], None] = print, pause_s: float = PAUSE_S, lock: int | None = None):  # fmt: skip
         self.queue, self.local, self.clusters, self.at_once = queue, local or Local(), clusters, at_once
-        self._tell, self._pause_s = tell, pause_s
+        self._tell, self._pause_s, self._lock = tell, pause_s, lock
         self._processes: dict[int, tuple[Queued, object]] = {}
         self._asked: str | None = None
         self._signalled: dict[int, str] = {}
@@ -161,9 +161,7 @@ class Runner:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock of the runner. A stop request from before is void."""
-        lock = queue_locks.claim(self.queue.runner_lock)
-        if lock is None:
-            raise UsageError("the queue of this project is running already; halfmap queue list shows it")
+        lock, self._lock = claimed(self.queue) if self._lock is None else self._lock, None
         try:
             self.queue.stop_request.unlink(missing_ok=True)
             record.write_text(self.queue.folder / "runner.txt", f"process {os.getpid()} on {queue_locks.host()}\n")
@@ -188,6 +186,14 @@ class Runner:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def claimed(queue: Queue) -> int:
+    """The lock of the runner. Raises UsageError where another runner is at work."""
+    lock = queue_locks.claim(queue.runner_lock)
+    if lock is None:
+        raise UsageError("the queue of this project is running already; halfmap queue list shows it")
+    return lock
 
 
 def stop(queue: Queue, how: str, tell: Callable[[str], None] = print) -> None:
