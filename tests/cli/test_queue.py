@@ -114,6 +114,12 @@ def test_stopping_a_queue_that_does_not_run_is_no_fault(queue):
     assert not queue.stop_request.exists()
 
 
+def test_a_wrong_description_of_a_cluster_is_told_of_at_the_start(queue, capsys):
+    (queue.root / "clusters.yaml").write_text("site: {}\n")
+    assert halfmap("start") == 2
+    assert "site: template" in capsys.readouterr().err and not queue_locks.held(queue.runner_lock)
+
+
 def test_a_queue_that_runs_is_not_started_again(queue, capsys):
     lock = queue_locks.claim(queue.runner_lock)
     assert halfmap("start") == 2 and halfmap("run") == 2
@@ -159,9 +165,9 @@ def test_what_a_finished_job_made_is_not_waited_for(queue):
 
 
 def test_no_numerics_are_read_for_the_queue(queue):
-    code = ("import sys; from halfmap.cli.main import main\n"
-            "main(['queue', 'add', '--', 'simulate']); main(['queue', 'list'])\n"
-            "print([name for name in ('numpy', 'scipy', 'numba', 'jinja2', 'matplotlib') if name in sys.modules])")  # fmt: skip
+    code = """import sys; from halfmap.cli.main import main
+main(["queue", "add", "--", "simulate"]); main(["queue", "list"])
+print([name for name in ("numpy", "scipy", "numba", "jinja2", "matplotlib") if name in sys.modules])"""
     done = subprocess.run([sys.executable, "-c", code], cwd=queue.root, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

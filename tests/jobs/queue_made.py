@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from halfmap.jobs import project, queue, queue_locks, queue_worker
 from halfmap.jobs.project import Project
 from halfmap.jobs.queue import Queue, Queued
 from halfmap.jobs.queue_local import Local
 
+ROOT = Path(__file__).parents[2]
 CODES = {"finished": 0, "failed": 3, "interrupted": 5}
 
 

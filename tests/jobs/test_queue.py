@@ -15,7 +15,7 @@ from halfmap.jobs import queue_locks, queue_runner, queue_worker
 from halfmap.jobs.queue import Queue, Queued
 from halfmap.jobs.queue_local import Local
 from halfmap.jobs.queue_runner import Runner
-from tests.jobs.queue_made import Inline, add, process, queue_in, write_summary
+from tests.jobs.queue_made import ROOT, Inline, add, process, queue_in, write_summary
 
 
 @pytest.fixture
@@ -284,11 +284,37 @@ def test_a_job_killed_from_outside_is_gone_on_with_once_and_then_waits_for_a_per
 
 def test_jobs_outlive_a_killed_runner_and_the_next_one_finds_them(queue):
     add(queue)
-    begin(queue, LISTENS)  # and is never heard of again, as after kill -9
-    late = Runner(Queue(queue.project), pause_s=0.01, tell=lambda line: None)
+    code = f"""import sys; from pathlib import Path; from halfmap.jobs import project
+from halfmap.jobs.queue import Queue; from halfmap.jobs.queue_local import Local
+from halfmap.jobs.queue_runner import Runner; from tests.jobs.queue_made import process
+Runner(Queue(project.find(Path({str(queue.root)!r}))), Local(command=process({LISTENS!r}))).run()"""
+    runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL)
+    until((queue.path("J1") / "begun").is_file)
+    runner.kill()
+    runner.wait()
+    late = Runner(queue, pause_s=0.01, tell=lambda line: None)
     assert late.step() and queue.find(1).state == "running"  # not started a second time
     late.stop("checkpoint")
     assert (queue.find(1).state, queue.find(1).reason) == ("waiting", "stopped on request")
+
+
+def test_a_process_that_is_not_known_is_not_signalled(queue, monkeypatch):
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("0 means this very process group"))
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("0 means this very process group"))
+    for how in ("checkpoint", "now"):
+        queue_runner.signal_to(add(queue), how)
+
+
+def test_a_dry_run_tells_what_memory_a_job_needs_once(queue):
+    add(queue), add(queue)
+    asked = []
+    how = {"memory_GB": lambda _, entry: asked.append(entry.number), "free_GB": lambda: 1e3}
+    runner = Runner(queue, Local(command=process(LISTENS), **how), at_once=0, tell=lambda line: None)
+    for _ in range(3):
+        runner.step()
+    assert asked == [1, 2]
+    until((queue.path("J1") / "begun").is_file)
+    runner.stop("checkpoint")
 
 
 def test_after_a_restart_of_the_machine_what_ran_is_gone_on_with(queue):

@@ -119,6 +119,7 @@ def start(*, jobs: JobsFlag = "1", project: ProjectFlag = None) -> int:
     """Run the queue in the background: it goes on when the terminal is closed."""
     queue = of(project)
     at_once(jobs)
+    cluster.read(queue.root)  # what is wrong with it should be said here, not in a log
     lock = queue_runner.claimed(queue)
     words = ["queue", "background", str(lock), "--jobs", jobs, "--project", str(queue.root)]
     with open(queue.folder / LOG, "ab") as log:

@@ -49,6 +49,7 @@ class Runner:
         self._asked: str | None = None
         self._signalled: dict[int, str] = {}
         self._codes: list[int] = []
+        self._rehearsed: set[int] = set()
 
     def run(self) -> int:
         """Run until nothing is left that could; returns 0, 5 after a stop request, else the code of a job that failed.
@@ -133,9 +134,10 @@ class Runner:
                 self._tell(f"{entry.number}: {entry.job}: started, results go to {entry.out}")
 
     def _with_memory(self, entry: Queued) -> Queued:
-        """The entry with what its job will need, where that matters."""
-        if self.at_once == 1 or entry.memory_GB is not None:
+        """The entry with what its job will need, where that matters; a dry run tells it, once."""
+        if self.at_once == 1 or entry.memory_GB is not None or entry.number in self._rehearsed:
             return entry
+        self._rehearsed.add(entry.number)
         return self.queue.update(entry.number, memory_GB=self.local.memory_GB(self.queue, entry)) or entry
 
     def _fits(self, entry: Queued, running: Sequence[Queued]) -> bool:
@@ -207,7 +209,9 @@ def stop(queue: Queue, how: str, tell: Callable[[str], None] = print) -> None:
 
 
 def signal_to(entry: Queued, how: str) -> None:
-    """End the process of an entry; does nothing where it is gone."""
+    """End the process of an entry; does nothing where it is gone or not known yet."""
+    if not entry.pid:
+        return  # 0 would mean this process and its group
     try:
         if how == NOW:
             os.killpg(entry.pid, signal.SIGKILL)

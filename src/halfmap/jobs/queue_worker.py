@@ -30,13 +30,18 @@ def work(queue: Queue, number: int, token: str, perform: Perform, locked: bool =
     ``locked``: this process inherited the lock of the entry. Raises UsageError where the entry is gone or was given to
     another process.
     """
-    if not locked and queue_locks.claim(queue.file(number, ".lock")) is None:  # held until this process ends
+    lock = None if locked else queue_locks.claim(queue.file(number, ".lock"))
+    if lock is None and not locked:
         raise UsageError(f"entry {number} is being run by another process")
-    entry = _begun(queue, number, token)
-    os.chdir(queue.path(entry.folder))
-    with _signals() as settled:
-        code = _performed(perform, entry)
-        note(queue, entry, code, out_of_time=signal.SIGUSR1 in settled())
+    try:
+        entry = _begun(queue, number, token)
+        os.chdir(queue.path(entry.folder))
+        with _signals() as settled:
+            code = _performed(perform, entry)
+            note(queue, entry, code, out_of_time=signal.SIGUSR1 in settled())
+    finally:
+        if lock is not None:
+            os.close(lock)
     return code
 
 
