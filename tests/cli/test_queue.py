@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 
 from halfmap.cli import main as cli
 from halfmap.jobs import queue_locks
-from tests.jobs.queue_made import queue_in, write_summary
+from tests.jobs.queue_made import ROOT, queue_in, write_summary
 from tests.jobs.slurm_stand_in import Slurm
 
 SIMULATE = ("simulate", "-n", "4", "--box-size", "16", "--threads", "1")
@@ -148,6 +150,27 @@ def test_a_cluster_takes_a_job_and_gives_it_back(queue, tmp_path, monkeypatch, c
     assert "pending as 100 on site" in capsys.readouterr().out or queue.find(1).cluster_job == "100"
     assert "--mem=7G" in queue.file(1, ".sh").read_text()
     assert halfmap("remove", "1") == 0 and slurm.jobs()[0][2] == "CANCELLED"
+
+
+def blocks(kind):
+    """Fenced blocks of docs/QUEUE.md."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "docs" / "QUEUE.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_about_the_queue_does_what_it_says(queue, tmp_path, monkeypatch, capsys):
+    slurm = Slurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{slurm.bin}{os.pathsep}{os.environ['PATH']}")
+    (queue.root / "slurm.sh").write_text(blocks("bash")[0])
+    here, cluster_too = blocks("")
+    assert [cli.main(shlex.split(line)[1:]) for line in here.splitlines() if "start" not in line] == [0] * 4
+    assert [(entry.out, entry.after) for entry in queue.entries()] == [("J1", ()), ("J2", ("J1",)), ("J3", ("J2",))]
+    write_summary(queue.root / "J1", "finished")
+    for number, described in enumerate(blocks("yaml")):  # the short description, and the one with all commands
+        text = described if "variables" in described else described + "  variables: {queue: gpu, extra1: 1-00}\n"
+        (queue.root / "clusters.yaml").write_text(text)
+        assert [cli.main(shlex.split(line)[1:]) for line in cluster_too.splitlines()] == [0] * 3
+        assert f"pending as {100 + number} on site" in capsys.readouterr().out
+        assert "--mem=128000M" in queue.file(4 + number, ".sh").read_text()
 
 
 def test_a_template_that_lacks_a_variable_is_told_of_before_the_job_is_taken(queue, capsys):

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs import projects
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "halfmap"
 SLOW = ("numba", "scipy", "matplotlib", "torch", "numpy", "rich.progress")
+UNUSED = (*SLOW, "pydantic", "rich", "yaml", "halfmap.params.common")
 
 
 def modules():
@@ -42,10 +45,20 @@ def test_the_command_line_starts_without_the_numerics():
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["refine", "homogeneous", "--help"]])
+@pytest.mark.parametrize("arguments", [["init"], ["status"], ["status", "--tree"]])
+def test_a_list_of_jobs_needs_neither_numerics_nor_settings(arguments, tmp_path):
+    projects.made(tmp_path / "project", J1=[], J2=["J1/map.mrc"])
+    loaded = f"[n for n in {UNUSED!r} if n in sys.modules]"
+    code = f"import sys, halfmap.cli.start as s; s.main({arguments!r}); print({loaded})"
+    folder = tmp_path / "project" if arguments[0] == "status" else tmp_path
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["refine", "homogeneous", "--help"], ["show", "--help"]])
 def test_help_leaves_the_numerics_alone(arguments):
     code = (
-        f"import sys, halfmap.cli.main as m; m.main({arguments!r}); "
+        f"import sys, halfmap.cli.start as m; m.main({arguments!r}); "
         f"print('LOADED', [n for n in {SLOW[:5]!r} if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

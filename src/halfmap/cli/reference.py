@@ -17,7 +17,9 @@ HEAD = """# Commands
 
 Made from the settings by `python -m halfmap.cli.reference`; do not edit. A switch `--x` has a counterpart `--no-x`.
 A word in capitals after a command is a file that needs no flag: `halfmap reconstruct particles.star --out J2`.
-A job folder may be named in place of the file in it that is meant: its particles, its map, its masks.
+A job folder may be named in place of the file in it that is meant: its particles, its map, its masks. Inside a project
+(see [PROJECTS.md](PROJECTS.md)) `J3` and `J3/map.mrc` name a job and a file of it from every folder, and `--out` may be
+left out.
 """
 
 

@@ -44,12 +44,12 @@ class Tool:
             is_flag = parameter.kind is inspect.Parameter.KEYWORD_ONLY
             several = parameter.kind is inspect.Parameter.VAR_POSITIONAL
             default = None if several else parameter.default
-            yield Argument(_written(name, parameter, is_flag), default, told.help or "", is_flag)
+            yield Argument(_written(name, parameter, told), default, told.help or "", is_flag)
 
 
-def _written(name: str, parameter: inspect.Parameter, is_flag: bool) -> str:
-    if is_flag:
-        return flag(name)
+def _written(name: str, parameter: inspect.Parameter, told: Parameter) -> str:
+    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+        return told.name[0] if told.name else flag(name)
     word = name.upper()
     if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
         return f"{word} ..."

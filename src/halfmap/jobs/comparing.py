@@ -33,7 +33,7 @@ def compared(first: Path, second: Path) -> dict[str, Any]:
 
 def _settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """All settings but those of one run and the inputs, which are compared by the files they mean."""
-    params = record.get("params") if isinstance(record.get("params"), dict) else {}
+    params = _mapping(record.get("params"))
     known = {entry.name: entry.inputs for entry in catalog.JOBS}
     left_out = {*given.OF_ONE_RUN, *known.get(str(record.get("job")), ())}
     words = {name: value for name, value in params.items() if name not in left_out}
@@ -50,7 +50,7 @@ def _is_word(value: Any) -> bool:
 
 
 def _inputs(record: Mapping[str, Any]) -> dict[str, Any]:
-    told = record.get("inputs") if isinstance(record.get("inputs"), dict) else {}
+    told = _mapping(record.get("inputs"))
     return {name: each.get("in_project") or each.get("path") for name, each in told.items() if isinstance(each, dict)}
 
 
@@ -72,15 +72,20 @@ def _curves(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any] | None
         return None
     last = min(frequency[-1] for frequency, _ in curves)
     areas = [_area(frequency, values, last) for frequency, values in curves]
-    crossings = [told.get("crossings_A", {}).get(CURVE, {}) for told in (a, b)]
+    crossings = [_mapping(_mapping(told.get("crossings_A")).get(CURVE)) for told in (a, b)]
     return {"to_A": 1 / last, "area_1_A": areas, "resolution_A": _paired(*crossings)}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _curve(told: Mapping[str, Any]) -> tuple[list[float], list[float]] | None:
     frequency, values = told.get("frequency_1_A"), told.get(CURVE)
     if not (isinstance(frequency, list) and isinstance(values, list) and len(frequency) == len(values) > 1):
         return None
-    rows = [(f, v) for f, v in zip(frequency, values, strict=True) if isinstance(f, int | float) and v is not None]
+    pairs = zip(frequency, values, strict=True)
+    rows = [(f, v) for f, v in pairs if isinstance(f, int | float) and isinstance(v, int | float)]
     return ([f for f, _ in rows], [v for _, v in rows]) if len(rows) > 1 else None
 
 
@@ -106,7 +111,7 @@ def _particles(folders: tuple[Path, ...], records: list[dict[str, Any]]) -> dict
     names = [_rows(table) for table in read]
     both = sorted(names[0].keys() & names[1].keys())
     rows = [[of[name] for name in both] for of in names]
-    groups = {str((record.get("params") or {}).get("symmetry") or "C1") for record in records}
+    groups = {str(_mapping(record.get("params")).get("symmetry") or "C1") for record in records}
     return {
         "images": [len(of) for of in names],
         "in_both": len(both),

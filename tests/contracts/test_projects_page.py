@@ -1,0 +1,65 @@
+"""docs/PROJECTS.md: its commands, run one after the other in an empty folder, all end well.
+
+Jobs leave their record and small result files; what they compute is tested elsewhere.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from halfmap.cli import start
+from halfmap.jobs import catalog, folders, record, references, run
+from halfmap.jobs.project import Project
+from halfmap.jobs.run import Ended
+
+PAGE = (Path(__file__).parents[2] / "docs" / "PROJECTS.md").read_text()
+COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+            for line in block.splitlines()]  # fmt: skip
+STATES = ("finished", "failed", "interrupted", "running", "crashed", "unknown", "empty")
+
+
+def stand_in(name, params, command=(), listeners=()):
+    """A job as far as its record goes: references followed, folder made, result files empty."""
+    entry = catalog.find(name)
+    followed = references.followed(params, entry)
+    params = run._placed(folders.resolved(followed.params, entry.inputs), Project.new_folder)
+    folder = record.claim(params.out, params.overwrite)
+    record.write(folder, entry, params.model_copy(update={"seed": 1}), command, None, followed.given)
+    for file in ("map.mrc", "half1.mrc", "half2.mrc", "mask.mrc"):
+        (folder / file).write_text(f"{folder.name}/{file}")
+    (folder / "particles.star").write_text("data_particles\n\nloop_\n_rlnImageName #1\n1@a.mrcs\n")
+    summary = {"job": name, "status": "finished", "warnings": []}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return Ended(0, folder, summary)
+
+
+def test_every_command_of_the_page_does_what_the_page_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run, "run", stand_in)
+    monkeypatch.chdir(tmp_path)
+    for line in COMMANDS:
+        program, *words = shlex.split(line)
+        if program == "cd":
+            monkeypatch.chdir(Path.cwd() / words[0])
+            continue
+        assert program == "halfmap" and start.main(words) == 0, (line, capsys.readouterr().err)
+    capsys.readouterr()
+    start.main(["status", "--json", "--last", "0"])
+    rows = {row["number"]: row for row in json.loads(capsys.readouterr().out)}
+    jobs = [row["job"] for row in rows.values()]
+    assert jobs == ["simulate", "refine homogeneous", "mask from-map", "fsc", "refine homogeneous",
+                    "refine homogeneous", "mask from-map", "fsc", "refine homogeneous"]  # fmt: skip
+    assert rows[4]["parents"] == [2, 3] and rows[8]["parents"] == [6, 7]  # the chain hangs on its new jobs
+    assert (rows[2]["tags"], rows[2]["n_notes"]) == ([], 1)
+
+
+def test_every_state_is_explained():
+    rows = re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
+    assert {word for row in rows for word in re.findall(r"`(\w+)`", row)} == set(STATES)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_line_of_the_page_is_one_command(command):
+    assert command.split()[0] in ("halfmap", "cd")
