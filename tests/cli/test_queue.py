@@ -154,7 +154,8 @@ def test_a_cluster_takes_a_job_and_gives_it_back(queue, tmp_path, monkeypatch, c
 
 def blocks(kind):
     """Fenced blocks of docs/QUEUE.md."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", (ROOT / "docs" / "QUEUE.md").read_text(), re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "QUEUE.md").read_text()
+    return [text for of, text in re.findall(r"^```(\w*)\n(.*?)^```\n", page, re.MULTILINE | re.DOTALL) if of == kind]
 
 
 def test_the_page_about_the_queue_does_what_it_says(queue, tmp_path, monkeypatch, capsys):
