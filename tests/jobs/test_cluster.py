@@ -1,6 +1,7 @@
 """Jobs on a cluster: handing over, and what becomes of them; SLURM's programs are stand-ins."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -211,7 +212,7 @@ def on_node(queue, code):
     """The process that the script of entry 1 would run, at work."""
     entry = queue.find(1)
     command = process(code, locked=False)(queue, entry)
-    running = subprocess.Popen(command, cwd=queue.root)
+    running = subprocess.Popen(["bash", "-c", f"exec {shlex.join(command)}"], cwd=queue.root)
     while not (queue.path("J1") / "begun").is_file():
         assert running.poll() is None
         time.sleep(0.01)

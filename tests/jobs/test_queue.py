@@ -208,9 +208,9 @@ def test_as_many_jobs_as_wanted_begin_beside_each_other(queue):
 
 
 def test_as_many_jobs_begin_as_memory_allows(queue):
-    for _ in range(4):
+    for _ in range(5):
         add(queue)
-    # 10 GB are free; the three that run have taken 1 GB each and will want 2 GB more: 3 + 2 + 2 + 2 <= 10 < 12
+    # 10 GB are free. Those that run have taken 1 of their 3 GB: beside three 3 + 3 * 2 = 9 GB are wanted, beside four 11
     how = {"memory_GB": lambda *_: 3.0, "free_GB": lambda: 10.0, "used_GB": lambda pid: 1.0}
     assert beside(queue, queue_runner.AS_MEMORY_ALLOWS, **how) == [1, 2, 3, 4]
     assert queue.find(2).memory_GB == 3.0
@@ -345,11 +345,23 @@ def test_what_another_machine_runs_is_left_alone(queue):
     assert run(queue)[1] == 0
 
 
+def test_what_another_container_of_this_machine_runs_is_left_alone_while_it_lives(queue):
+    add(queue)
+    queue.update(1, state="running", token="t", host=queue_locks.host(), boot="another namespace", pid=1)
+    lock = queue_locks.claim(queue.file(1, ".lock"))
+    assert run(queue) == ([], 0) and queue.find(1).state == "running"
+    os.close(lock)
+    assert run(queue)[0] == [(1, ("finished", "--resume"))]
+
+
 def test_a_process_that_was_given_up_does_no_work(queue):
     add(queue)
     queue.update(1, state="running", token="new")
     with pytest.raises(UsageError, match="started anew"):
         queue_worker.work(queue, 1, "old", lambda words: pytest.fail("it worked"))
+    queue.update(1, state="failed")  # by a sbatch that did not answer, and took the job all the same
+    with pytest.raises(UsageError, match="started anew"):
+        queue_worker.work(queue, 1, "new", lambda words: pytest.fail("it worked"))
     with pytest.raises(UsageError, match="not in the queue"):
         queue_worker.work(queue, 2, "old", lambda words: pytest.fail("it worked"))
 

@@ -207,8 +207,10 @@ class Queue:
         return bool(self.newest_checkpoint(out)) or any(self.path(out).glob("*.mrc"))
 
     def elsewhere(self, entry: Queued) -> bool:
-        """Whether another machine runs it, or did: nothing can be said about it from here."""
-        return entry.state == RUNNING and not entry.cluster and entry.host not in ("", queue_locks.host())
+        """Whether another machine or container runs it, or did: nothing can be done about it from here."""
+        if entry.state != RUNNING or entry.cluster or not entry.host:
+            return False
+        return entry.host != queue_locks.host() or (not entry.here and self.alive(entry))
 
     def alive(self, entry: Queued) -> bool:
         """Whether a process of this machine runs the entry."""

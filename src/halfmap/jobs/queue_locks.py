@@ -18,6 +18,7 @@ from pathlib import Path
 from halfmap.errors import UsageError
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+NAMESPACE = Path("/proc/self/ns/pid")
 HELD = (errno.EAGAIN, errno.EACCES)
 FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length (0 = all), process
 
@@ -28,8 +29,9 @@ def host() -> str:
 
 
 def boot() -> str:
-    """What names the time since this machine was started: after a restart a process number means another process."""
-    return BOOT.read_text().strip() if BOOT.is_file() else ""
+    """What a process number is good for: the time since this machine was started, and this container on it."""
+    started = BOOT.read_text().strip() if BOOT.is_file() else ""
+    return f"{started} {os.readlink(NAMESPACE) if NAMESPACE.is_symlink() else ''}".strip()
 
 
 def claim(path: Path) -> int | None:

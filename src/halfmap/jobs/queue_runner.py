@@ -77,7 +77,7 @@ class Runner:
         if self._asked:
             for entry in running:
                 self._end(entry, self._asked)
-            return bool(running)
+            return bool(running or self._processes)
         self._begin(running)
         if self.clusters is not None:
             self.clusters.tend(self.queue)
