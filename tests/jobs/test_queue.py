@@ -61,13 +61,20 @@ def test_many_writers_lose_no_entry(queue):
     assert [entry.number for entry in queue.entries()] == list(range(1, 13))
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"number": 1', "[]", "7", '{"words": 3}', "\x00\xff"])
+@pytest.mark.parametrize("text", ["", "{", '{"number": 1', "[]", "7", '{"words": 3}', "\x00\xff", "[" * 100_000,
+                                  '{"number": "1", "words": [], "job": "", "out": ""}',
+                                  '{"number": 2, "words": [], "job": "", "out": ""}',
+                                  '{"number": 1, "words": [7], "job": "", "out": ""}',
+                                  '{"number": 1, "words": [], "job": "", "out": "", "variables": 3}',
+                                  '{"number": 1, "words": [], "job": "", "out": "", "pid": "1; rm"}'])  # fmt: skip
 def test_a_damaged_entry_is_named_and_harms_no_other(queue, text):
     add(queue), add(queue)
     queue.file(1).write_bytes(text.encode("latin1"))
-    assert [entry.number for entry in queue.entries()] == [2] and queue.unreadable() == [queue.file(1)]
+    (queue.folder / "3 notes.json").write_text(text)
+    assert [entry.number for entry in queue.entries()] == [2] and queue.file(1) in queue.unreadable()
     with pytest.raises(UsageError, match="no entry 1"):
         queue.find(1)
+    assert add(queue).number == 3
 
 
 def test_an_entry_of_a_newer_version_with_more_in_it_is_still_read(queue):
@@ -210,7 +217,7 @@ def test_as_many_jobs_as_wanted_begin_beside_each_other(queue):
 def test_as_many_jobs_begin_as_memory_allows(queue):
     for _ in range(5):
         add(queue)
-    # 10 GB are free. Those that run have taken 1 of their 3 GB: beside three 3 + 3 * 2 = 9 GB are wanted, beside four 11
+    # 10 GB are free. Those that run have taken 1 of their 3 GB: beside three 3 + 3 * 2 = 9 are wanted, beside four 11
     how = {"memory_GB": lambda *_: 3.0, "free_GB": lambda: 10.0, "used_GB": lambda pid: 1.0}
     assert beside(queue, queue_runner.AS_MEMORY_ALLOWS, **how) == [1, 2, 3, 4]
     assert queue.find(2).memory_GB == 3.0

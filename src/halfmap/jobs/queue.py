@@ -137,7 +137,8 @@ class Queue:
     def add(self, entry: Queued) -> Queued:
         """Put an entry at the end of the queue; its number is given here."""
         with self.changing():
-            numbers = (int(path.stem) for path in self.folder.rglob("[0-9]*.*"))  # also of removed entries that ran
+            names = (path.stem for path in self.folder.rglob("[0-9]*.*"))  # also of removed entries that ran
+            numbers = (int(name) for name in names if name.isdecimal())
             entry = replace(entry, number=max(numbers, default=0) + 1)
             self._write(entry)
         return entry
@@ -192,11 +193,7 @@ class Queue:
 
     def summary(self, out: str) -> dict[str, Any]:
         """summary.json of a job folder: how the job ended; empty where it has not, or there is none."""
-        try:
-            content = json.loads((self.path(out) / "summary.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return _content(self.path(out) / "summary.json")
 
     def newest_checkpoint(self, out: str) -> str:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
@@ -265,13 +262,36 @@ def token() -> str:
 
 def _read(path: Path) -> Queued | None:
     """The entry in a file; None where it is gone or no entry."""
-    try:
-        content = json.loads(path.read_text())
-        known = {each.name for each in fields(Queued)}
-        entry = Queued(**{name: value for name, value in content.items() if name in known})
-        return replace(entry, words=tuple(entry.words), after=tuple(entry.after), variables=dict(entry.variables))
-    except (OSError, ValueError, TypeError, AttributeError):
+    content = _content(path)
+    known = {each.name: each for each in fields(Queued)}
+    found = {name: value for name, value in content.items() if name in known}
+    sound = (
+        path.stem.isdecimal() and found.get("number") == int(path.stem)
+        and all(isinstance(found.get(name), str) for name in ("job", "out"))
+        and all(_are_texts(found.get(name, [])) for name in ("words", "after")) and "words" in found
+        and isinstance(found.get("variables", {}), dict)
+        and all(isinstance(value, type(known[name].default)) for name, value in found.items() if name in PLAIN)
+    )  # fmt: skip
+    if not sound:
         return None
+    return Queued(**{**found, "words": tuple(found["words"]), "after": tuple(found.get("after", ()))})
+
+
+PLAIN = ("folder made state reason resume checkpoint stopping vanished token host boot pid cluster_job "
+         "unseen").split()  # fields of Queued whose default has their type  # fmt: skip
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a JSON file maps; empty where it is gone or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _remove_empty(folder: Path) -> None:

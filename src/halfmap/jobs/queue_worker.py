@@ -119,7 +119,7 @@ def change(queue: Queue, entry: Queued, state: str, reason: str, **changes: Any)
 def why_failed(queue: Queue, entry: Queued) -> str:
     """The first fault in the summary of a job, else the last line its process printed; empty where there is none."""
     faults = queue.summary(entry.out).get("faults")
-    return str(faults[0]) if faults else _last_line(queue, entry.number)
+    return str(faults[0]) if isinstance(faults, list) and faults else _last_line(queue, entry.number)
 
 
 def _last_line(queue: Queue, number: int) -> str:
