@@ -60,8 +60,8 @@ class Runner:
             with self._alone(), self._listening():
                 while self.step():
                     time.sleep(self._pause_s)
-            if self._asked or not self._startable():  # an entry may have come after the last look
-                break
+            if self._asked or not self._startable() or queue_locks.held(self.queue.runner_lock):
+                break  # else an entry came after the last look, and nobody else has begun with it
         return Interrupted.exit_code if self._asked else next((code for code in self._codes if code), 0)
 
     def stop(self, how: str) -> None:
