@@ -2,11 +2,12 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from halfmap.cli import project, reference, relion_line
+from halfmap.cli import project, queue, reference, relion_line
 from halfmap.cli.main import flag
 from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
@@ -43,12 +44,15 @@ def commands():
     return sorted(inside | set(found(INLINE)))
 
 
+TOOLS = (*project.TOOLS, *(replace(tool, name=f"{queue.NAME} {tool.name}") for tool in queue.TOOLS))
+
+
 def entry_of(words):
-    for entry in (*catalog.JOBS, *catalog.TOOLS, catalog.RESUME):
+    for entry in (*catalog.JOBS, *catalog.TOOLS, catalog.RESUME, *TOOLS):
         name = entry.name.split()
         if words[: len(name)] == name:
             return entry
-    return next((tool for tool in project.TOOLS if words[:1] == [tool.name]), None)
+    return None
 
 
 def flags_of(entry):
@@ -59,11 +63,13 @@ def flags_of(entry):
 
 @pytest.mark.parametrize("document, command", commands())
 def test_a_command_and_its_flags_exist(document, command):
-    words = relion_line.read(shlex.split(command.replace("--continue ", "--continue-from "))).words
-    entry = entry_of(words)
-    assert entry is not None, f"{document} names `halfmap {command}`"
-    flags = flags_of(entry) | {"--json", "--config", "--help"}
-    assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
+    for part in re.split(r" -- (?!\.\.\.)", command):  # halfmap queue add -- the words of a job
+        words = shlex.split(part.replace("--continue ", "--continue-from "), comments=True)
+        words = relion_line.read(words).words
+        entry = entry_of(words)
+        assert entry is not None, f"{document} names `halfmap {command}`"
+        flags = flags_of(entry) | {"--json", "--config", "--help"}
+        assert {word for word in words if re.match(r"--?[a-z]", word)} <= flags
 
 
 @pytest.mark.parametrize("document, path", found(LINK))

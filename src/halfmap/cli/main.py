@@ -18,7 +18,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import halfmap
 from halfmap.cli import config as config_file
-from halfmap.cli import project, relion_line, tools
+from halfmap.cli import project, queue, relion_line, tools
 from halfmap.cli.flags import flag, joined
 from halfmap.cli.shown import complain
 from halfmap.errors import HalfmapError, Interrupted, UsageError
@@ -67,6 +67,7 @@ def build(command_line: Sequence[str] = (), from_file: config_file.FromFile | No
     for tool in catalog.TOOLS:
         app.command(_tool_command(tool), name=tool.name, help=tool.summary)
     tools.add(app, project.TOOLS)
+    app.command(queue.app())
     return app
 
 
@@ -90,6 +91,7 @@ def _command(entry: catalog.Entry, command_line: Sequence[str]):
     config = inspect.Parameter("config", keyword, annotation=kinds["config"], default=None)
     command.__signature__ = inspect.Signature([params, json, config])
     command.__annotations__ = kinds
+    command.entry = entry
     return command
 
 
@@ -151,6 +153,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return complain(["interrupted"], Interrupted.exit_code)
     return result or 0
+
+
+def read(arguments: Sequence[str]) -> tuple[catalog.Entry, Job]:
+    """The job of a command line and its settings; nothing is run. Raises UsageError with every fault of the flags."""
+    from_file = config_file.FromFile()
+    app = build((), from_file)
+    try:
+        command, bound, _ = app.parse_args(joined(with_subject(arguments)), exit_on_error=False, print_error=False)
+    except CycloptsError as fault:
+        raise UsageError("\n".join(usage_faults(fault, from_file.places))) from fault
+    entry = getattr(command, "entry", None)
+    if entry is None:
+        raise UsageError(f"{' '.join(arguments)}: is no job; the first words name one, such as: refine homogeneous")
+    return entry, bound.arguments.get("params") or entry.params()
 
 
 def with_subject(arguments: Sequence[str]) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from halfmap.cli import project
+from halfmap.cli import project, queue
 from halfmap.cli.main import CONFIG_HELP, JSON_HELP, flag
 from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
@@ -25,7 +26,8 @@ left out.
 def markdown() -> str:
     """The whole page."""
     tools = (f"## halfmap {tool.name} FOLDER\n\n{tool.summary}\n" for tool in (catalog.RESUME, *catalog.TOOLS))
-    mine = (_of_tool(tool) for tool in project.TOOLS)
+    mine = [_of_tool(tool) for tool in project.TOOLS]
+    mine += [_of_tool(replace(tool, name=f"{queue.NAME} {tool.name}")) for tool in queue.TOOLS]
     return "\n".join([HEAD, *(section(entry) for entry in catalog.JOBS), *tools, *mine])
 
 
@@ -35,7 +37,8 @@ def _of_tool(tool: Tool) -> str:
     places = " ".join(each.written for each in arguments if not each.is_flag)
     rows = [f"| `{each.written}` | {_of(each.default)} | {_escaped(each.help)} |" for each in arguments]
     head = "| argument | default | meaning |\n|---|---|---|\n"
-    return f"## halfmap {tool.name} {places}\n\n{tool.summary}\n\n{head}" + "\n".join(rows) + "\n"
+    title = f"## halfmap {tool.name} {places}".rstrip()
+    return f"{title}\n\n{tool.summary}\n\n{head}" + "\n".join(rows) + "\n"
 
 
 def _of(default: object) -> str:

@@ -21,7 +21,7 @@ from halfmap.errors import UsageError
 from halfmap.io import atomic
 
 MARKER = halfmap.PROJECT_MARKER
-PRIVATE = ".halfmap"  # beside it: index and queue, which can be made again from the job folders
+PRIVATE = ".halfmap"  # beside it: the index, which can be made again from the job folders, and the queue
 LAYOUT = 1  # of a project; one with a higher number was made by a newer halfmap
 JOB = re.compile(r"J([1-9][0-9]*)")
 REFERENCE = re.compile(r"J([1-9][0-9]*)(?:/(.*))?")

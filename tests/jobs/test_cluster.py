@@ -1,0 +1,259 @@
+"""Jobs on a cluster: handing over, and what becomes of them; SLURM's programs are stand-ins."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from halfmap.jobs import cluster, cluster_queue, queue_local, queue_worker
+from halfmap.jobs import queue as queues
+from tests.jobs.queue_made import add, process, queue_in, write_summary
+from tests.jobs.slurm_stand_in import Slurm
+
+SLURM = """#!/bin/bash
+#SBATCH --partition=XXXqueueXXX
+#SBATCH --cpus-per-task=XXXthreadsXXX
+#SBATCH --signal=B:USR1@120
+#SBATCH --output=XXXoutfileXXX
+exec XXXcommandXXX
+"""
+DESCRIBED = "site:\n  template: slurm.sh\n  variables: {queue: gpu, num_cpu: 8}\n"
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    found = Slurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{found.bin}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    return found
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    root = tmp_path / "a project"
+    root.mkdir()
+    monkeypatch.chdir(root)
+    (root / cluster.FILE).write_text(DESCRIBED)
+    (root / "slurm.sh").write_text(SLURM)
+    return queue_in(root)
+
+
+def tend(queue, **how):
+    cluster_queue.Handed(cluster.read(queue.root), **how).tend(queue)
+
+
+def handed_over(queue, slurm, *more, **how):
+    """An entry that the cluster has."""
+    add(queue, *more, cluster="site", **how)
+    tend(queue)
+    return queue.find(1)
+
+
+def look(queue, times=1):
+    for _ in range(times):
+        cluster_queue.Handed(cluster.read(queue.root)).reconcile(queue)
+    return next((entry for entry in queue.entries() if entry.number == 1), None)
+
+
+def test_a_job_is_handed_over_once_with_its_script_and_its_name(queue, slurm):
+    entry = handed_over(queue, slurm)
+    tend(queue)
+    assert (entry.state, entry.cluster_job) == ("submitted", "100")
+    assert [call[0] for call in slurm.calls()].count("sbatch") == 1
+    assert slurm.calls()[0][-2:] == [f"--job-name=J1-{entry.token}", str(queue.file(1, ".sh"))]
+    assert "--partition=gpu" in queue.file(1, ".sh").read_text()
+
+
+def test_a_refused_job_shows_the_reason_and_keeps_its_script(queue, slurm):
+    slurm.fails("sbatch", "sbatch: error: invalid partition specified: gpu")
+    entry = handed_over(queue, slurm)
+    assert entry.state == "failed" and "sbatch: sbatch: error: invalid partition" in entry.reason
+    assert str(queue.name(queue.file(1, ".sh"))) in entry.reason and queue.file(1, ".sh").is_file()
+    slurm.mend("sbatch")
+    queue.retry(1)
+    tend(queue)
+    assert queue.find(1).state == "submitted"
+
+
+def test_a_node_from_which_nothing_may_be_handed_over_leaves_jobs_waiting(queue, slurm):
+    slurm.fails("sbatch", "not from here")
+    add(queue, cluster="site")
+    tend(queue, refused=queues.WAITING)
+    assert queue.find(1).state == "waiting" and "not from here" in queue.find(1).reason
+
+
+def test_a_cluster_that_is_not_described_any_more_is_the_reason(queue, slurm):
+    add(queue, cluster="old")
+    tend(queue)
+    assert queue.find(1).state == "failed" and "described are: site" in queue.find(1).reason
+
+
+def test_the_state_on_the_cluster_is_shown(queue, slurm):
+    handed_over(queue, slurm)
+    assert look(queue).reason == "pending as 100 on site (Priority)"
+    slurm.set("100", "RUNNING", "None")
+    assert look(queue).reason == "running as 100 on site"
+
+
+def test_an_unanswered_question_changes_nothing_but_the_reason(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.fails("squeue", "Unable to contact slurm controller")
+    entry = look(queue, 5)
+    assert entry.state == "submitted" and "Unable to contact" in entry.reason
+    slurm.mend("squeue")
+    assert look(queue).reason.startswith("pending")
+
+
+@pytest.mark.parametrize("said, state, reason", [
+    ("CANCELLED by 1000", "interrupted", "CANCELLED of job 100 on site"),
+    ("OUT_OF_MEMORY", "failed", "ram_gb"),
+    ("NODE_FAIL", "waiting", "the node failed: NODE_FAIL"),
+    ("TIMEOUT", "interrupted", "without a new checkpoint"),
+])  # fmt: skip
+def test_an_end_that_the_job_had_no_time_to_tell_is_learnt_from_the_accounting(queue, slurm, said, state, reason):
+    handed_over(queue, slurm)
+    slurm.set("100", said)
+    entry = look(queue)
+    assert entry.state == state and reason in entry.reason
+
+
+def test_a_failed_node_is_forgiven_once(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.set("100", "NODE_FAIL")
+    tend(queue)
+    assert (queue.find(1).state, queue.find(1).cluster_job) == ("submitted", "101")
+    assert queue.find(1).command == ["finished", "--resume"]
+    slurm.set("101", "NODE_FAIL")
+    assert look(queue).state == "interrupted" and "a second time" in look(queue).reason
+
+
+def test_time_that_ran_out_is_forgiven_as_long_as_there_is_progress(queue, slurm):
+    handed_over(queue, slurm)
+    for n in (1, 2, 3):
+        (queue.path("J1") / "checkpoints" / f"iteration_00{n}.npz").mkdir(parents=True)
+        slurm.set(queue.find(1).cluster_job, "TIMEOUT")
+        tend(queue)
+        assert queue.find(1).state == "submitted"
+        queue.update(1, checkpoint=queue.newest_checkpoint("J1"))  # as its process does when it begins
+    slurm.set(queue.find(1).cluster_job, "TIMEOUT")
+    assert look(queue).state == "interrupted"
+
+
+def test_a_vanished_job_is_missed_only_after_several_looks(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.forget()
+    states = [look(queue).state for _ in range(cluster_queue.PATIENCE)]
+    assert states == ["submitted"] * (cluster_queue.PATIENCE - 1) + ["waiting"]
+    assert look(queue).reason == "site knows nothing of it any more" and look(queue).resume
+
+
+def test_a_job_that_is_seen_again_was_not_missed(queue, slurm):
+    handed_over(queue, slurm)
+    kept = (slurm.folder / "jobs").read_text()
+    slurm.forget()
+    look(queue, 2)
+    (slurm.folder / "jobs").write_text(kept)
+    assert look(queue).unseen == 0
+
+
+def test_a_number_that_was_given_to_another_job_is_not_taken_for_ours(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.set("100", "RUNNING", "None", name="somebody-elses")
+    assert look(queue).unseen == 1
+    slurm.set("100", "OUT_OF_MEMORY", name="somebody-elses")
+    assert look(queue).state == "submitted" and look(queue, 3).state == "waiting"
+
+
+def test_a_job_whose_number_was_never_learnt_is_found_by_its_name(queue, slurm):
+    entry = handed_over(queue, slurm)
+    queue.update(1, cluster_job="")  # the machine went down between sbatch and its answer
+    assert look(queue).cluster_job == entry.cluster_job == "100"
+
+
+def test_a_job_that_failed_before_it_began_tells_the_last_line_of_its_output(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.set("100", "FAILED", "127:0")
+    queue.file(1, ".out").write_text("bash: module: command not found\n")
+    entry = look(queue, cluster_queue.PATIENCE)
+    assert entry.state == "failed" and "module: command not found" in entry.reason
+
+
+def test_a_job_that_finished_unheard_is_finished(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.set("100", "COMPLETED")
+    write_summary(queue.path("J1"), "finished")
+    assert look(queue, cluster_queue.PATIENCE) is None and queue.ended()[0].number == 1
+
+
+def test_a_job_waits_for_the_one_that_makes_its_input_on_the_cluster_too(queue, slurm):
+    handed_over(queue, slurm)
+    add(queue, after=["J1"], cluster="site")
+    tend(queue)
+    assert queue.find(2).state == "waiting"
+    queue_worker.work(queue, 1, queue.find(1).token, lambda words: write_summary(queue.path("J1"), "finished") or 0)
+    tend(queue)
+    assert queue.find(2).state == "submitted"
+
+
+def test_taking_a_job_back_cancels_it(queue, slurm):
+    entry = handed_over(queue, slurm)
+    assert cluster_queue.Handed(cluster.read(queue.root)).cancel(queue, entry) == ""
+    assert slurm.jobs()[0][2] == "CANCELLED"
+
+
+# the node
+
+
+def on_node(queue, code):
+    """The process that the script of entry 1 would run, at work."""
+    entry = queue.find(1)
+    command = process(code, locked=False)(queue, entry)
+    running = subprocess.Popen(["bash", "-c", f"exec {shlex.join(command)}"], cwd=queue.root)
+    while not (queue.path("J1") / "begun").is_file():
+        assert running.poll() is None
+        time.sleep(0.01)
+    return running
+
+
+LISTENS = ("signal.signal(signal.SIGTERM, lambda *_: None)\n(folder / 'checkpoints' / 'iteration_001.npz').mkdir("
+           "parents=True)\n(folder / 'begun').touch()\nsignal.pause()\nreturn 5")  # fmt: skip
+
+
+def test_the_warning_that_time_runs_out_leads_to_a_checkpoint_and_back_into_the_queue(queue, slurm):
+    handed_over(queue, slurm)
+    node = on_node(queue, LISTENS)
+    assert queue.find(1).state == "running"
+    node.send_signal(signal.SIGUSR1)
+    assert node.wait() == 5
+    assert (queue.find(1).state, queue.find(1).reason, queue.find(1).resume) == ("waiting", "out of time", True)
+    tend(queue)
+    assert queue.find(1).cluster_job == "101" and queue.find(1).command == ["finished", "--resume"]
+
+
+def test_a_job_that_was_cancelled_by_hand_does_not_come_back(queue, slurm):
+    handed_over(queue, slurm)
+    node = on_node(queue, LISTENS)
+    node.send_signal(signal.SIGTERM)
+    assert node.wait() == 5
+    tend(queue)
+    assert queue.find(1).state == "interrupted" and len(slurm.jobs()) == 1
+
+
+def test_a_job_that_the_cluster_begins_anew_goes_on_with_what_is_there(queue, slurm):
+    entry = handed_over(queue, slurm)
+    queue.update(1, entry.token, state="running", pid=1)  # on a node that failed
+    performed = []
+    queue_worker.work(queue, 1, entry.token, lambda words: performed.append(words) or 0)
+    assert performed == [["finished", "--resume"]]
+
+
+def test_the_script_runs_the_entry(queue, slurm):
+    handed_over(queue, slurm)
+    queue.update(1, words=("fsc", "--no-such-flag"))
+    done = subprocess.run(["bash", str(queue.file(1, ".sh"))], cwd=queue.root, capture_output=True, text=True)
+    assert done.returncode == 2 and "--no-such-flag" in done.stderr
+    assert queue_local.PROGRAM[0] == sys.executable and queue.find(1).state == "failed"
