@@ -158,9 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def read(arguments: Sequence[str]) -> tuple[catalog.Entry, Job]:
     """The job of a command line and its settings; nothing is run. Raises UsageError with every fault of the flags."""
     from_file = config_file.FromFile()
-    app = build((), from_file)
+    app, words = build((), from_file), relion_line.read(with_subject(arguments)).words
     try:
-        command, bound, _ = app.parse_args(joined(with_subject(arguments)), exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(joined(words), exit_on_error=False, print_error=False)
     except CycloptsError as fault:
         raise UsageError("\n".join(usage_faults(fault, from_file.places))) from fault
     entry = getattr(command, "entry", None)
