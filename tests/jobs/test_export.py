@@ -307,6 +307,18 @@ def test_a_heavier_molecule_gets_a_lower_contour(refined, tmp_path):
     assert (map.data > level[20]).sum() * map.voxel_size_A**3 == pytest.approx(20000 / 0.81, abs=27)
 
 
+def test_every_map_has_a_contour_level_above_its_own_noise(refined, deposition):
+    levels = json.loads((deposition.parent / "summary.json").read_text())["contour_levels"]
+    assert set(levels) == {path.name for path in deposition.glob("*.mrc")}
+    assert {level for name, level in levels.items() if name.startswith("mask")} == {0.5}
+    corner = np.s_[:8, :8, :8]
+    for name in ("primary_map.mrc", "half_map_1.mrc", "half_map_2.mrc"):
+        data = mrc.read(deposition / name).data
+        assert data[corner].mean() + 2 * data[corner].std() < levels[name] < data.max()
+        assert f"{name}: " in (deposition / "README.txt").read_text()
+        assert f"contour level {levels[name]:.4g}" in (deposition / "README.txt").read_text()
+
+
 # ---- what is refused
 
 

@@ -44,13 +44,18 @@ class Contour:
 
 @dataclass(frozen=True)
 class Content:
-    """All that is to be written: ``copies``, name and role of each source; the primary map and its contour."""
+    """All that is to be written: ``copies``, name and role of each source; ``contours`` by that name."""
 
     job: Finished
     copies: dict[Path, tuple[str, str]]
     primary: Map
-    contour: Contour
+    contours: dict[str, Contour]
     rows: list[Row]
+
+    @property
+    def contour(self) -> Contour:
+        """That of the primary map."""
+        return self.contours[PRIMARY]
 
 
 def gathered(job: Finished, params: Export, target: Path, watch: Watch | Passing) -> Content:
@@ -63,11 +68,11 @@ def gathered(job: Finished, params: Export, target: Path, watch: Watch | Passing
     if fault:
         raise InputError(f"{job.folder / 'fsc.xml'}: {fault}; make it again: halfmap fsc")
     primary = mrc.read(params.volume or job.volume)
-    contour = contour_of(job, primary, params)
-    watch("note", text=f"contour level {contour.level:.4g}: {contour.words}")
+    levels = contours_of(job, copies, params)
+    watch("note", text=f"contour level {levels[PRIMARY].level:.4g}: {levels[PRIMARY].words}")
     locres = None if params.local_resolution is None else finished.read(params.local_resolution)
     optics = relion.read_table(job.folder / "particles.star")
-    return Content(job, copies, primary, contour, table_one.rows(job, optics, primary, contour.level, locres))
+    return Content(job, copies, primary, levels, table_one.rows(job, optics, primary, levels[PRIMARY].level, locres))
 
 
 def fill(place: Bundle, content: Content) -> dict:
@@ -83,19 +88,33 @@ def fill(place: Bundle, content: Content) -> dict:
     place.text("table_1.md", table_one.markdown(content.rows), "the same")
     place.text("README.txt", readme(content), "which file goes where")
     summary, contour = content.job.summary, content.contour
-    return {"contour_level": contour.level, "contour_from": contour.words, "resolution_A": summary["resolution_A"],
-            "voxel_size_A": content.primary.voxel_size_A}  # fmt: skip
+    return {"contour_level": contour.level, "contour_from": contour.words,
+            "contour_levels": {name: each.level for name, each in content.contours.items()},
+            "resolution_A": summary["resolution_A"], "voxel_size_A": content.primary.voxel_size_A}  # fmt: skip
 
 
-def contour_of(job: Finished, map: Map, params: Export) -> Contour:
-    """The level given; else where the map fills the volume of the particle, but above the noise of the solvent."""
-    if params.contour_level is not None:
-        return Contour(params.contour_level, "as given")
+def contours_of(job: Finished, copies: dict[Path, tuple[str, str]], params: Export) -> dict[str, Contour]:
+    """A contour for every map by its name in the deposition; OneDep asks for all. The primary one may be given."""
     volume, words = _particle_volume(job, params.molecular_weight_kDa)
-    least = _noise_level(job, map)
-    level = contours.enclosing(map, volume) if volume else 0.0
+    outside = _solvent(job)
+    found = {}
+    for path, (name, _) in copies.items():
+        if name.startswith("mask_"):
+            found[name] = Contour(0.5, "the middle of its edge")
+        elif name == PRIMARY and params.contour_level is not None:
+            found[name] = Contour(params.contour_level, "as given")
+        else:
+            found[name] = contour_of(mrc.read(path), volume, words, outside)
+    return found
+
+
+def contour_of(map: Map, volume_A3: float | None, words: str, outside: np.ndarray) -> Contour:
+    """Where the map fills the volume of the particle (``words``: of what), but above its noise ``outside`` of it."""
+    values = map.data[outside] if outside.any() else map.data.ravel()
+    least = float(np.median(values) + LEAST_NOISE * values.std(dtype=np.float64))
+    level = contours.enclosing(map, volume_A3) if volume_A3 else 0.0
     if level > least:
-        return Contour(level, f"the map fills {volume / 1000:.4g} nm^3 above it, the volume of {words}")
+        return Contour(level, f"the map fills {volume_A3 / 1000:.4g} nm^3 above it, the volume of {words}")
     return Contour(least, f"{LEAST_NOISE:g} standard deviations of the noise of the solvent above it")
 
 
@@ -114,14 +133,11 @@ def _particle_volume(job: Finished, weight_kDa: float | None) -> tuple[float | N
     return float(region.sum()) * map.voxel_size_A**3, words
 
 
-def _noise_level(job: Finished, map: Map) -> float:
-    """LEAST_NOISE standard deviations above the median of what the mask leaves out of the sphere in the box."""
-    mask = job.fsc_mask
-    outside = masks.sphere(map.box, SPHERE * map.box / 2, 0.0) > 0
-    if mask is not None:
-        outside &= mrc.read(mask).data == 0
-    values = map.data[outside] if outside.any() else map.data.ravel()
-    return float(np.median(values) + LEAST_NOISE * values.std(dtype=np.float64))
+def _solvent(job: Finished) -> np.ndarray:
+    """(z, y, x) bool: what the FSC mask leaves out of the sphere in the box."""
+    box = mrc.read_header(job.folder / "half1.mrc").nx
+    outside = masks.sphere(box, SPHERE * box / 2, 0.0) > 0
+    return outside if job.fsc_mask is None else outside & (mrc.read(job.fsc_mask).data == 0)
 
 
 def xml_fault(path: Path) -> str:
@@ -144,7 +160,8 @@ def xml_fault(path: Path) -> str:
 def readme(content: Content) -> str:
     """Which file goes where in OneDep, and the numbers it asks for beside each."""
     size, level = content.primary.voxel_size_A, content.contour.level
-    lines = [f"{name}: {role}" for name, role in content.copies.values()]
+    lines = [f"{name}: {role}; contour level {content.contours[name].level:.4g}"
+             for name, role in content.copies.values()]  # fmt: skip
     return f"""Files for a deposition at the EMDB (deposit.wwpdb.org), by halfmap from its job "{content.job.name}".
 
 Voxel size of every map, x, y and z: {size:.6g} A.
