@@ -64,6 +64,13 @@ def test_the_package_itself_imports_nothing_and_its_functions_no_numerics():
     assert done.stdout.splitlines() == ["[]", "[]"]
 
 
+def test_the_bare_list_of_jobs_does_not_wait_for_the_reader_of_flags(tmp_path):
+    one = projects.made(tmp_path / "project", J1=[])
+    code = "import sys, halfmap.cli.start as s; s.main(['status']); print('cyclopts' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=one.root, capture_output=True, text=True, check=True)
+    assert "J1" in done.stdout and done.stdout.splitlines()[-1] == "False"
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["refine", "homogeneous", "--help"], ["show", "--help"]])
 def test_help_leaves_the_numerics_alone(arguments):
     code = (

@@ -6,27 +6,21 @@ Owns their arguments and their words. What they tell comes from `jobs`; nothing 
 from __future__ import annotations
 
 import json as json_format
-import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from halfmap.cli.shown import duration, number, safe, size, table
+from halfmap.cli import listing
+from halfmap.cli.shown import number, safe, size, table
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
 from halfmap.jobs import project
 
-if TYPE_CHECKING:
-    from halfmap.jobs.index import Row
-
 JOB_HELP = "A job: J3, or its folder."
 JobArgument = Annotated[str, Parameter(help=JOB_HELP)]
 JsonFlag = Annotated[bool, Parameter(name="--json", help="Print JSON, and nothing else.", negative=())]
-HEAD = ("job", "type", "state", "resolution", "particles", "time", "tags")
-NUMBERS = (3, 4, 5)  # columns of HEAD
 
 
 def init(
@@ -46,7 +40,7 @@ def status(
     job: Annotated[str | None, Parameter(help=f"{JOB_HELP} None = all jobs of the project, as a table.")] = None,
     /,
     *,
-    last: Annotated[int, Parameter(help="So many jobs, the newest; 0 = all.")] = 30,
+    last: Annotated[int, Parameter(help="So many jobs, the newest; 0 = all.")] = listing.LAST,
     tag: Annotated[str | None, Parameter(help="Only jobs with this tag.")] = None,
     tree: Annotated[bool, Parameter(help="Each job below the one it was made from.", negative=())] = False,
     json: JsonFlag = False,
@@ -54,20 +48,7 @@ def status(
     """List the jobs of the project: state, resolution, particles, time, tags; of one job all that show tells."""
     if job is not None:
         return show(job, json=json)
-    from halfmap.jobs import index
-
-    around = project.here()
-    found = index.jobs(around)
-    rows = {n: row for n, row in found.rows.items() if tag is None or tag in row.tags}
-    if json:
-        print(json_format.dumps([_told(row) for row in rows.values()], indent=1))
-        return 0
-    print(f"project {safe(around.marker.get('name') or around.root.name)}: {safe(around.root)}")
-    for line in (*_listed(rows, tree, last), _counted(rows.values())):
-        print(line)
-    if found.trouble:
-        print(f"halfmap: {safe(found.trouble)}", file=sys.stderr)
-    return 0
+    return listing.told(last, tag, tree, json)
 
 
 def show(
@@ -161,51 +142,6 @@ def _of_a_job(job: str) -> Path:
     if not (folder / places.RECORD).is_file():
         raise UsageError(f"{job}: holds no halfmap job")
     return folder
-
-
-def _told(row: Row) -> dict[str, Any]:
-    from halfmap.jobs import index
-
-    kept = {name: value for name, value in row._asdict().items() if name not in ("stamp", "process", "status")}
-    return {**kept, "state": index.state(row)}
-
-
-def _listed(rows: Mapping[int, Row], tree: bool, last: int) -> list[str]:
-    """The lines of the table; the newest ``last`` jobs, and all that a tree needs to reach them."""
-    from halfmap.jobs import lineage
-
-    order = list(lineage.tree(rows)) if tree else [(0, n) for n in rows]
-    newest = set(sorted(rows)[-last:] if last else rows)
-    picked = [(depth, rows[n]) for depth, n in order if n in newest]
-    if not picked:
-        return ["no jobs" if not rows else "no jobs listed"]
-    lines = table(HEAD, [_cells(depth, row) for depth, row in picked], NUMBERS)
-    missing = len(rows) - len(picked)
-    return [*lines, f"... and {missing:,} older ones: --last 0 lists all"] if missing else lines
-
-
-def _cells(depth: int, row: Row) -> tuple[str, ...]:
-    from halfmap.jobs import index
-
-    tags = " ".join(f"#{safe(tag, 30)}" for tag in row.tags)
-    marks = f"{row.n_notes} note{'s' * (row.n_notes > 1)}" if row.n_notes else ""
-    return (
-        f"{'  ' * depth}J{row.number}",
-        safe(row.job, 30),
-        index.state(row),
-        number(row.resolution_A, "{:.2f} A"),
-        number(row.n_particles, "{:,}"),
-        "" if row.seconds is None else duration(row.seconds),
-        "  ".join(filter(None, (tags, marks))),
-    )
-
-
-def _counted(rows: Iterable[Row]) -> str:
-    from halfmap.jobs import index
-
-    counts = Counter(map(index.state, rows))
-    parts = ", ".join(f"{n:,} {state}" for state, n in counts.most_common())
-    return f"{sum(counts.values()):,} jobs: {parts}" if counts else "make one: halfmap --help lists the commands"
 
 
 def _card(told: Mapping[str, Any]) -> list[str]:

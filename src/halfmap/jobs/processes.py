@@ -7,7 +7,6 @@ and the tick at which it began: a number that was given to another process later
 from __future__ import annotations
 
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def alive(process: Any) -> bool | None:
 
 
 def _machine() -> dict[str, str]:
-    return {"host": socket.gethostname(), "boot": _boot_id(), "namespace": _namespace()}
+    return {"host": os.uname().nodename, "boot": _boot_id(), "namespace": _namespace()}
 
 
 def _boot_id() -> str:

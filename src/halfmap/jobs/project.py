@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,6 @@ from typing import Any
 
 import halfmap
 from halfmap.errors import UsageError
-from halfmap.io import atomic
 
 MARKER = halfmap.PROJECT_MARKER
 PRIVATE = ".halfmap"  # beside it: the index, which can be made again from the job folders, and the queue
@@ -126,6 +124,8 @@ def create(folder: Path, name: str | None = None, nested: bool = False) -> Proje
 
     Raises UsageError where it is one already, lies in another without ``nested``, or cannot be written.
     """
+    from halfmap.io import atomic  # with random names and hashes, for which a list of jobs need not wait
+
     folder = Path(os.path.abspath(folder))
     around = find(folder)
     if around is not None and around.root == folder:
@@ -134,7 +134,7 @@ def create(folder: Path, name: str | None = None, nested: bool = False) -> Proje
         raise UsageError(f"{folder}: lies in the project {around.root}; add --nested to make a project inside it")
     told = {
         "name": name or folder.name,
-        "id": secrets.token_hex(8),
+        "id": os.urandom(8).hex(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "version": halfmap.__version__,
         "layout": LAYOUT,

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from halfmap.errors import UsageError
-from halfmap.io import atomic
 from halfmap.jobs import places
 
 FILE = "notes.json"
@@ -76,6 +75,8 @@ def _checked(text: str, kind: str) -> str:
 
 def _changed(folder: Path, change: Callable[[Remarks], Remarks]) -> Remarks:
     """Read, change and write under the lock. Raises UsageError where the folder cannot be written."""
+    from halfmap.io import atomic  # with random names and hashes, for which a list of jobs need not wait
+
     try:
         with _locked(folder):
             now = change(read(folder))
