@@ -18,6 +18,8 @@ STAGES = {
     "lens": "refining the CTF",
     "simulate": "making images",
     "check": "reading images",
+    "ab-initio": "growing maps",
+    "classes": "sorting particles",
     "locres": "local resolution",
 }
 

@@ -61,6 +61,8 @@ EXTRA = {
     "rotation_sd_deg": "halfmapRotationSd",  # RELION tells such errors of a class, not of a particle
     "shift_sd_A": "halfmapShiftSdAngst",
     "effective_poses": "halfmapEffectivePoses",
+    "class": "rlnClassNumber",
+    "class_probability": "halfmapClassProbability",
 }
 _SAME = 5e-7  # numbers closer than the last of RELION's six decimals are the same: the text is kept
 _VERSION = "version 30001"  # the comment that RELION 3.1 and later put above each table

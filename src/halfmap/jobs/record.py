@@ -31,8 +31,8 @@ FILES = (
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
-    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
-).split()
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz particles_unused.star"
+).split() + [f"map_class{number}.mrc" for number in range(1, 21)]  # as many as --classes allows
 FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
 

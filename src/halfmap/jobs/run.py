@@ -19,7 +19,7 @@ from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError,
 from halfmap.io import atomic
 from halfmap.jobs import catalog, events, folders, painter, record
 from halfmap.params import needs
-from halfmap.params.common import Job, Refinement
+from halfmap.params.common import Job
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
@@ -140,7 +140,7 @@ def _keep(folder: Path, made, params: Job, plots: painter.Painter) -> None:
 
     diagnostics.write(folder, made)
     shown = made.name.startswith(diagnostics.ITERATION)  # a look at the CTF is shown with the iteration it began
-    if shown and isinstance(params, Refinement) and params.intermediate_plots:
+    if shown and getattr(params, "intermediate_plots", False):
         plots.iteration(made.name)
 
 

@@ -11,6 +11,7 @@ from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks, resample
 from halfmap.params import points
+from halfmap.params.abinitio import Abinitio
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
@@ -20,7 +21,9 @@ from halfmap.params.refinement import LocalFilterSettings, MapRefinement
 from halfmap.reconstruct import ewald
 from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
 from halfmap.refine import laying, masking, maximisation, noises, optics, relaxation, scales, schedules, search, start
+from halfmap.refine.annealing import Annealing
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
 
@@ -164,6 +167,28 @@ def reconstruction(params: Reconstruct) -> Recipe:
         offset_range_A=None,
         **_common(params),
     )
+
+
+def stochastic(params: Abinitio) -> Method:
+    """How maps grow from nothing."""
+    annealing = Annealing(
+        params.initial_resolution, params.max_resolution, params.num_initial_iterations, params.num_final_iterations,
+        params.fourier_radius_step, (params.initial_minibatch_size, params.minibatch_size),
+        (params.initial_learning_rate, params.final_learning_rate), params.class_similarity,
+        (params.class_anneal_start, params.class_anneal_end),
+    )
+    return Method(annealing, params.classes, params.starts, params.offset_range_A, params.initial_structure_lowpass,
+                  params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
+
+
+def final_passes(params: Abinitio) -> Recipe:
+    """A few passes of homogeneous refinement from the map that has grown: they give the particles their poses."""
+    return homogeneous(Homogeneous(
+        out=params.out, particles=params.particles, volume=params.out / "map.mrc", symmetry=params.symmetry,
+        particle_diameter_A=params.particle_diameter_A, initial_lowpass=params.max_resolution,
+        max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
+        min_align_resolution=params.min_align_resolution, force_resplit=True,
+    ))
 
 
 def _noise(params: MapRefinement) -> noises.Symmetric:
