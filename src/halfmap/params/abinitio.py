@@ -19,7 +19,7 @@ class Abinitio(ParticleOutput):
         unit="images", known_as="cryoSPARC: Num particles to use", ge=100,
     )  # fmt: skip
     symmetry: str = setting(
-        "C1", help="Point group. The maps grow without it; its axes are then found in them, and they obey it at the end.",
+        "C1", help="Point group. Maps grow without it; its axes are then found in them, and they obey it at the end.",
         known_as="cryoSPARC: Symmetry; RELION --sym",
     )  # fmt: skip
     particle_diameter_A: float | None = setting(
@@ -92,7 +92,8 @@ class Abinitio(ParticleOutput):
         known_as="cryoSPARC: Center structures in real space",
     )  # fmt: skip
     non_negative: bool = setting(
-        True, help="Set negative density of the maps to 0 after every step.", known_as="cryoSPARC: Enforce non-negativity"
+        True, help="Set negative density of the maps to 0 after every step.",
+        known_as="cryoSPARC: Enforce non-negativity",
     )
     final_passes: int = setting(
         3, help="Refinement passes over all particles of a class at the end; they give every particle its pose.", ge=1,
