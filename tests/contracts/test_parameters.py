@@ -408,7 +408,7 @@ TABLE = {
     "revert": OF_PARTICLE_OUTPUT | REVERT,
     "templates": OF_ALL | TEMPLATES,
     "simulate": OF_ALL | SIMULATE,
-    "demo": OF_ALL,
+    "demo": OF_ALL | {"from_scratch": "jobs/test_abinitio::test_a_demo_from_scratch_grows_its_starting_map"},
 }  # fmt: skip
 
 

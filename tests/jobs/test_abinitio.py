@@ -1,6 +1,7 @@
 """`halfmap abinitio` as a user starts it, with few and small steps."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import diagnostics, painter, plots
+from halfmap.jobs import abinitio, demo, diagnostics, painter, plots
 from halfmap.jobs.views import View
 from tests.jobs.test_tables import NoPlots
 from tests.refine import made
@@ -88,3 +89,28 @@ def test_too_few_particles_are_refused_in_words(tmp_path, capsys):
     relion.write(tmp_path / "few.star", made.experiment(tmp_path, n=20).told())
     assert cli.main(["abinitio", str(tmp_path / "few.star"), "--out", str(tmp_path / "job")]) != 0
     assert "20 particles are too few" in capsys.readouterr().err
+
+
+def test_a_demo_from_scratch_grows_its_starting_map(tmp_path, monkeypatch):
+    started = []
+
+    def grown(params, folder, rng, watch):
+        started.append(params)
+        mrc.write(folder / "map.mrc", mrc.read(params.particles.parent / "map.mrc"))
+
+    monkeypatch.setattr(abinitio, "run", grown)
+    monkeypatch.setattr(demo, "PARTICLES", 40)
+    assert cli.main(["demo", "--from-scratch", "--out", str(tmp_path / "job")]) == 0
+    assert started[0].symmetry == "D2" and started[0].out == tmp_path / "job" / "abinitio"
+    used = json.loads((tmp_path / "job" / "summary.json").read_text())
+    assert used["n_particles"] == 40
+
+
+def test_a_mirrored_map_along_other_axes_is_no_error_of_a_demo_from_scratch(tmp_path):
+    mirror, turn = np.diag([1.0, 1.0, -1.0]), symmetry.normaliser(symmetry.group("D2"))[5]
+    sample = made.experiment(tmp_path, n=30)
+    relion.write(tmp_path / "truth.star", sample.truth)
+    other = mirror @ sample.truth.poses.rotations @ mirror @ turn
+    relion.write(tmp_path / "particles.star",
+                 replace(sample.truth, poses=replace(sample.truth.poses, rotations=other)))
+    assert demo._error_deg(tmp_path, tmp_path, True) < 0.01 < 5 < demo._error_deg(tmp_path, tmp_path, False)

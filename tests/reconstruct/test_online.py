@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from halfmap.geometry import symmetry
 from halfmap.geometry import rotations as so3
+from halfmap.geometry import symmetry
 from halfmap.kernels.polar import sample_slices
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import online, sums

@@ -35,7 +35,8 @@ def test_the_learning_rate_falls_from_the_first_to_the_last():
 
 
 def test_classes_part_between_two_steps():
-    assert [PLAN.step(number, FRAME).similarity for number in (0, 20, 30, 40, 80)] == pytest.approx([0.4, 0.4, 0.2, 0, 0])
+    alike = [PLAN.step(number, FRAME).similarity for number in (0, 20, 30, 40, 80)]
+    assert alike == pytest.approx([0.4, 0.4, 0.2, 0, 0])
 
 
 def test_starts_are_compared_half_of_the_way():

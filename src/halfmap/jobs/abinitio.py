@@ -96,9 +96,13 @@ def _finished(params: Abinitio, job: Run, found: Found, used: np.ndarray, shares
 
 
 def _passed(params: Abinitio, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
-    """The final passes over particles ``rows``; their plots would mix with those of the steps, so there are none."""
+    """The final passes over particles ``rows``.
+
+    Their plots would mix with those of the steps, and their warnings speak of a refinement that nobody asked for.
+    """
+
     def told(kind: str, **data) -> None:
-        if kind != "diagnostics":
+        if kind in ("progress", "iteration"):
             job.watch(kind, **data)
 
     start = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)

@@ -33,7 +33,7 @@ FILES = (
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
     "templates.mrcs templates.star micrographs.star coordinates.star montage.npz particles_unused.star"
 ).split() + [f"map_class{number}.mrc" for number in range(1, 21)]  # as many as --classes allows
-FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
+FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "abinitio", "checkpoints")
 RECORD = "job.json"
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data

@@ -530,8 +530,8 @@ CRYOSPARC_ABINITIO = (
     P("abinit_noise_model", "Noise model", (), "Symmetric; of the images themselves, whose power is nearly all noise."),
     P("abinit_noise_priorw", "Noise priorw", (), "The noise is not estimated anew while maps grow."),
     P("abinit_noise_initw", "Noise initw", (), "The noise is not estimated anew while maps grow."),
-    P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", (), "Not needed: a random map of few shells leaves "
-      "per cents of all poses their weight, and inflated noise leaves it a ball."),
+    P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", (), "Not needed: a random map "
+      "of few shells leaves per cents of all poses their weight, and inflated noise leaves it a ball."),
     P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", (), "As before; the fraction is shown as a plot."),
     P("abinit_class_anneal_beta", "Class similarity", ("class_similarity",)),
     P("abinit_class_anneal_start", "Class similarity anneal start iteration", ("class_anneal_start",)),
