@@ -228,11 +228,13 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
     def settings(**changes):
         return Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
 
-    plain = recipes.stochastic(settings())
+    plain = recipes.stochastic(settings(), 200.0)
+    assert (plain.annealing.initial_A, plain.annealing.final_A) == pytest.approx((200 / 5.7, 20))
     for name, value in other.items():
-        assert value != ours[name] and recipes.stochastic(settings(**{name: value})) != plain, name
+        assert value != ours[name] and recipes.stochastic(settings(**{name: value}), 200.0) != plain, name
     for name, value in of_passes.items():
-        assert recipes.stochastic(settings(**{name: value})) == plain, name
-    passes = recipes.final_passes(settings(**of_passes))
+        assert recipes.stochastic(settings(**{name: value}), 200.0) == plain, name
+    passes = recipes.final_passes(settings(**of_passes), 20.0)
+    assert passes.start.lowpass_A == 20.0
     assert (passes.schedule.max_iterations, passes.schedule.max_align_A, len(passes.group), passes.diameter_A) == (
         9, 8.0, 3, 77.0)

@@ -16,9 +16,9 @@ from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import resample
 from halfmap.params.abinitio import Abinitio
 from halfmap.refine import loop, recipes, setup, stochastic
+from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome
-from halfmap.refine.stochastic import Found
 from halfmap.types import Map
 
 FEWEST = 50  # particles: a class of fewer gets no final passes
@@ -41,13 +41,14 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     particles = read(params, watch)
     used = _chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
-    method = recipes.stochastic(params)
+    method = recipes.stochastic(params, job.frame.diameter_A)
     found = stochastic.run(job, method, used)
     if not found.something:
         job.warn(found.verdict)
     watch("note", text=found.verdict)
     shares = stochastic.shares(job, method, found, used) if params.classes > 1 else np.ones((len(used), 1))
-    classes = [_finished(params, job, found, used, shares, number) for number in range(params.classes)]
+    passes = recipes.final_passes(params, method.annealing.final_A)
+    classes = [_finished(passes, job, grown, used, shares, number) for number, grown in enumerate(found.maps)]
     return _written(params, folder, particles, classes) | {
         "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
         "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
@@ -58,11 +59,12 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
 def check(params: Abinitio, watch: Passing) -> dict:
     """Read the table, tell what would be done."""
     particles = read(params, watch)
-    method = recipes.stochastic(params)
     frame = setup.frame_of(recipes.final_passes(params), particles, None)
+    method = recipes.stochastic(params, frame.diameter_A)
     return {
         "n_particles": len(particles),
         "resolved": {"box_size": frame.box, "particle_diameter_A": frame.diameter_A,
+                     "initial_resolution": method.annealing.initial_A, "max_resolution": method.annealing.final_A,
                      "steps": method.annealing.steps(frame), "steps_of_a_start": method.annealing.trial_steps(frame)},
     }
 
@@ -81,21 +83,21 @@ def _chosen(params: Abinitio, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.permutation(n)[:count])
 
 
-def _finished(params: Abinitio, job: Run, found: Found, used: np.ndarray, shares: np.ndarray, number: int) -> Sorted:
+def _finished(passes: Recipe, job: Run, grown: Map, used: np.ndarray, shares: np.ndarray, number: int) -> Sorted:
     """Class ``number``: its particles refined from its map, on the axes of the symmetry."""
     mine = np.flatnonzero(shares.argmax(1) == number)
-    grown = stochastic.onto_axes(found.maps[number], job.recipe.group, job)
+    grown = stochastic.onto_axes(grown, job.recipe.group, job)
     if len(mine) < FEWEST:
         job.warn(f"class {number + 1} has {len(mine)} particles: too few for poses; its map is that of the steps")
         whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
         return Sorted(whole, None, np.zeros(0), None, used[:0])
-    outcome = _passed(params, job, grown, used[mine])
+    outcome = _passed(passes, job, grown, used[mine])
     left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
     return Sorted(outcome.map, outcome.particles, shares[mine[left], number], outcome.history[-1]["resolution_A"],
                   used[mine[left]])
 
 
-def _passed(params: Abinitio, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
+def _passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
     """The final passes over particles ``rows``.
 
     Their plots would mix with those of the steps, and their warnings speak of a refinement that nobody asked for.
@@ -106,7 +108,7 @@ def _passed(params: Abinitio, job: Run, grown: Map, rows: np.ndarray) -> Outcome
             job.watch(kind, **data)
 
     start = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
-    return loop.run(recipes.final_passes(params), job.source.particles[rows], start, None, job.rng, told)
+    return loop.run(passes, job.source.particles[rows], start, None, job.rng, told)
 
 
 def _written(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> dict:

@@ -26,12 +26,13 @@ class Abinitio(ParticleOutput):
         None, help="Diameter of the circle that masks the images and of the sphere that holds the maps; none = 95 % of "
         "the box. The tighter, the faster and the surer.", unit="A", known_as="RELION --particle_diameter", gt=0,
     )  # fmt: skip
-    initial_resolution: float = setting(
-        35.0, help="Resolution of the first steps.", unit="A", known_as="cryoSPARC: Initial resolution", gt=0
-    )
-    max_resolution: float = setting(
-        20.0, help="Resolution of the last steps, from which the final passes go on.", unit="A",
-        known_as="cryoSPARC: Maximum resolution", gt=0,
+    initial_resolution: float | None = setting(
+        None, help="Resolution of the first steps; none = 1/5.7 of the diameter, 20 to 80.", unit="A",
+        known_as="cryoSPARC: Initial resolution", gt=0,
+    )  # fmt: skip
+    max_resolution: float | None = setting(
+        None, help="Resolution of the last steps, from which the final passes go on; none = a tenth of the diameter, "
+        "10 to 40.", unit="A", known_as="cryoSPARC: Maximum resolution", gt=0,
     )  # fmt: skip
     num_initial_iterations: int = setting(
         30, help="Steps at the initial resolution.", known_as="cryoSPARC: Number of initial iterations", ge=1, le=10_000

@@ -508,9 +508,9 @@ CRYOSPARC_ABINITIO = (
       "looked at."),
     P("abinit_K", "Number of Ab-Initio classes", ("classes",)),
     P("abinit_num_particles", "Num particles to use", ("num_particles",), "A random choice, not the first."),
-    P("abinit_init_res", "Initial resolution", ("initial_resolution",)),
-    P("abinit_max_res", "Maximum resolution", ("max_resolution", "final_resolution"), "20 A for the steps, there 12; "
-      "passes of refinement then go on to 12."),
+    P("abinit_init_res", "Initial resolution", ("initial_resolution",), "By the diameter, there 35 A."),
+    P("abinit_max_res", "Maximum resolution", ("max_resolution", "final_resolution"), "For the steps a tenth of "
+      "the diameter, there 12 A; passes of refinement then go on to 12."),
     P("abinit_num_init_iters", "Number of initial iterations", ("num_initial_iterations",), "30, there 200: batches "
       "are larger and the curvature is that of all poses."),
     P("abinit_num_final_iters", "Number of final iterations", ("num_final_iterations",), "10, there 300."),
@@ -532,7 +532,7 @@ CRYOSPARC_ABINITIO = (
     P("abinit_noise_initw", "Noise initw", (), "The noise is not estimated anew while maps grow."),
     P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", (), "Not needed: a random map "
       "of few shells leaves per cents of all poses their weight, and inflated noise leaves it a ball."),
-    P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", (), "As before; the fraction is shown as a plot."),
+    P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", (), "As before; a plot shows it."),
     P("abinit_class_anneal_beta", "Class similarity", ("class_similarity",)),
     P("abinit_class_anneal_start", "Class similarity anneal start iteration", ("class_anneal_start",)),
     P("abinit_class_anneal_end", "Class similarity anneal end iteration", ("class_anneal_end",)),
