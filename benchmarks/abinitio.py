@@ -88,7 +88,8 @@ def simulated(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
 def classes(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
     folder = bench / "nothing_classes"
     true = np.array((folder / "classes.txt").read_text().split(), int)
-    names = {relion.read(folder / "particles.star").image_name(row): row for row in range(len(true))}
+    source = relion.read(folder / "particles.star")
+    names = {source.image_name(row): row for row in range(len(source))}
     values = []
     for seed in seeds:
         done = job(folder / "particles.star", out / f"classes_{seed}", seed, 290.0, "--classes", 2, "--final-passes", 1)
