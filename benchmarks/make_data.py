@@ -18,6 +18,10 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | scales | 6CVM with SNR 0.1 and a standard deviation of 0.3 of the particles' contrast | 128 px, 1.5 A | 2,000 |
 | one_group | 6CVM | 144 px, 1.5 A | 3,000 |
 | two_groups | 1,500 of one_group and 1,500 of 1.8 A, 120 px, with as much noise per frequency | two | 3,000 |
+| nothing_6cvm | 6CVM, SNR 0.1: to be found from nothing, as the next three | 72 px, 3.0 A | 1,500 |
+| nothing_70s | 70S ribosome, both parts at rest, SNR 0.1 | 96 px, 3.5 A | 1,500 |
+| nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
+| nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
@@ -176,6 +180,38 @@ def joined(a: Particles, b: Particles) -> Particles:
 
 def _record(a, b):
     return type(a)(*(np.concatenate([getattr(a, f.name), getattr(b, f.name)]) for f in fields(a)))
+
+
+def make_nothing_6cvm(sources: Sources, out: Path) -> None:
+    beta_galactosidase(sources, out, 72, 3.0, 1500, seed=31, snr=0.1)
+
+
+def make_nothing_70s(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    mrc.write(out / "map.mrc", Map(body.data + moving.data, body.voxel_size_A))
+    simulate_images(sources, out, 1500, seed=32, snr=0.1)
+
+
+def make_nothing_8eow(sources: Sources, out: Path) -> None:
+    sources.run("model_to_map.py", sources.data / "models" / "8eow.cif.gz", out / "map.mrc", 2.8, 80, "--assembly")
+    simulate_images(sources, out, 1500, seed=33, snr=0.1)
+
+
+def make_nothing_classes(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    tables = []
+    for number, map in enumerate((Map(body.data + moving.data, body.voxel_size_A), body)):
+        part = out / f"class{number + 1}"
+        part.mkdir(exist_ok=True)
+        mrc.write(part / "map.mrc", map)
+        # the noise is as strong in both: the smaller one has a lower SNR
+        power = float((map.data**2).sum() / ((body.data + moving.data) ** 2).sum())
+        simulate_images(sources, part, 1000, seed=34 + number, snr=0.1 * power)
+        tables.append(part)
+    mrc.write(out / "map.mrc", mrc.read(tables[0] / "map.mrc"))
+    (out / "classes.txt").write_text("1\n" * 1000 + "2\n" * 1000)
+    for name in ("particles.star", "truth.star"):
+        relion.write(out / name, joined(*(relion.read(part / name) for part in tables)))
 
 
 def make_noise(sources: Sources, out: Path) -> None:

@@ -378,7 +378,37 @@ ALIGN = {
     "test_hand": "align/test_maps::test_the_hand_is_not_looked_for_unless_asked",
     "adjust_defocus": "data/test_moved::test_the_defocus_changes_by_the_height_of_the_new_centre",
 }
+ABINITIO = {
+    "classes": "jobs/test_abinitio::test_classes_have_maps_and_particles_of_their_own",
+    "num_particles": "jobs/test_abinitio::test_particles_beyond_the_number_asked_for_are_listed_as_unused",
+    "symmetry": "jobs/test_abinitio::test_a_map_is_made_of_particles_alone",
+    "particle_diameter_A": "refine/test_setup::test_the_circle_leaves_room_for_its_edge",
+    "initial_resolution": "refine/test_annealing::test_resolution_goes_from_the_first_to_the_last",
+    "max_resolution": "refine/test_annealing::test_resolution_goes_from_the_first_to_the_last",
+    "num_initial_iterations": "refine/test_annealing::test_resolution_goes_from_the_first_to_the_last",
+    "num_final_iterations": "refine/test_annealing::test_resolution_goes_from_the_first_to_the_last",
+    "fourier_radius_step": "refine/test_annealing::test_the_radius_grows_by_its_step",
+    "initial_minibatch_size": "refine/test_annealing::test_batches_grow_after_the_first_phase",
+    "minibatch_size": "refine/test_annealing::test_batches_grow_after_the_first_phase",
+    "initial_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_from_the_first_to_the_last",
+    "final_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_from_the_first_to_the_last",
+    "class_similarity": "align/test_soft::test_similarity_deals_images_out_evenly",
+    "class_anneal_start": "refine/test_annealing::test_classes_part_between_two_steps",
+    "class_anneal_end": "refine/test_annealing::test_classes_part_between_two_steps",
+    "starts": "refine/test_stochastic::test_of_several_starts_the_one_with_most_evidence_goes_on",
+    "initial_structure_lowpass": "refine/test_stochastic::test_first_maps_have_no_more_detail_than_asked_for",
+    "offset_range_A": "refine/test_stochastic::test_shifts_are_looked_for_as_far_as_told",
+    "min_align_resolution": "refine/test_stochastic::test_data_coarser_than_the_high_pass_do_not_take_part",
+    "window_structure": "refine/test_stochastic::test_maps_stay_inside_the_window_unless_it_is_off",
+    "center_structure": "refine/test_stochastic::test_maps_are_centred_unless_told_otherwise",
+    "non_negative": "refine/test_stochastic::test_maps_are_not_negative_unless_allowed",
+    "final_passes": "refine/test_recipes::test_settings_of_an_ab_initio_job_reach_their_parts",
+    "final_resolution": "refine/test_recipes::test_settings_of_an_ab_initio_job_reach_their_parts",
+    "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
+                          "kept_anyway",
+}  # fmt: skip
 TABLE = {
+    "abinitio": OF_PARTICLE_OUTPUT | ABINITIO,
     "refine homogeneous": HOMOGENEOUS,
     "refine auto": AUTO,
     "refine local": LOCAL,
@@ -412,7 +442,7 @@ TABLE = {
     "templates": OF_ALL | TEMPLATES,
     "simulate": OF_ALL | SIMULATE,
     "export": OF_ALL | EXPORT,
-    "demo": OF_ALL,
+    "demo": OF_ALL | {"from_scratch": "jobs/test_abinitio::test_a_demo_from_scratch_grows_its_starting_map"},
 }  # fmt: skip
 
 

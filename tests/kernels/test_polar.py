@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from halfmap.geometry import rotations, symmetry
-from halfmap.kernels.polar import best_over_shifts, pick, reference, sample_images, sample_slices
+from halfmap.kernels.polar import best_over_shifts, lay_rings, pick, reference, sample_images, sample_slices, soften
 from halfmap.kernels.project import project
 from tests.kernels import made
 
@@ -109,3 +109,40 @@ def test_where_nothing_stands_out_no_pose_is_picked():
     flat = np.zeros((5, 8), np.float32)
     poses, _, score = picked(flat, np.zeros((5, 8), np.int16), np.tile(np.eye(3), (5, 1, 1)), np.eye(3)[None], 0.1, 4)
     assert len(score) == 0
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 3), (12, 5, 40)])
+def test_probabilities_of_all_poses_agree_with_the_definition(shape, rng):
+    correlation = (6 * rng.standard_normal(shape)).astype(np.float32)
+    penalty = rng.uniform(0, 4, shape[-1]).astype(np.float32)
+    share, evidence, effective = reference.soften(correlation, penalty)
+    found = correlation.copy()
+    told = soften(found, penalty)
+    # poses below e^-16 of the best are cut: of 2,400, less than 3e-4 of the probability; most of it far less
+    np.testing.assert_allclose(found, share, atol=3e-4)
+    np.testing.assert_allclose(told, (evidence, effective), rtol=1e-3)
+    assert abs(found.sum(dtype=float) - 1) < 1e-5
+
+
+@pytest.mark.parametrize("padding", [1, 2])
+def test_laying_rings_in_agrees_with_the_definition(padding, rng):
+    radius, angles, r = 5, 12, padding * 5 + 2
+    poses = made.poses(3, rng)
+    rings, shares = made.complex_normal((len(poses), radius, angles // 2), rng), rng.uniform(0.5, 1, (len(poses), 5))
+    numerator, weight = np.zeros((2 * r + 1, 2 * r + 1, r + 1), complex), np.zeros((2 * r + 1, 2 * r + 1, r + 1))
+    lay_rings(numerator, weight, rings, shares, poses, angles, padding)
+    for found, wanted in zip((numerator, weight), reference.lay_rings(rings, shares, poses, angles, padding, r),
+                             strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)  # interpolation weights are float32
+
+
+def test_laying_rings_in_is_the_adjoint_of_sampling_them(rng):
+    radius, angles, padding, r = 5, 12, 2, 12
+    half, poses = made.half_space(r, rng), made.poses(3, rng)
+    rings = made.complex_normal((len(poses), radius, angles // 2), rng)
+    numerator, weight = np.zeros(half.shape, complex), np.zeros(half.shape)
+    lay_rings(numerator, weight, rings, np.ones((len(poses), radius)), poses, angles, padding)
+    numerator[..., 0] += numerator[::-1, ::-1, 0].conj()  # the plane x = 0 stands for itself and its mates
+    numerator[..., 0] /= 2
+    there = np.vdot(sample_slices(half, poses, radius, angles, padding), rings).real
+    assert np.vdot(half, numerator).real == pytest.approx(there, rel=1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from halfmap.maps import masks
+from halfmap.params.abinitio import Abinitio
 from halfmap.params.auto import Auto
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
@@ -239,3 +240,29 @@ def test_the_curves_of_a_pair_of_maps_have_the_same_settings(name):
     paths = {"out": "o", "half1": "a", "half2": "b"}
     before, after = (recipes.curve_settings(Fsc(**paths, **needed, **more)) for more in ({}, {name: value}))
     assert {f"curves.{leaf}" for leaf in changed(before, after)} == leaves
+
+
+def test_settings_of_an_ab_initio_job_reach_their_parts():
+    ours = {name: field.default for name, field in Abinitio.model_fields.items()}
+    other = {
+        "classes": 3, "starts": 5, "initial_resolution": 50.0, "max_resolution": 25.0, "num_initial_iterations": 7,
+        "num_final_iterations": 3, "fourier_radius_step": 0.5, "initial_minibatch_size": 33, "minibatch_size": 44,
+        "initial_learning_rate": 0.9, "final_learning_rate": 0.3, "class_similarity": 0.7, "class_anneal_start": 3,
+        "class_anneal_end": 9, "initial_structure_lowpass": 3.0, "offset_range_A": 22.0, "min_align_resolution": 99.0,
+        "window_structure": False, "center_structure": False, "non_negative": False,
+    }
+    of_passes = {"final_passes": 9, "final_resolution": 8.0, "symmetry": "C3", "particle_diameter_A": 77.0}
+
+    def settings(**changes):
+        return Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
+
+    plain = recipes.stochastic(settings(), 200.0)
+    assert (plain.annealing.initial_A, plain.annealing.final_A) == pytest.approx((200 / 5.7, 20))
+    for name, value in other.items():
+        assert value != ours[name] and recipes.stochastic(settings(**{name: value}), 200.0) != plain, name
+    for name, value in of_passes.items():
+        assert recipes.stochastic(settings(**{name: value}), 200.0) == plain, name
+    passes = recipes.final_passes(settings(**of_passes), 20.0)
+    assert passes.start.lowpass_A == 20.0
+    assert (passes.schedule.max_iterations, passes.schedule.max_align_A, len(passes.group), passes.diameter_A) == (
+        9, 8.0, 3, 77.0)

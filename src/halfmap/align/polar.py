@@ -93,7 +93,7 @@ def _harmonics(rings: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(fft.rfft(full, axis=-1, workers=device.threads()), -1, 0))
 
 
-def _inverse_transform(angles: int) -> np.ndarray:
+def inverse_transform(angles: int) -> np.ndarray:
     """(n, 2m) float32: the inverse real transform as a matrix acting on real, then imaginary parts, m = 0..n/2.
 
     As a matrix product it runs three times faster than the transforms of length n <= 128 themselves (0.16 ms against
@@ -128,13 +128,13 @@ class PolarSearch:
     def candidates(self, images: Images, centres_A: np.ndarray, count: int) -> Candidates:
         """The ``count`` best distinct poses of every image, best first; shifts are tried about ``centres_A`` (b, 2)."""
         b = len(images)
-        signal, half_power = self._on_rings(images)
+        signal, half_power = self.on_rings(images)
         found = np.zeros((b, count, 3, 3)), np.zeros((b, count), np.int64), np.full((b, count), -np.inf)
-        turn = _inverse_transform(self.grid.angles)
+        turn = inverse_transform(self.grid.angles)
         with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:  # one image a task
             tasks = [
                 pool.submit(self._match, spectra[:, i - first], turn, half_power[i], *(part[i] for part in found))
-                for first, spectra in self._shifted(signal, images, centres_A)
+                for first, spectra in self.shifted(signal, images, centres_A)
                 for i in range(first, first + spectra.shape[1])
             ]
             for task in tasks:
@@ -159,7 +159,7 @@ class PolarSearch:
         """Area of Fourier space per sample of ring k: 2 pi k / n."""
         return (2 * np.pi / self.grid.angles * np.arange(1, self.radius + 1)).astype(np.float32)
 
-    def _on_rings(self, images: Images):
+    def on_rings(self, images: Images):
         """C x on rings (b, K, n/2), and half the area-weighted ring mean of C^2, (b, K)."""
         cut = images.radius - self.radius
         band = (slice(None), slice(cut, 2 * images.radius + 1 - cut), slice(0, self.radius + 1))
@@ -174,7 +174,7 @@ class PolarSearch:
         square = np.stack([(ctf**2)[:, shell == s].mean(-1) for s in range(1, self.radius + 1)], axis=-1)
         return rings, 0.5 * self._ring_weight() * square
 
-    def _shifted(self, rings: np.ndarray, images: Images, centres_A: np.ndarray):
+    def shifted(self, rings: np.ndarray, images: Images, centres_A: np.ndarray):
         """Angular spectra of the rings moved by every shift, with the area weight, a few images at a time.
 
         Yields (first image, (m, images, s, 2K) float32: real, then imaginary parts).

@@ -17,6 +17,8 @@ STAGES = {
     "lens": "refining the CTF",
     "simulate": "making images",
     "check": "reading images",
+    "ab-initio": "growing maps",
+    "classes": "sorting particles",
     "locres": "local resolution",
 }
 

@@ -66,6 +66,7 @@ EXTRA = {
     "scale_group": "rlnGroupNumber",
     "particle_probability": "halfmapParticleProbability",
     "contrast": "halfmapContrast",
+    "class_probability": "halfmapClassProbability",
 }
 _SAME = 5e-7  # numbers closer than the last of RELION's six decimals are the same: the text is kept
 _VERSION = "version 30001"  # the comment that RELION 3.1 and later put above each table

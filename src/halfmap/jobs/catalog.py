@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from halfmap.errors import UsageError
+from halfmap.params.abinitio import Abinitio
 from halfmap.params.auto import Auto
 from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
@@ -65,6 +66,13 @@ class Entry:
 
 
 JOBS = (
+    Entry(
+        "abinitio",
+        "Make a map, or several, from particles alone: no starting map, no poses.",
+        Abinitio,
+        ("particles", "passthrough"),
+        "halfmap.jobs.abinitio:run",
+    ),
     Entry(
         "refine homogeneous",
         "Refine one structure from particles and a starting map, with independent half-sets.",

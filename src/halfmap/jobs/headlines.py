@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 HEADLINES = {
+    "found": ("Something was found", "{}"),
+    "evidence": ("Evidence per unseen particle, nats", "{:.2f}"),
+    "evidence_of_ball": ("... of balls in place of the maps", "{:.2f}"),
+    "n_unused": ("Particles not used", "{}"),
+    "class_particles": ("Particles of each class", "{}"),
     "resolution_A": ("Resolution (corrected FSC at {threshold:g})", "{:.2f} A"),
     "resolution_unmasked_A": ("Resolution without mask", "{:.2f} A"),
     "resolution_05_A": ("Resolution at FSC 0.5", "{:.2f} A"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from halfmap.jobs import (
     diagnostics,
     gallery,
+    gallery_abinitio,
     gallery_auto,
     gallery_ctf,
     gallery_export,
@@ -25,6 +26,7 @@ from halfmap.jobs.views import Plot, View
 DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
 PLOTS = (
+    *gallery_abinitio.PLOTS,
     *gallery.PLOTS,
     *gallery_auto.PLOTS,
     *gallery_ctf.PLOTS,

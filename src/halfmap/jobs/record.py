@@ -32,12 +32,12 @@ FILES = (
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
-    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz "
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz particles_unused.star "
     "job.star note.txt RELION_JOB_EXIT_SUCCESS RELION_JOB_EXIT_FAILURE RELION_JOB_EXIT_ABORTED"
-).split()
+).split() + [f"map_class{number}.mrc" for number in range(1, 21)]  # as many as --classes allows
 # RELION's files of a refinement
 PATTERNS = ("run_it[0-9][0-9][0-9]_*", "run_half[12]_class001_unfil.mrc", "run_class001.mrc", "run_*.star")
-FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints", "relion",
+FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "abinitio", "checkpoints", "relion",
            "cryosparc", "emdb")  # fmt: skip
 RECORD = places.RECORD
 

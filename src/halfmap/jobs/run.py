@@ -19,7 +19,7 @@ from halfmap.io import atomic
 from halfmap.jobs import catalog, events, folders, painter, places, project, record, references
 from halfmap.jobs.project import Project
 from halfmap.params import needs
-from halfmap.params.common import Job, Refinement
+from halfmap.params.common import Job
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
@@ -161,7 +161,7 @@ def _keep(folder: Path, made, params: Job, plots: painter.Painter) -> None:
 
     diagnostics.write(folder, made)
     shown = made.name.startswith(diagnostics.ITERATION)  # a look at the CTF is shown with the iteration it began
-    if shown and isinstance(params, Refinement) and params.intermediate_plots:
+    if shown and getattr(params, "intermediate_plots", False):
         plots.iteration(made.name)
 
 

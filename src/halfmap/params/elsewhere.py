@@ -559,7 +559,53 @@ CRYOSPARC_ORIENTATION = (
     P("od_scf_num_part", "SCF number of particles", ("scf_particles",)),
 )  # fmt: skip
 
+CRYOSPARC_ABINITIO = (
+    P("particles (input)", "Particles", ("particles", "passthrough", "images_root"), "Poses of the table are not "
+      "looked at."),
+    P("abinit_K", "Number of Ab-Initio classes", ("classes",)),
+    P("abinit_num_particles", "Num particles to use", ("num_particles",), "A random choice, not the first."),
+    P("abinit_init_res", "Initial resolution", ("initial_resolution",), "By the diameter, there 35 A."),
+    P("abinit_max_res", "Maximum resolution", ("max_resolution", "final_resolution"), "For the steps a tenth of "
+      "the diameter, there 12 A; passes of refinement then go on to 12."),
+    P("abinit_num_init_iters", "Number of initial iterations", ("num_initial_iterations",), "30, there 200: batches "
+      "are larger and the curvature is that of all poses."),
+    P("abinit_num_final_iters", "Number of final iterations", ("num_final_iterations",), "10, there 300."),
+    P("abinit_radwn_step", "Fourier radius step", ("fourier_radius_step",), "0.08, there 0.04."),
+    P("abinit_window", "Window structures in real space", ("window_structure",)),
+    P("abinit_center", "Center structures in real space", ("center_structure",)),
+    P("abinit_scale_mg_correct", "per-micrograph scales", (), "Refine with --per-particle-scale afterwards."),
+    P("abinit_scale_compute", "per-image scales", (), "Refine with --per-particle-scale afterwards."),
+    P("abinit_mom", "SGD momentum", (), "Nothing to choose: running sums of several batches take its place."),
+    P("abinit_sparsity", "Sparsity prior", (), "Off there, too."),
+    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",)),
+    P("abinit_minisize", "Final minibatch size", ("minibatch_size",)),
+    P("abinit_minisize_epsilon", "Minibatch autotune epsilon", (), "Batches are as large as told."),
+    P("abinit_minisize_minp", "Minibatch autotune min class probability", (), "Batches are as large as told."),
+    P("abinit_minisize_num_init_iters", "Initial minibatch size num iters", ("num_initial_iterations",), "Batches grow "
+      "with the end of the initial iterations."),
+    P("abinit_noise_model", "Noise model", (), "Symmetric; of the images themselves, whose power is nearly all noise."),
+    P("abinit_noise_priorw", "Noise priorw", (), "The noise is not estimated anew while maps grow."),
+    P("abinit_noise_initw", "Noise initw", (), "The noise is not estimated anew while maps grow."),
+    P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", (), "Not needed: a random map "
+      "of few shells leaves per cents of all poses their weight, and inflated noise leaves it a ball."),
+    P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", (), "As before; a plot shows it."),
+    P("abinit_class_anneal_beta", "Class similarity", ("class_similarity",)),
+    P("abinit_class_anneal_start", "Class similarity anneal start iteration", ("class_anneal_start",)),
+    P("abinit_class_anneal_end", "Class similarity anneal end iteration", ("class_anneal_end",)),
+    P("abinit_symmetry", "Symmetry", ("symmetry",), "Maps grow in C1 whatever it is; its axes are found in them."),
+    P("abinit_high_lr", "Initial learning rate", ("initial_learning_rate", "final_learning_rate")),
+    P("abinit_high_lr_duration", "Initial learning rate duration", (), "It falls from step to step."),
+    P("abinit_nonneg", "Enforce non-negativity", ("non_negative",)),
+    P("abinit_ignore_dc", "Ignore DC component", (), "Nothing to choose: DC never takes part."),
+    P("abinit_seed_init", "Random seed for initialization", ("seed",)),
+    P("abinit_init_radwn_cutoff", "Initial structure lowpass", ("initial_structure_lowpass",)),
+    P("abinit_use_engine", "Use fast codepaths", (), "There is one."),
+    P("intermediate_plots", "Make intermediate plots", ("intermediate_plots",)),
+    P("abinit_highpass_res", "Minimum align resolution", ("min_align_resolution",)),
+)  # fmt: skip
+
 TABLES = (
+    Table("cryoSPARC: Ab-Initio Reconstruction", "abinitio", CRYOSPARC_ABINITIO),
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Local Refinement (New)", "refine local", CRYOSPARC_LOCAL),
     Table("cryoSPARC: Non-Uniform Refinement", "refine nonuniform", CRYOSPARC_NONUNIFORM),

@@ -11,6 +11,7 @@ from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks, resample
 from halfmap.params import points
+from halfmap.params.abinitio import Abinitio
 from halfmap.params.auto import Auto
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
@@ -36,11 +37,17 @@ from halfmap.refine import (
     start,
     surround,
 )
+from halfmap.refine.annealing import Annealing
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
 
 REFITS = 4  # looks at the CTF at most; two or three settle it
+# of the diameter: resolutions of the first and the last steps of maps from nothing. The work of a step grows with the
+# fourth power of diameter over resolution; at a tenth, beta-galactosidase at 20 A, refinement has always gone on
+FIRST_DETAIL, LAST_DETAIL = 5.7, 10.0
+FIRST_A, LAST_A = (20.0, 80.0), (10.0, 40.0)
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
 
 
@@ -225,6 +232,30 @@ def reconstruction(params: Reconstruct) -> Recipe:
         offset_range_A=None,
         **_common(params),
     )
+
+
+def stochastic(params: Abinitio, diameter_A: float) -> Method:
+    """How maps of a particle of ``diameter_A`` grow from nothing."""
+    annealing = Annealing(
+        params.initial_resolution or float(np.clip(diameter_A / FIRST_DETAIL, *FIRST_A)),
+        params.max_resolution or float(np.clip(diameter_A / LAST_DETAIL, *LAST_A)),
+        params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
+        (params.initial_minibatch_size, params.minibatch_size),
+        (params.initial_learning_rate, params.final_learning_rate),
+        params.class_similarity, (params.class_anneal_start, params.class_anneal_end),
+    )  # fmt: skip
+    return Method(annealing, params.classes, params.starts, params.offset_range_A, params.initial_structure_lowpass,
+                  params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
+
+
+def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
+    """A few passes of homogeneous refinement from a map grown to this resolution: they give the particles poses."""
+    return homogeneous(Homogeneous(
+        out=params.out, particles=params.particles, volume=params.out / "map.mrc", symmetry=params.symmetry,
+        particle_diameter_A=params.particle_diameter_A, initial_lowpass=grown_A,
+        max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
+        min_align_resolution=params.min_align_resolution, force_resplit=True,
+    ))
 
 
 def _noise(params: MapRefinement) -> noises.Symmetric:

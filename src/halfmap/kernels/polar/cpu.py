@@ -6,7 +6,9 @@ import numba as nb
 import numpy as np
 
 from halfmap.kernels import threads
-from halfmap.kernels.project.cpu import value
+from halfmap.kernels.project.cpu import cell, value
+
+FAINTEST = 16.0  # poses this much less likely (natural log) than the best count nothing: odds of 9 million to 1
 
 
 @nb.njit(cache=True, fastmath=True, nogil=True)
@@ -146,3 +148,66 @@ def pick(best, which, matrices, group, least_trace, poses, shift, score):
             found += 1
             if found == len(score):
                 break
+
+
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def soften(correlation, penalty):
+    """Log likelihoods of one image, correlation (n, shifts, v) less penalty (v,), turned into probabilities in place.
+
+    All poses are equally likely beforehand. Returns (log of the mean likelihood, effective number of poses).
+    """
+    angles, shifts, directions = correlation.shape
+    top = -np.inf
+    for j in range(angles):
+        for s in range(shifts):
+            for v in range(directions):
+                correlation[j, s, v] -= penalty[v]
+                top = max(top, correlation[j, s, v])
+    total = 0.0
+    for j in range(angles):
+        for s in range(shifts):
+            row = np.float32(0)
+            for v in range(directions):
+                x = correlation[j, s, v] - top
+                w = np.float32(np.exp(x)) if x > -FAINTEST else np.float32(0)
+                correlation[j, s, v] = w
+                row += w
+            total += row
+    scale, square = np.float32(1 / total), 0.0
+    for j in range(angles):
+        for s in range(shifts):
+            for v in range(directions):
+                w = correlation[j, s, v] * scale
+                correlation[j, s, v] = w
+                square += w * w
+    return top + np.log(total / (angles * shifts * directions)), 1 / square
+
+
+@nb.njit(cache=True, fastmath=True)
+def _lay_rings(numerator, weight, rings, ring_weight, matrices, cosine, sine, padding):
+    r = numerator.shape[2] - 1
+    for v in range(len(rings)):
+        a = matrices[v] * padding
+        for k in range(1, rings.shape[1] + 1):
+            share = ring_weight[v, k - 1]
+            if share == 0:
+                continue
+            for j in range(len(cosine)):
+                jx, jy, jz, tx, ty, tz, mate = cell(a, k * cosine[j], k * sine[j], r)
+                here = rings[v, k - 1, j].conjugate() if mate else rings[v, k - 1, j]
+                for corner in range(8):
+                    dx, dy, dz = corner & 1, corner >> 1 & 1, corner >> 2
+                    part = (tx if dx else 1 - tx) * (ty if dy else 1 - ty) * (tz if dz else 1 - tz)
+                    numerator[jz + dz, jy + dy, jx + dx] += part * here
+                    weight[jz + dz, jy + dy, jx + dx] += part * share
+
+
+def lay_rings(numerator, weight, rings, ring_weight, matrices, angles: int, padding: int) -> None:
+    """Add rings (v, K, angles / 2) and their weights (v, K), one for a whole ring, to half spaces (2R+1, 2R+1, R+1).
+
+    The adjoint of ``sample_slices``; writes into its first two arguments, complex128 and float64. Mates on the plane
+    x = 0 are left to ``complete_plane``.
+    """
+    theta = 2 * np.pi * np.arange(angles // 2) / angles
+    _lay_rings(numerator, weight, rings, ring_weight, np.ascontiguousarray(matrices, np.float64), np.cos(theta),
+               np.sin(theta), padding)

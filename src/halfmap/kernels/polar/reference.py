@@ -59,3 +59,26 @@ def pick(best, matrices, group, least_trace, count):
             places.append((int(v), int(j)))
             poses.append(pose)
     return places
+
+
+def soften(correlation, penalty):
+    """(probabilities, log of the mean likelihood, effective number of poses) of one image's (n, shifts, v)."""
+    likelihood = correlation.astype(float) - penalty
+    top = likelihood.max()
+    w = np.exp(likelihood - top)
+    share = w / w.sum()
+    return share, top + np.log(w.mean()), 1 / (share**2).sum()
+
+
+def lay_rings(rings, ring_weight, matrices, angles, padding, r):
+    """(numerator, weight), half spaces (2r+1, 2r+1, r+1) with all rings (v, K, angles / 2) laid in; mates left out."""
+    numerator, weight = np.zeros((2, 2 * r + 1, 2 * r + 1, r + 2), complex)
+    kx, ky = ring_points(rings.shape[1], angles)
+    for a, values, share in zip(matrices, rings, ring_weight, strict=True):
+        points = padding * (kx[..., None] * a[0] + ky[..., None] * a[1])
+        mate = points[..., 0] < 0
+        held = np.where(mate, values.conj(), values)
+        for z, y, x, w in corners(np.where(mate[..., None], -points, points)):
+            np.add.at(numerator, (z + r, y + r, x), w * held)
+            np.add.at(weight, (z + r, y + r, x), w * share[:, None])
+    return numerator[..., :-1], weight[..., :-1].real

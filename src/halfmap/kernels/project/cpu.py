@@ -20,7 +20,7 @@ def columns(ky, radius):
 
 
 @nb.njit(inline="always")
-def _cell(a, kx, ky, r):
+def cell(a, kx, ky, r):
     """Corner (x, y, z) of the grid cell that holds pixel (kx, ky) or its mate, place within it, if it is the mate.
 
     ``a``: padding times the matrix of the pose; ``r``: R of the half space.
@@ -39,8 +39,8 @@ def _cell(a, kx, ky, r):
 
 @nb.njit(inline="always")
 def value(half, a, kx, ky, r):
-    """The slice at (kx, ky), which need not be whole: ``half``, trilinear. ``a``, ``r`` as in ``_cell``."""
-    jx, jy, jz, tx, ty, tz, mate = _cell(a, kx, ky, r)
+    """The slice at (kx, ky), which need not be whole: ``half``, trilinear. ``a``, ``r`` as in ``cell``."""
+    jx, jy, jz, tx, ty, tz, mate = cell(a, kx, ky, r)
     v00 = half[jz, jy, jx] * (1 - tx) + half[jz, jy, jx + 1] * tx
     v01 = half[jz, jy + 1, jx] * (1 - tx) + half[jz, jy + 1, jx + 1] * tx
     v10 = half[jz + 1, jy, jx] * (1 - tx) + half[jz + 1, jy, jx + 1] * tx
@@ -55,7 +55,7 @@ def value_and_gradient(half, a, kx, ky, r):
 
     Those of a mate are as they stand in the half space: the value at the pixel itself is the conjugate.
     """
-    jx, jy, jz, tx, ty, tz, mate = _cell(a, kx, ky, r)
+    jx, jy, jz, tx, ty, tz, mate = cell(a, kx, ky, r)
     c000, c001 = half[jz, jy, jx], half[jz, jy, jx + 1]
     c010, c011 = half[jz, jy + 1, jx], half[jz, jy + 1, jx + 1]
     c100, c101 = half[jz + 1, jy, jx], half[jz + 1, jy, jx + 1]

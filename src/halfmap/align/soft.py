@@ -1,0 +1,162 @@
+"""All poses of a grid at once, each by its probability: what an image tells of a map when nothing is known of its pose.
+
+Owns the posterior on the polar grid and its adjoint, which carries every image back to every slice it may show. With
+corr = turn . (spectrum x harmonics) of the global search, the probabilities w are a softmax of corr - penalty; the sums
+of the images at each slice are transposes of the same two products. Several maps (classes) compete for every image.
+
+The grid is turned at random for every batch. Its slices are too far apart to fill Fourier space: a fixed grid would
+leave gaps, and gaps make the next map fainter, until it is a ball.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft as fft
+
+from halfmap import device
+from halfmap.align import polar
+from halfmap.align.polar import Grid, PolarSearch
+from halfmap.fourier import transforms
+from halfmap.geometry import rotations as so3
+from halfmap.geometry import sampling
+from halfmap.kernels import polar as kernel
+from halfmap.types import Images
+
+SPACING = 2.2  # of directions, in resolution / diameter: coarser than that of a search, for it is another one each time
+SHIFT_STEP = 0.5  # of the resolution
+PARTS = 8  # sums of their own, dealt out to the threads: the result does not depend on how many there are
+
+
+def scattered(radius: int, box_length_A: float, diameter_A: float, offset_range_A: float, group: np.ndarray,
+              rng: np.random.Generator) -> Grid:
+    """A grid of poses for Fourier radius K, turned and moved at random; arguments as of ``polar.grid``."""
+    resolution = box_length_A / radius
+    step = SPACING * resolution / diameter_A
+    directions = sampling.spiral(int(np.ceil(4 * np.pi / step**2))) @ so3.random(1, rng)[0].T
+    unit = sampling.asymmetric_unit(directions, np.concatenate([group, -group]))
+    turns = so3.euler_to_matrix(np.zeros(unit.sum()), np.zeros(unit.sum()), rng.uniform(0, 360, unit.sum()))
+    matrices = turns @ sampling.directions_to_rotations(directions[unit])
+    angles = transforms.good_box(int(np.ceil(2 * np.pi * radius * min(1.0, diameter_A / box_length_A))) + 4)
+    shift_step = SHIFT_STEP * resolution
+    shifts = polar.shift_grid(offset_range_A, shift_step)
+    shifts = shifts + rng.uniform(-0.5, 0.5, 2) * min(shift_step, offset_range_A)
+    mirrored = matrices * np.array([1, -1, -1])[:, None]
+    return Grid(np.concatenate([matrices, mirrored]), angles, shifts, step, group)
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Images carried back to the slices they may show: sums of C x and of C^2, with area weights."""
+
+    values: np.ndarray  # (v / 2, K, n / 2) complex64
+    weight: np.ndarray  # (v / 2, K) float64
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What b images tell of c maps.
+
+    ``evidence``: log of the mean likelihood over all poses, relative to no particle at all.
+    """
+
+    evidence: np.ndarray  # (b, c)
+    shares: np.ndarray  # (b, c) probability of each map
+    effective: np.ndarray  # (b, c) fraction of the poses that carry weight
+    rotations: np.ndarray  # (b, c, 3, 3) most likely pose
+    shifts_A: np.ndarray  # (b, c, 2)
+    rings: tuple[Rings, ...]  # one for each map
+    directions: np.ndarray  # (v,) images seen from each direction of the grid, all maps together
+
+
+def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray, similarity: float = 0.0
+              ) -> Posterior:
+    """Weigh all poses of one grid against all maps, which have that grid in common.
+
+    ``centres_A`` (b, 2): what shifts are counted from. ``similarity``, 0..1: part of the probability of a map that is
+    dealt out evenly among all, so that classes grow together.
+    """
+    first = searches[0]
+    work = _Weighing(searches, similarity, *first.on_rings(images))
+    with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:
+        for start, spectra in first.shifted(work.signal, images, centres_A):
+            list(pool.map(lambda part, s=start, x=spectra: work.share(part, s, x), range(PARTS)))
+    return work.result(centres_A)
+
+
+class _Weighing:
+    """A posterior under construction; each of the PARTS has sums of its own, in a fixed order of images."""
+
+    def __init__(self, searches: Sequence[PolarSearch], similarity: float, signal: np.ndarray, half_power: np.ndarray):
+        grid, k = searches[0].grid, searches[0].radius
+        b, c, v = len(signal), len(searches), len(grid.matrices)
+        self.searches, self.similarity, self.signal, self.half_power = searches, similarity, signal, half_power
+        self.turn = polar.inverse_transform(grid.angles)
+        self.evidence, self.effective = np.zeros((b, c)), np.zeros((b, c))
+        self.best = np.zeros((b, c), np.int64)
+        self.seen = np.zeros((b, c, v), np.float32)  # weight of each direction, shares of the maps included
+        rows = 2 * (grid.angles // 2 + 1)
+        self.back = np.zeros((PARTS, c, rows, 2 * k, v), np.float32)
+
+    def share(self, part: int, first: int, spectra: np.ndarray) -> None:
+        """Every PARTS-th image of a batch of spectra (m, images, s, 2K)."""
+        for i in range(part, spectra.shape[1], len(self.back)):
+            self._image(self.back[part], first + i, np.concatenate([spectra[:, i], spectra[:, i]]))
+
+    def _image(self, back: np.ndarray, row: int, spectrum: np.ndarray) -> None:
+        weights = [self._weights(row, c, search, spectrum) for c, search in enumerate(self.searches)]
+        for c, share in enumerate(mixed(self.evidence[row], self.similarity)):
+            w = weights[c]
+            self.seen[row, c] = share * w.sum((0, 1))
+            carried = (self.turn.T @ w.reshape(len(w), -1)).reshape(-1, *w.shape[1:])
+            back[c] += np.float32(share) * np.matmul(spectrum.transpose(0, 2, 1), carried)
+
+    def _weights(self, row: int, c: int, search: PolarSearch, spectrum: np.ndarray) -> np.ndarray:
+        """(n, s, v) probabilities of the poses of one image against one map."""
+        product = np.matmul(spectrum, search.harmonics)
+        w = (self.turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])
+        penalty = (self.half_power[row] @ search.power).astype(np.float32)
+        self.evidence[row, c], effective = kernel.soften(w, penalty)
+        self.effective[row, c] = effective / w.size
+        self.best[row, c] = w.argmax()
+        return w
+
+    def result(self, centres_A: np.ndarray) -> Posterior:
+        grid = self.searches[0].grid
+        angle, shift, view = np.unravel_index(self.best, (grid.angles, len(grid.shifts_A), len(grid.matrices)))
+        turns = so3.euler_to_matrix(np.zeros(angle.size), np.zeros(angle.size), 360 / grid.angles * angle.ravel())
+        rotations = (turns @ grid.matrices[view.ravel()]).reshape(*angle.shape, 3, 3)
+        both_hands = self.seen[..., : len(grid.matrices) // 2] + self.seen[..., len(grid.matrices) // 2 :]
+        rings = tuple(
+            Rings(_slices(total, grid.angles), both_hands[:, c].T.astype(float) @ (2 * self.half_power), grid)
+            for c, total in enumerate(self.back.sum(0))
+        )
+        shares = np.stack([mixed(row, self.similarity) for row in self.evidence])
+        return Posterior(self.evidence, shares, self.effective, rotations, centres_A[:, None] + grid.shifts_A[shift],
+                         rings, self.seen.sum((0, 1)))
+
+
+def mixed(evidence: np.ndarray, similarity: float) -> np.ndarray:
+    """Probabilities of maps (c,) with this log evidence, a part of them dealt out evenly."""
+    w = np.exp(evidence - evidence.max())
+    return (1 - similarity) * w / w.sum() + similarity / len(w)
+
+
+def _slices(total: np.ndarray, angles: int) -> np.ndarray:
+    """Rings (v / 2, K, n / 2) from sums (2m, 2K, v) of products that make them: the adjoint of ``PolarSearch.of``."""
+    m = angles // 2 + 1
+    k = total.shape[1] // 2
+    real, imaginary = total[:m], total[m:]
+    spectrum = (real[:, :k] - imaginary[:, k:]) + 1j * (real[:, k:] + imaginary[:, :k])
+    order = np.arange(m)
+    # the rows of ``inverse_transform`` carry 2/n for all but the first and last frequency, as irfft will again
+    spectrum = spectrum / (np.where((order == 0) | (2 * order == angles), 1.0, 2.0) / angles)[:, None, None]
+    hands = spectrum.shape[-1] // 2
+    whole = fft.irfft(spectrum[..., :hands] + spectrum[..., hands:].conj(), n=angles, axis=0)
+    here, opposite = whole[: angles // 2], whole[angles // 2 :]
+    values = 0.5 * ((here + opposite) + 1j * (here - opposite))
+    return np.ascontiguousarray(values.transpose(2, 1, 0), np.complex64)

@@ -1,0 +1,109 @@
+"""Settings of `halfmap abinitio`."""
+
+from __future__ import annotations
+
+from halfmap.params.common import ParticleOutput, setting
+
+
+class Abinitio(ParticleOutput):
+    """One map or several from particles alone: no starting map, no poses."""
+
+    settled_at_start = ParticleOutput.settled_at_start | {"classes", "symmetry", "num_particles"}
+
+    classes: int = setting(
+        1, help="Number of maps; particles are sorted between them.",
+        known_as="cryoSPARC: Number of Ab-Initio classes; RELION --K", ge=1, le=20,
+    )  # fmt: skip
+    num_particles: int | None = setting(
+        None, help="Particles to use, a random choice; none = all. The others are listed in particles_unused.star.",
+        unit="images", known_as="cryoSPARC: Num particles to use", ge=100,
+    )  # fmt: skip
+    symmetry: str = setting(
+        "C1", help="Point group. Maps grow without it; its axes are then found in them, and they obey it at the end.",
+        known_as="cryoSPARC: Symmetry; RELION --sym",
+    )  # fmt: skip
+    particle_diameter_A: float | None = setting(
+        None, help="Diameter of the circle that masks the images and of the sphere that holds the maps; none = 95 % of "
+        "the box. The tighter, the faster and the surer.", unit="A", known_as="RELION --particle_diameter", gt=0,
+    )  # fmt: skip
+    initial_resolution: float | None = setting(
+        None, help="Resolution of the first steps; none = 1/5.7 of the diameter, 20 to 80.", unit="A",
+        known_as="cryoSPARC: Initial resolution", gt=0,
+    )  # fmt: skip
+    max_resolution: float | None = setting(
+        None, help="Resolution of the last steps, from which the final passes go on; none = a tenth of the diameter, "
+        "10 to 40.", unit="A", known_as="cryoSPARC: Maximum resolution", gt=0,
+    )  # fmt: skip
+    num_initial_iterations: int = setting(
+        30, help="Steps at the initial resolution.", known_as="cryoSPARC: Number of initial iterations", ge=1, le=10_000
+    )
+    num_final_iterations: int = setting(
+        10, help="Steps at the maximum resolution.", known_as="cryoSPARC: Number of final iterations", ge=0, le=10_000
+    )
+    fourier_radius_step: float = setting(
+        0.08, help="By how much each step between them raises the Fourier radius.", unit="shells",
+        known_as="cryoSPARC: Fourier radius step", gt=0, le=2,
+    )  # fmt: skip
+    initial_minibatch_size: int = setting(
+        200, help="Images of each step at the initial resolution.", unit="images",
+        known_as="cryoSPARC: Initial minibatch size", ge=10,
+    )  # fmt: skip
+    minibatch_size: int = setting(
+        250, help="Images of each step after that.", unit="images", known_as="cryoSPARC: Final minibatch size", ge=10
+    )
+    initial_learning_rate: float = setting(
+        0.6, help="Learning rate of the first step: which part of the map the images of a step replace.",
+        known_as="cryoSPARC: Initial learning rate", gt=0, le=1,
+    )  # fmt: skip
+    final_learning_rate: float = setting(
+        0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
+    )
+    class_similarity: float = setting(
+        0.1, help="0 = classes are independent from the start, 1 = every image counts equally in all.",
+        known_as="cryoSPARC: Class similarity", ge=0, le=1,
+    )  # fmt: skip
+    class_anneal_start: int = setting(
+        30, help="Step at which the similarity of the classes begins to fall.",
+        known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
+    )  # fmt: skip
+    class_anneal_end: int = setting(
+        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0
+    )
+    starts: int = setting(
+        2, help="Random starts that are tried half of the way; the one that tells most of particles held back goes on.",
+        ge=1, le=100,
+    )  # fmt: skip
+    initial_structure_lowpass: float = setting(
+        7.0, help="Fourier radius of the random blobs it starts from.", unit="shells",
+        known_as="cryoSPARC: Initial structure lowpass", gt=0,
+    )  # fmt: skip
+    offset_range_A: float = setting(
+        10.0, help="Search radius for shifts.", unit="A", known_as="RELION --offset_range (there in pixels)", gt=0
+    )
+    min_align_resolution: float | None = setting(
+        None, help="Leave out data coarser than this (high-pass); none = use all.", unit="A",
+        known_as="cryoSPARC: Minimum align resolution", gt=0,
+    )  # fmt: skip
+    window_structure: bool = setting(
+        True, help="Keep the maps inside a sphere of the particle's diameter.",
+        known_as="cryoSPARC: Window structures in real space",
+    )  # fmt: skip
+    center_structure: bool = setting(
+        True, help="Move the centre of mass of each map to the middle of the box after every step.",
+        known_as="cryoSPARC: Center structures in real space",
+    )  # fmt: skip
+    non_negative: bool = setting(
+        True, help="Set negative density of the maps to 0 after every step.",
+        known_as="cryoSPARC: Enforce non-negativity",
+    )
+    final_passes: int = setting(
+        3, help="Refinement passes over all particles of a class at the end; they give every particle its pose.", ge=1,
+        le=20,
+    )  # fmt: skip
+    final_resolution: float = setting(
+        12.0, help="Finest data the final passes align with.", unit="A", gt=0
+    )
+    intermediate_plots: bool = setting(
+        True, help="Draw the plots of every tenth step while the job runs, as far as a little spare time allows.",
+        known_as="cryoSPARC: Make intermediate plots",
+    )  # fmt: skip

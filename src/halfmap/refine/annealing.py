@@ -1,0 +1,58 @@
+"""How an ab-initio reconstruction goes from coarse to fine: resolution, batches, learning rate, likeness of classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from halfmap.refine.batches import Frame
+
+JUDGED_AT = 0.5  # of the way from the first to the last resolution, starts are compared
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step does."""
+
+    band: int  # shells
+    images: int
+    rate: float  # learning rate, 0..1
+    similarity: float  # of the classes, 0..1
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """Some steps at the first resolution, then shell by shell to the last one, then some there."""
+
+    initial_A: float
+    final_A: float
+    initial_steps: int
+    final_steps: int
+    radius_step: float  # shells a step
+    images: tuple[int, int]  # of a batch: before and after ``initial_steps``
+    rates: tuple[float, float]  # learning rates: the first falls to the second over all steps
+    similarity: float
+    similar_until: tuple[int, int]  # steps between which the similarity falls to 0
+
+    def steps(self, frame: Frame) -> int:
+        """All of them."""
+        return self.initial_steps + self._growing(frame) + self.final_steps
+
+    def trial_steps(self, frame: Frame) -> int:
+        """After how many steps starts are compared."""
+        return self.initial_steps + int(JUDGED_AT * self._growing(frame))
+
+    def step(self, number: float, frame: Frame) -> Step:
+        """Step ``number`` from 0; infinity for the last one."""
+        first, last = frame.shell(self.initial_A), frame.shell(self.final_A)
+        number = min(number, self.steps(frame) - 1)
+        band = first + max(0.0, number - self.initial_steps) * self.radius_step
+        far = number / max(self.steps(frame) - 1, 1)
+        begin, end = self.similar_until
+        alike = self.similarity * float(np.clip((end - number) / max(end - begin, 1), 0, 1))
+        return Step(int(min(round(band), last)), self.images[number >= self.initial_steps],
+                    self.rates[0] * (self.rates[1] / self.rates[0]) ** far, alike)
+
+    def _growing(self, frame: Frame) -> int:
+        return int(np.ceil(max(0, frame.shell(self.final_A) - frame.shell(self.initial_A)) / self.radius_step))

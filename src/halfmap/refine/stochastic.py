@@ -1,0 +1,307 @@
+"""Maps from nothing: stochastic gradient on small random batches, every pose of the grid by its probability.
+
+The second loop beside `loop`: it has no halves, no FSC and no stored poses, and one to many maps that compete for every
+image. Owns the order of things; how fast resolution, batches and learning rate go is a part, `Annealing`.
+
+All of it happens without symmetry, whatever the particle has: the real beta-galactosidase (D2) went to corr 0.86-0.97
+with the reference at 20 A from there, and to 0.69-0.77 with D2 imposed from the start, where maps that share two axes
+with the truth and not the third are dead ends. The axes are found afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from halfmap.align import axes, soft
+from halfmap.align.polar import PolarSearch
+from halfmap.fourier import transforms
+from halfmap.maps import filters, masks
+from halfmap.physics import noise
+from halfmap.physics.projection import Projector
+from halfmap.reconstruct import online, sums
+from halfmap.refine import start
+from halfmap.refine.annealing import Annealing, Step
+from halfmap.refine.batches import Frame
+from halfmap.refine.diagnostics import Diagnostics
+from halfmap.refine.expectation import above
+from halfmap.refine.setup import Run
+from halfmap.types import Map, Sums
+
+EDGE_VOXELS = 3.0  # of the window of the maps
+BLOB = (0.3, 0.2)  # of the diameter: radius of the first random blob, and its soft edge
+JUDGES, FEWEST_JUDGES = 200, 20  # particles held back to judge by, at most and at least; a twelfth of all between
+REPORTED_EVERY = 10  # steps
+SIGNIFICANT = 4.0  # standard errors by which a map must beat a ball
+
+
+@dataclass(frozen=True)
+class Method:
+    """The settings of a run: what is random about it is the generator of the run."""
+
+    annealing: Annealing
+    classes: int
+    starts: int
+    offset_A: float
+    blob_shells: float  # Fourier radius of the random maps it begins with
+    window: bool = True
+    centre: bool = True
+    non_negative: bool = True
+    high_pass_A: float | None = None
+
+
+@dataclass(frozen=True)
+class Growth:
+    """One start, as far as it has come. A step makes a new one."""
+
+    step: int
+    running: tuple[Sums, ...]  # of each map
+    maps: tuple[Map, ...]
+    change: float  # of the maps in the last step, relative to them
+    facts: dict
+    directions: np.ndarray  # (v,) weight, and where from (v, 3): of the last step
+    views: np.ndarray
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run has found."""
+
+    maps: tuple[Map, ...]
+    history: tuple[dict, ...]
+    evidence: float  # nats per held-back particle, over no map at all
+    ball: float  # the same of the same maps made round
+    significance: float  # of their difference, in standard errors
+    verdict: str  # why it stopped, and whether it found anything
+    trials: tuple[float, ...]  # evidence of every start when it was judged
+
+    @property
+    def something(self) -> bool:
+        return self.significance > SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What does not change between steps."""
+
+    job: Run
+    method: Method
+    models: tuple[noise.GroupModel, ...]
+    pool: np.ndarray  # rows that make the maps
+    judges: np.ndarray  # rows that judge them
+
+    @property
+    def frame(self) -> Frame:
+        return self.job.frame
+
+    def box(self, band: int) -> int:
+        """Voxels of a map with so many shells."""
+        return transforms.good_box(2 * band + 8)
+
+
+def run(job: Run, method: Method, rows: np.ndarray) -> Found:
+    """Grow ``method.classes`` maps from particles ``rows``: several starts for a while, the best one to the end."""
+    setting = _prepared(job, method, rows)
+    total, trial = method.annealing.steps(job.frame), method.annealing.trial_steps(job.frame)
+    history: list[dict] = []
+    tried = []
+    for number in range(method.starts):
+        grown = _grown(setting, _first(setting), trial if method.starts > 1 else 0, history, number)
+        tried.append((_evidence(setting, grown, grown.maps).mean() if method.starts > 1 else 0.0, grown))
+    evidence, best = max(tried, key=lambda found: found[0])
+    if method.starts > 1:
+        job.watch("note", text="evidence of the starts, nats per particle held back: "
+                  + ", ".join(f"{e:.2f}" for e, _ in tried) + f"; the best goes on ({evidence:.2f})")
+    grown = _grown(setting, best, total, history, method.starts)
+    return _judged(setting, grown, tuple(history), tuple(float(e) for e, _ in tried))
+
+
+def _prepared(job: Run, method: Method, rows: np.ndarray) -> _Setting:
+    rows = job.rng.permutation(rows)
+    held = int(np.clip(len(rows) // 12, min(FEWEST_JUDGES, len(rows) // 2), JUDGES))
+    return _Setting(job, method, start.first_models(job), np.sort(rows[held:]), np.sort(rows[:held]))
+
+
+def _first(setting: _Setting) -> Growth:
+    """Random blobs as strong as what the images show on average over all poses."""
+    step, frame, rng = setting.method.annealing.step(0, setting.frame), setting.frame, setting.job.rng
+    box = setting.box(step.band)
+    voxel = frame.length_A / box
+    nothing = Map(np.zeros((box,) * 3, np.float32), voxel)
+    ball = _stepped(setting, _at_rest(setting, (nothing,)), step).maps[0]
+    strength = float(np.sqrt((ball.data.astype(float) ** 2).sum()))
+    blobs = tuple(_blob(setting, box, voxel, strength, rng) for _ in range(setting.method.classes))
+    return _at_rest(setting, blobs)
+
+
+def _at_rest(setting: _Setting, maps: tuple[Map, ...]) -> Growth:
+    band = setting.method.annealing.step(np.inf, setting.frame).band
+    empty = sums.empty(band, setting.frame.box, setting.frame.voxel_size_A)
+    return Growth(0, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)))
+
+
+def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.random.Generator) -> Map:
+    noise_ = Map(rng.standard_normal((box,) * 3).astype(np.float32), voxel_A)
+    smooth = filters.lowpass(noise_, setting.frame.length_A / setting.method.blob_shells).data
+    radius, edge = (part * setting.frame.diameter_A / voxel_A for part in BLOB)
+    data = np.maximum(smooth * masks.sphere(box, radius, edge), 0)
+    return Map((data * (strength / max(np.sqrt((data**2).sum()), 1e-30))).astype(np.float32), voxel_A)
+
+
+def _grown(setting: _Setting, grown: Growth, until: int, history: list[dict], start_: int) -> Growth:
+    """``grown`` after step ``until``; tells of every step."""
+    total = setting.method.annealing.steps(setting.frame)
+    while grown.step < until:
+        step = setting.method.annealing.step(grown.step, setting.frame)
+        grown = _stepped(setting, grown, step)
+        history.append({"step": grown.step, "start": start_ + 1, **grown.facts})
+        setting.job.watch("progress", stage="ab-initio", done=grown.step, total=total)
+        if grown.step % REPORTED_EVERY == 0 or grown.step == until:
+            setting.job.watch("diagnostics", made=diagnostics_of(setting.frame, grown, tuple(history), len(history)))
+    return grown
+
+
+def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
+    """One batch of images, and the maps it makes."""
+    frame, method, rng = setting.frame, setting.method, setting.job.rng
+    group = np.eye(3)[None]
+    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, method.offset_A, group, rng)
+    searches = _searches(grown.maps, step.band, frame, grid)
+    rows = np.sort(rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False))
+    parts = [soft.posterior(searches, images, np.zeros((len(images), 2)), step.similarity)
+             for images in _images(setting, rows, step.band)]
+    running = []
+    for c, old in enumerate(grown.running):
+        empty = replace(old, numerator=np.zeros_like(old.numerator), weight=np.zeros_like(old.weight))
+        values, weight = (sum(getattr(p.rings[c], name) for p in parts) for name in ("values", "weight"))
+        hands = grid.matrices[: len(values)]
+        new = online.of_rings(values, weight, hands, grid.angles, empty, group)
+        running.append(online.followed(old, new, step.rate))
+    running, maps = zip(*(_shaped(setting, one, step) for one in running), strict=True)
+    evidence, shares, effective = (np.concatenate([getattr(p, name) for p in parts])
+                                   for name in ("evidence", "shares", "effective"))
+    change = _change(grown.maps, maps)
+    facts = {
+        "band_A": frame.resolution_A(step.band), "images": len(evidence), "rate": step.rate,
+        "evidence": float(_of_all(evidence).mean()), "effective_fraction": float((shares * effective).sum(1).mean()),
+        "occupancy": shares.mean(0).tolist(), "change": change,
+    }
+    return Growth(grown.step + 1, tuple(running), tuple(maps), change, facts, sum(p.directions for p in parts),
+                  grid.matrices[:, 2])
+
+
+def _searches(maps: tuple[Map, ...], band: int, frame: Frame, grid) -> list[PolarSearch]:
+    return [PolarSearch.of(Projector.of(m, band, frame.box), grid, band) for m in maps]
+
+
+def _images(setting: _Setting, rows: np.ndarray, band: int):
+    job, n = setting.job, len(setting.job.half)
+    lowest = setting.frame.length_A / setting.method.high_pass_A if setting.method.high_pass_A else 0
+    for images in job.source.batches(rows, job.batch, band, setting.models, np.zeros((n, 2)), np.ones(n)):
+        yield above(images, int(round(lowest)))
+
+
+def _shaped(setting: _Setting, running: Sums, step: Step) -> tuple[Sums, Map]:
+    """The map of the sums: windowed, non-negative, centred, as the settings want it; and its sums."""
+    method, frame = setting.method, setting.frame
+    found = online.to_map(running, step.band, setting.box(step.band))
+    sphere = masks.sphere(found.box, frame.diameter_A / 2 / found.voxel_size_A, EDGE_VOXELS)
+    if method.centre:
+        centre_A = axes.extent(Map(found.data * sphere, found.voxel_size_A))[0]
+        if np.linalg.norm(centre_A) > found.voxel_size_A / 2:
+            running = online.moved(running, centre_A)
+            found = online.to_map(running, step.band, found.box)
+    data = found.data * sphere if method.window else found.data
+    return running, Map(np.maximum(data, 0) if method.non_negative else data, found.voxel_size_A)
+
+
+def _change(old: tuple[Map, ...], new: tuple[Map, ...]) -> float:
+    """Root mean square change of the maps over their root mean square; of maps in one sampling."""
+    if old[0].box != new[0].box:
+        return float("nan")
+    apart = sum(float(((a.data - b.data).astype(float) ** 2).sum()) for a, b in zip(old, new, strict=True))
+    return float(np.sqrt(apart / max(sum(float((m.data.astype(float) ** 2).sum()) for m in new), 1e-30)))
+
+
+def _of_all(evidence: np.ndarray) -> np.ndarray:
+    """(b,) evidence of the maps together, each as likely as the other beforehand."""
+    return np.logaddexp.reduce(evidence, axis=1) - np.log(evidence.shape[1])
+
+
+def _evidence(setting: _Setting, grown: Growth, maps: tuple[Map, ...]) -> np.ndarray:
+    """(judges,) evidence for maps, on one grid whatever the start; of particles that did not make them."""
+    band = setting.method.annealing.step(grown.step - 1, setting.frame).band
+    frame = setting.frame
+    grid = soft.scattered(band, frame.length_A, frame.diameter_A, setting.method.offset_A, np.eye(3)[None],
+                          np.random.default_rng(1))
+    searches = _searches(maps, band, frame, grid)
+    parts = [soft.posterior(searches, images, np.zeros((len(images), 2))).evidence
+             for images in _images(setting, setting.judges, band)]
+    return _of_all(np.concatenate(parts))
+
+
+def _judged(setting: _Setting, grown: Growth, history: tuple[dict, ...], trials: tuple[float, ...]) -> Found:
+    """Whether the maps tell more of particles they have not seen than balls of the same profile do."""
+    mine = _evidence(setting, grown, grown.maps)
+    ball = _evidence(setting, grown, tuple(rounded(m) for m in grown.maps))
+    more = mine - ball
+    significance = float(more.mean() / max(more.std() / np.sqrt(len(more)), 1e-12))
+    done = f"stopped after {grown.step} steps, at the end of the schedule, at {grown.facts['band_A']:.1f} A"
+    word = ("the maps tell particles they have not seen from a ball by {:.2f} +/- {:.2f} nats each"
+            if significance > SIGNIFICANT else
+            "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:.2f} +/- "
+            "{:.2f} nats each)").format(more.mean(), more.std() / np.sqrt(len(more)))
+    return Found(grown.maps, history, float(mine.mean()), float(ball.mean()), significance, f"{done}; {word}", trials)
+
+
+def rounded(map: Map) -> Map:
+    """The map with every voxel the mean of its distance from the box centre."""
+    axis = np.arange(map.box) - map.box // 2
+    shell = np.rint(np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2)).astype(int)
+    mean = np.bincount(shell.ravel(), map.data.ravel()) / np.maximum(np.bincount(shell.ravel()), 1)
+    return Map(mean[shell].astype(np.float32), map.voxel_size_A)
+
+
+def shares(job: Run, method: Method, found: Found, rows: np.ndarray) -> np.ndarray:
+    """(rows, classes) probability of every map for particles ``rows``, on the last grid."""
+    setting = replace(_Setting(job, method, start.first_models(job), rows, rows))
+    frame, band = job.frame, method.annealing.step(np.inf, job.frame).band
+    grid = soft.scattered(band, frame.length_A, frame.diameter_A, method.offset_A, np.eye(3)[None], job.rng)
+    searches = _searches(found.maps, band, frame, grid)
+    out = np.full((len(rows), len(found.maps)), 1 / len(found.maps))
+    for images in _images(setting, rows, band):
+        out[np.searchsorted(rows, images.rows)] = soft.posterior(searches, images, np.zeros((len(images), 2))).shares
+        job.watch("progress", stage="classes", done=int(np.searchsorted(rows, images.rows[-1])) + 1, total=len(rows))
+    return out
+
+
+def onto_axes(map: Map, group: np.ndarray, job: Run) -> Map:
+    """The map on the axes of its point group, where it has them; warns where it does not obey the group."""
+    if len(group) == 1:
+        return map
+    found = axes.find(map, group)
+    if not found.obeyed:
+        job.warn(f"turned by the symmetry asked for about the best axes, the map agrees with itself only to "
+                 f"{found.after:.2f} (1 = perfect) at {found.resolution_A:.0f} A: check --symmetry; C1 asks for none")
+    else:
+        job.watch("note", text=f"the axes of the symmetry were found in the map, which obeys it to {found.after:.2f} "
+                  "(1 = perfect)")
+    return found.onto(map)
+
+
+def diagnostics_of(frame: Frame, grown: Growth, history: tuple[dict, ...], number: int) -> Diagnostics:
+    """What a step shows."""
+    cut = np.stack([np.stack([np.take(m.data, m.box // 2, axis=axis) for axis in (2, 1, 0)]) for m in grown.maps])
+    course = {name: np.array([row[name] for row in history], float)
+              for name in ("evidence", "effective_fraction", "change", "band_A", "start")}
+    arrays = {
+        "class_slices": cut.astype(np.float32),
+        "class_occupancy": np.array([row["occupancy"] for row in history]),
+        "class_views": grown.views.astype(np.float32),
+        "class_view_weights": grown.directions.astype(np.float32),
+        **{f"course_{name}": values for name, values in course.items()},
+    }
+    return Diagnostics(f"iteration_{number:03d}", arrays, {
+        "iteration": number, "box": frame.box, "voxel_size_A": frame.voxel_size_A, **grown.facts,
+    })

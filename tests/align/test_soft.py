@@ -1,0 +1,98 @@
+"""The posterior over all poses of a grid, and what it carries back to the map."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from halfmap.align import soft
+from halfmap.align.polar import PolarSearch
+from halfmap.geometry import rotations, symmetry
+from halfmap.kernels.polar import sample_slices
+from tests.align import made
+
+RADIUS, DIAMETER_A, RANGE_A = 6, 56.0, 9.0
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def posed(rng, name="C1", n=12, power=40.0):
+    """Images of an object, its projector and a grid."""
+    truth = made.object_(symmetry_name=name)
+    matrices = rotations.random(n, rng)
+    images = made.loud(made.images(truth, matrices, rng.uniform(-4, 4, (n, 2)), RADIUS), power)
+    grid = soft.scattered(RADIUS, made.LENGTH_A, DIAMETER_A, RANGE_A, symmetry.group(name), rng)
+    return images, made.projector(truth, RADIUS), grid, matrices
+
+
+def scaled(projector, factor):
+    return replace(projector, half=projector.half * np.complex64(factor))
+
+
+def posterior(projectors, images, grid, similarity=0.0):
+    searches = [PolarSearch.of(one, grid, RADIUS) for one in projectors]
+    return soft.posterior(searches, images, np.zeros((len(images), 2)), similarity)
+
+
+def test_what_is_carried_back_is_the_gradient_of_the_evidence(rng):
+    images, projector, grid, _ = posed(rng)
+    other = made.projector(made.object_(seed=5), RADIUS)  # the direction of the derivative
+    here = posterior([projector], images, grid)
+    hands = grid.matrices[: len(here.rings[0].values)]
+    slices, slope = (sample_slices(one.half, hands, RADIUS, grid.angles, one.padding) for one in (projector, other))
+    ring = here.rings[0]
+    told = 2 * np.sum((slope.conj() * (ring.values - ring.weight[..., None] * slices)).real)
+    step = 2e-3
+    around = [posterior([replace(projector, half=projector.half + np.complex64(s * step) * other.half)], images, grid)
+              for s in (1, -1)]
+    measured = (around[0].evidence.sum() - around[1].evidence.sum()) / (2 * step)
+    # float32 sums of some thousand terms, and a third-order remainder of the difference
+    assert told == pytest.approx(measured, rel=1e-2)
+
+
+def test_loud_images_are_seen_where_they_were_taken_from(rng):
+    images, projector, grid, matrices = posed(rng, "D2", power=3e3)
+    found = posterior([projector], images, grid)
+    apart = symmetry.distance(found.rotations[:, 0], matrices, symmetry.group("D2"))
+    assert np.median(apart) < grid.step_rad and found.effective.max() < 0.01
+
+
+def test_an_empty_map_leaves_all_poses_alike(rng):
+    images, projector, grid, _ = posed(rng)
+    found = posterior([scaled(projector, 0)], images, grid)
+    np.testing.assert_allclose(found.effective, 1, rtol=1e-4)
+    np.testing.assert_allclose(found.evidence, 0, atol=1e-5)
+
+
+def test_images_go_to_the_map_that_they_show(rng):
+    images, projector, grid, _ = posed(rng, power=400)
+    other = made.projector(made.object_(seed=5), RADIUS)
+    assert posterior([projector, other], images, grid).shares[:, 0].min() > 0.9
+
+
+def test_similarity_deals_images_out_evenly(rng):
+    images, projector, grid, _ = posed(rng, power=400)
+    other = made.projector(made.object_(seed=5), RADIUS)
+    found = posterior([projector, other], images, grid, similarity=1.0)
+    np.testing.assert_allclose(found.shares, 0.5)
+    total = sum(ring.weight.sum() for ring in found.rings)
+    assert found.rings[0].weight.sum() == pytest.approx(total / 2, rel=0.2)
+
+
+def test_grids_are_never_the_same_and_never_sparser_than_asked(rng):
+    one, two = (soft.scattered(RADIUS, made.LENGTH_A, DIAMETER_A, RANGE_A, np.eye(3)[None], rng) for _ in range(2))
+    assert np.abs(one.matrices[0] - two.matrices[0]).max() > 1e-3
+    assert len(one.matrices) == pytest.approx(4 * np.pi / one.step_rad**2, rel=0.05)  # both hands of half of them
+    assert one.step_rad == pytest.approx(soft.SPACING * made.LENGTH_A / RADIUS / DIAMETER_A)
+
+
+def test_the_number_of_threads_changes_nothing(rng, monkeypatch):
+    images, projector, grid, _ = posed(rng)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(soft.device, "threads", lambda threads=threads: threads)
+        found.append(posterior([projector], images, grid).rings[0])
+    assert np.array_equal(found[0].values, found[1].values) and np.array_equal(found[0].weight, found[1].weight)

@@ -1,0 +1,116 @@
+"""`halfmap abinitio` as a user starts it, with few and small steps."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from halfmap.align import axes
+from halfmap.cli import main as cli
+from halfmap.data import relion
+from halfmap.geometry import symmetry
+from halfmap.io import mrc
+from halfmap.jobs import abinitio, demo, diagnostics, painter, plots
+from halfmap.jobs.views import View
+from tests.jobs.test_tables import NoPlots
+from tests.refine import made
+
+N = 300
+QUICK = ["--initial-resolution", "40", "--max-resolution", "25", "--num-initial-iterations", "8",
+         "--num-final-iterations", "3", "--fourier-radius-step", "0.25", "--initial-minibatch-size", "60",
+         "--minibatch-size", "90", "--starts", "1", "--final-passes", "1", "--particle-diameter", "140", "--seed", "1",
+         "--no-intermediate-plots"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_plots():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painter, "Painter", NoPlots)
+        yield
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone")
+    relion.write(folder / "particles.star", made.experiment(folder, n=N, snr=0.3).told())
+    return folder / "particles.star"
+
+
+def run(table, out, *flags):
+    """(summary, particles) of a job that must succeed."""
+    assert cli.main(["abinitio", str(table), "--out", str(out), *QUICK, *flags]) == 0
+    return json.loads((out / "summary.json").read_text()), relion.read_table(out / "particles.star")
+
+
+@pytest.fixture(scope="module")
+def job(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("d2") / "job"
+    return (*run(table, out, "--symmetry", "D2"), out)
+
+
+def test_a_map_is_made_of_particles_alone(job):
+    told, particles, out = job
+    assert told["maps"] == ["map.mrc"] and told["n_particles"] == len(particles) == N and told["n_unused"] == 0
+    assert particles.poses is not None and set(particles.half) == {1, 2}
+    # the final passes impose the group: all that is lost is interpolation
+    assert axes.find(mrc.read(out / "map.mrc"), symmetry.group("D2")).before > 0.98
+    assert "stopped after" in told["verdict"] and told["steps"] > 10
+
+
+def test_its_steps_can_be_drawn(job):
+    *_, out = job
+    names = diagnostics.iterations(out)
+    shown = {plot.name for plot in plots.drawable(View(out, names[-1]))}
+    assert {"ab_initio_maps", "ab_initio_course", "ab_initio_views"} <= shown and "ab_initio_classes" not in shown
+    plots.import_all()
+    plots.draw("ab_initio_course", View(out, names[-1]))
+    assert View(out, names[-1]).picture("ab_initio_course", ".png").stat().st_size > 5000
+
+
+def test_particles_beyond_the_number_asked_for_are_listed_as_unused(table, tmp_path):
+    told, particles = run(table, tmp_path / "job", "--num-particles", "200")
+    unused = relion.read_table(tmp_path / "job" / "particles_unused.star")
+    assert (told["n_particles"], len(particles), told["n_unused"], len(unused)) == (200, 200, 100, 100)
+    assert not set(particles.index) & set(unused.index)
+
+
+def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
+    told, particles = run(table, tmp_path / "job", "--classes", "2")
+    assert told["maps"] == ["map_class1.mrc", "map_class2.mrc"] and sum(told["class_particles"]) == N
+    maps = [mrc.read(tmp_path / "job" / name) for name in told["maps"]]
+    assert {m.box for m in maps} == {made.BOX} and not np.array_equal(maps[0].data, maps[1].data)
+    kept = np.array([float(x) for x in particles.columns["rlnClassNumber"]])
+    assert [int((kept == c).sum()) for c in np.unique(kept)] == [c for c in told["class_particles"] if c >= 50]
+    assert len(particles) + told["n_unused"] == N
+
+
+def test_too_few_particles_are_refused_in_words(tmp_path, capsys):
+    relion.write(tmp_path / "few.star", made.experiment(tmp_path, n=20).told())
+    assert cli.main(["abinitio", str(tmp_path / "few.star"), "--out", str(tmp_path / "job")]) != 0
+    assert "20 particles are too few" in capsys.readouterr().err
+
+
+def test_a_demo_from_scratch_grows_its_starting_map(tmp_path, monkeypatch):
+    started = []
+
+    def grown(params, folder, rng, watch):
+        started.append(params)
+        mrc.write(folder / "map.mrc", mrc.read(params.particles.parent / "map.mrc"))
+
+    monkeypatch.setattr(abinitio, "run", grown)
+    monkeypatch.setattr(demo, "PARTICLES", 40)
+    assert cli.main(["demo", "--from-scratch", "--out", str(tmp_path / "job")]) == 0
+    assert started[0].symmetry == "D2" and started[0].out == tmp_path / "job" / "abinitio"
+    used = json.loads((tmp_path / "job" / "summary.json").read_text())
+    assert used["n_particles"] == 40
+
+
+def test_a_mirrored_map_along_other_axes_is_no_error_of_a_demo_from_scratch(tmp_path):
+    mirror, turn = np.diag([1.0, 1.0, -1.0]), symmetry.normaliser(symmetry.group("D2"))[5]
+    sample = made.experiment(tmp_path, n=30)
+    relion.write(tmp_path / "truth.star", sample.truth)
+    other = mirror @ sample.truth.poses.rotations @ mirror @ turn
+    relion.write(tmp_path / "particles.star",
+                 replace(sample.truth, poses=replace(sample.truth.poses, rotations=other)))
+    assert demo._error_deg(tmp_path, tmp_path, True) < 0.01 < 5 < demo._error_deg(tmp_path, tmp_path, False)

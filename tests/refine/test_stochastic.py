@@ -1,0 +1,139 @@
+"""Maps from nothing, on a molecule of 160 A in a box of 32: few steps at 40 to 23 A."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from halfmap.align import axes, maps
+from halfmap.geometry import symmetry
+from halfmap.maps import filters, resample, turn
+from halfmap.reconstruct import online
+from halfmap.refine import setup, stochastic
+from halfmap.refine.annealing import Annealing
+from halfmap.types import Map
+from tests.refine import made
+
+PLAN = Annealing(40, 23, 15, 5, 0.15, (80, 120), (0.6, 0.2), 0.1, (10, 20))
+METHOD = stochastic.Method(PLAN, classes=1, starts=1, offset_A=8.0, blob_shells=4.0)
+N = 400
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    return made.experiment(tmp_path_factory.mktemp("grown"), n=N, snr=0.3)
+
+
+def job(particles, seed=1):
+    recipe = made.homogeneous(symmetry="D2", particle_diameter_A=140.0)
+    return setup.prepare(recipe, particles, None, np.random.default_rng(seed), made.Heard())
+
+
+@pytest.fixture(scope="module")
+def grown(sample):
+    """(run, found) of one start."""
+    work = job(sample.told())
+    return work, stochastic.run(work, METHOD, np.arange(N))
+
+
+def likeness(found: Map, truth: Map, at_A=25.0) -> float:
+    """Correlation at a resolution, the map brought onto the truth, hand free."""
+    a = filters.lowpass(resample.to_grid(found, truth.box, truth.voxel_size_A), at_A)
+    b = filters.lowpass(truth, at_A)
+    placed = turn.placed(a, maps.find(a, b, test_hand=True).frame)
+    return float(np.corrcoef(placed.data.ravel(), b.data.ravel())[0, 1])
+
+
+def after(sample, steps, **changes):
+    """(run, growth) after some steps of another method."""
+    work = job(sample.told())
+    setting = stochastic._prepared(work, replace(METHOD, **changes), np.arange(N))
+    return setting, stochastic._grown(setting, stochastic._first(setting), steps, [], 0)
+
+
+def test_the_molecule_grows_from_its_images(sample, grown):
+    _, found = grown
+    assert found.something and "the end of the schedule" in found.verdict
+    # two thirds of the way to 23 A; a ball of the same profile has 0.75
+    assert likeness(found.maps[0], sample.map) > 0.85
+
+
+def test_its_axes_are_found_in_the_map(grown):
+    work, found = grown
+    turned = stochastic.onto_axes(found.maps[0], symmetry.group("D2"), work)
+    before, after = (axes.find(one, symmetry.group("D2")) for one in (found.maps[0], turned))
+    # what is left of turning it, a tenth of the resolution at its edge, is the limit below which nothing is turned
+    assert before.before < 0.2 < 0.9 * before.after < after.before
+    assert stochastic.onto_axes(found.maps[0], np.eye(3)[None], work) is found.maps[0]
+
+
+def test_of_several_starts_the_one_with_most_evidence_goes_on(sample):
+    work = job(sample.told())
+    short = replace(METHOD, starts=2, annealing=replace(PLAN, initial_steps=4, final_steps=1, radius_step=1.0))
+    found = stochastic.run(work, short, np.arange(N))
+    assert len(found.trials) == 2 and {row["start"] for row in found.history} == {1, 2, 3}
+    assert any("best goes on" in note["text"] for note in work.watch.of("note"))
+
+
+def test_of_noise_nothing_is_said_to_be_found(tmp_path, sample):
+    noise = made.stacked(tmp_path / "noise.mrcs", made.white(N, 1.0), sample.told())
+    found = stochastic.run(job(noise), METHOD, np.arange(N))
+    assert not found.something and "NOTHING WAS FOUND" in found.verdict
+
+
+def test_particles_held_back_make_no_map(sample):
+    setting = stochastic._prepared(job(sample.told()), METHOD, np.arange(N))
+    assert len(setting.judges) == N // 12 and not set(setting.judges) & set(setting.pool)
+    assert len(setting.judges) + len(setting.pool) == N
+
+
+def test_every_step_is_told(grown):
+    work, found = grown
+    assert [row["step"] for row in found.history] == list(range(1, PLAN.steps(work.frame) + 1))
+    shown = work.watch.of("diagnostics")[-1]["made"]
+    assert {"class_slices", "class_occupancy", "class_views", "course_evidence"} <= set(shown.arrays)
+
+
+def test_maps_are_not_negative_unless_allowed(sample):
+    kept, free = (after(sample, 3, non_negative=wanted)[1].maps[0].data for wanted in (True, False))
+    assert kept.min() == 0 and free.min() < 0
+
+
+def test_maps_stay_inside_the_window_unless_it_is_off(sample):
+    for wanted in (True, False):
+        _, found = after(sample, 3, window=wanted, non_negative=False)
+        assert (found.maps[0].data[0, 0, 0] == 0) == wanted
+
+
+def test_maps_are_centred_unless_told_otherwise(sample):
+    setting, found = after(sample, 3)
+    away = online.moved(found.running[0], np.array([15.0, 0, 0]))
+    off = [np.linalg.norm(axes.extent(stochastic._shaped(
+        replace(setting, method=replace(METHOD, centre=wanted)), away, PLAN.step(2, setting.frame))[1])[0])
+        for wanted in (True, False)]
+    assert off[0] < 5 and off[1] > 10  # a voxel is 6.7 A
+
+
+def test_data_coarser_than_the_high_pass_do_not_take_part(sample):
+    setting, _ = after(sample, 1, high_pass_A=60.0)
+    images = next(iter(stochastic._images(setting, np.arange(5), 6)))
+    assert np.all(images.masked[:, 6, 1:3] == 0) and np.all(images.masked[:, 6, 4] != 0)
+
+
+def test_first_maps_have_no_more_detail_than_asked_for(sample):
+    coarse, fine = (after(sample, 0, blob_shells=shells)[1].maps[0].data for shells in (2.0, 7.0))
+    rough = [np.abs(np.diff(data, axis=0)).sum() / np.abs(data).sum() for data in (coarse, fine)]
+    assert rough[0] < rough[1]
+
+
+def test_shifts_are_looked_for_as_far_as_told(sample):
+    setting, _ = after(sample, 0)
+    counts = [len(stochastic.soft.scattered(6, 160.0, 140.0, reach, np.eye(3)[None], setting.job.rng).shifts_A)
+              for reach in (5.0, 30.0)]
+    assert counts[0] < counts[1]
+
+
+def test_a_round_map_is_one_of_distance_alone():
+    data = np.random.default_rng(1).random((16, 16, 16)).astype(np.float32)
+    ball = stochastic.rounded(Map(data, 1.0)).data
+    assert ball[8, 8, 3] == ball[8, 3, 8] == ball[3, 8, 8] and ball.mean() == pytest.approx(data.mean(), rel=1e-4)
