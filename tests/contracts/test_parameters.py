@@ -57,6 +57,8 @@ OF_VOLUME_AND_PARTICLES = OF_PARTICLE_OUTPUT | OF_VOLUME_INPUT | {
     "particles": "jobs/test_moving::test_poses_moved_along_show_the_moved_map",
 }
 OF_REFINEMENT = OF_PARTICLE_JOB | {
+    "continue_from": "contracts/test_resume::test_a_job_goes_on_from_a_checkpoint_of_another_to_the_same_result",
+    "keep_checkpoints": "jobs/test_kept::test_every_checkpoint_stays_where_all_are_wanted",
     "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
                           "kept_anyway",
     "write_candidates": "jobs/test_candidates::test_candidates_are_written_only_on_request_and_change_nothing_else",

@@ -91,7 +91,8 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
-OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True}
+OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True,
+                 "continue_from": Path("other"), "keep_checkpoints": "all"}  # fmt: skip
 FILTERED = REFINED | {
     "marginalization": ({}, False, {"laying"}),
     "nonuniform_enable": ({}, False, {"prior.places"}),

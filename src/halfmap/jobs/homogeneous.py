@@ -36,7 +36,7 @@ def refined(recipe_of: RecipeOf, params: Homogeneous, folder: Path, rng: np.rand
     """``run`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
-    keeper = checkpoint.Checkpoints(folder, watch)
+    keeper = checkpoint.of_job(params, folder, watch)
     outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 

@@ -26,7 +26,7 @@ def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> 
     """Refine and write; returns the summary of the result files."""
     recipe, particles, reference = read(params, watch)
     resources.demand(recipe, particles, reference, folder, watch)
-    keeper = checkpoint.Checkpoints(folder, watch)
+    keeper = checkpoint.of_job(params, folder, watch)
     outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
     return results.write(outcome, particles, params, folder, watch)
 

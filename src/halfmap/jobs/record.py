@@ -111,7 +111,7 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
         for name, value in changes(job, params).items()
         if name in params.settled_at_start and not (name == "seed" and value is None)
     ]
-    for name, file in _input_files(entry, params).items():
+    for name, file in input_files(entry, params).items():
         before = job["inputs"].get(name)
         if before and before["sha256_of_first_bytes"] != fingerprint(file)["sha256_of_first_bytes"]:
             faults.append(f"{file} has changed since")
@@ -123,7 +123,7 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
 def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
     """Settings that differ from those of a job record, with their new values."""
     now = params.model_dump(mode="json")
-    ways = ("out", "overwrite", "resume", "dry_run", "threads")  # they change no result
+    ways = ("out", "overwrite", "resume", "dry_run", "threads", "continue_from", "keep_checkpoints")  # change no result
     return {name: value for name, value in now.items() if name not in ways and value != job["params"].get(name)}
 
 
@@ -162,7 +162,7 @@ def write(folder: Path, entry: Entry, params: Job, command: Sequence[str], befor
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": params.seed,
         "params": params.model_dump(mode="json"),
-        "inputs": {name: fingerprint(path) for name, path in _input_files(entry, params).items()},
+        "inputs": {name: fingerprint(path) for name, path in input_files(entry, params).items()},
         "versions": versions(),
         "resumed_from": [] if before is None else [*before.get("resumed_from", []), _step(before)],
     }
@@ -173,7 +173,8 @@ def _step(before: dict[str, Any]) -> dict[str, Any]:
     return {name: before[name] for name in ("started", "command", "params", "versions")}
 
 
-def _input_files(entry: Entry, params: Job) -> dict[str, Path]:
+def input_files(entry: Entry, params: Job) -> dict[str, Path]:
+    """The files that a job reads, by the names of their settings; those of a list are numbered."""
     named = {}
     for name in entry.inputs:
         value = getattr(params, name)

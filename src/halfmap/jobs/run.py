@@ -17,7 +17,7 @@ from pathlib import Path
 from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
-from halfmap.jobs import catalog, events, folders, painter, record
+from halfmap.jobs import branching, catalog, events, folders, painter, record
 from halfmap.params import needs
 from halfmap.params.common import Job, Refinement
 
@@ -46,6 +46,8 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     if params.dry_run:
         return _rehearsed(entry, params, listeners)
     before = record.interrupted(entry, params) if params.resume else None
+    origin = branching.origin(entry, params) if before is None else None
+    params = branching.settled(params, before, origin)
     folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
     atomic.sweep(folder)
@@ -56,8 +58,7 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
             for sentence in needs.idle(params) if before is None else ():  # else told when it was begun
                 watch.tell("warning", message=sentence)
-            for name, value in ({} if before is None else record.changes(before, params)).items():
-                watch.tell("warning", message=f"{name} is {value} from here on; it was {before['params'].get(name)}")
+            _tell_changes(before or origin, params, watch)
             summary = _work(entry, params, folder, watch, begun)
         code = 0
     except KeyboardInterrupt:
@@ -67,6 +68,12 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     finally:
         watch.close()
     return Ended(code, folder, summary)
+
+
+def _tell_changes(earlier: dict | None, params: Job, watch: events.Watch) -> None:
+    """Tell what differs from the job that this one goes on with; ``earlier``: its record, None where there is none."""
+    for name, value in ({} if earlier is None else record.changes(earlier, params)).items():
+        watch.tell("warning", message=f"{name} is {value} from here on; it was {earlier['params'].get(name)}")
 
 
 def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events.Listener] = ()) -> Ended:
@@ -85,6 +92,7 @@ def _rehearsed(entry: catalog.Entry, params: Job, listeners: Sequence[events.Lis
     """--dry-run: check settings, folder and input files, tell what the job would need; leaves nothing behind."""
     folder = Path(os.path.abspath(params.out))
     if not (params.resume and record.interrupted(entry, params)):
+        branching.origin(entry, params)
         record.claimable(params.out, params.overwrite)
     watch = events.Passing(listeners)
     try:

@@ -170,6 +170,19 @@ class ParticleJob(ParticleOutput):
 class Refinement(ParticleJob):
     """A job that iterates."""
 
+    continue_from: Path | None = setting(
+        None,
+        help="Go on, in a new folder and with the settings given here, from a checkpoint of another refinement of the "
+        "same particles: its folder (checkpoints/it_003), or that of the job for its newest. What that job settled at "
+        "its start stays; --config with its job.json repeats all its settings.",
+        known_as="RELION --continue run_it003_optimiser.star",
+    )
+    keep_checkpoints: Literal["last", "all"] = setting(
+        "last",
+        help="Checkpoints that stay: last = the two newest and the best, all = that of every iteration.",
+        known_as="RELION keeps all",
+    )
+
     write_candidates: bool = setting(
         False,
         help="Write candidates.npz: all poses of each particle that its image allows, with their probabilities, and "
