@@ -27,7 +27,8 @@ crg_do_tilt crg_do_trefoil crg_do_spherical crg_do_tetrafoil crg_do_anisomag ref
 refine_do_ews_correct_align refine_ews_zsign refine_ews_simple prepare_window_dataset prepare_window_inner_radius
 prepare_window_outer_radius compute_use_ssd random_seed intermediate_plots low_memory_mode refine_compute_batch_size
 compute_num_gpus""".split()
-OF_OUR_OWN = {"keep_checkpoints", "write_cs", "mask_start_resolution", "write_candidates", "defocus_prior"}  # what neither program has
+# what neither program has
+OF_OUR_OWN = {"keep_checkpoints", "write_cs", "mask_start_resolution", "write_candidates", "defocus_prior"}
 
 
 def test_the_page_is_what_the_tables_say():

@@ -7,6 +7,7 @@ the readers'.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -169,7 +170,7 @@ def _poses(found: Findings, particles: Particles) -> None:
 
 def files(found: Findings, particles: Particles) -> np.ndarray:
     """Add what the headers tell; returns the rows whose images can be read."""
-    there = np.array([path.is_file() for path in particles.files])
+    there = np.array([os.path.isfile(path) for path in particles.files])
     present = np.flatnonzero(there[particles.file])
     lines = stack.check_files(particles[present])
     faulty = [number for number, wrong in lines.items() if wrong]

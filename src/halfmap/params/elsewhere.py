@@ -250,7 +250,8 @@ RELION_REFINE = (
     P("--i", "input images", ("particles",)),
     P("--ref", "reference map", ("volume",)),
     P("--o", "output", ("out",), "A folder, not the root of file names."),
-    P("--continue", "continue from here", ("resume", "continue_from"), "From any kept iteration: the second, in a new job."),
+    P("--continue", "continue from here", ("resume", "continue_from"), "From any kept iteration in a new job: the "
+      "second."),
     P("--auto_refine --split_random_halves", "gold-standard refinement", (), "That is what the job is."),
     P("--ini_high", "initial low-pass filter", ("initial_lowpass",), "There usually 60 A."),
     P("--firstiter_cc", "correlation in the first iteration", ("reestimate_greyscale",), "The other way round: the "
