@@ -124,9 +124,9 @@ def _star_seeds() -> list[bytes]:
     return [*(written(lambda path, each=each: star.write(path, each), ".star") for each in blocks), *texts]
 
 
-STAR_TOKENS = (b"data_", b"\ndata_optics\n", b"loop_", b"\nloop_\n", b"_", b"\n_rlnImageName #1\n", b"'", b'"', b"#", b" ", b"\t",
-               b"\r\n", b"\n", b"\n\n", b"@", b"000001@", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xa0", b"stop_", b"save_x",
-               b"\n;\n", b"[0.1,nan]", b"rlnOpticsGroup", b"rlnImagePixelSize", b"0", b"1e308")  # fmt: skip
+STAR_TOKENS = (b"data_", b"\ndata_optics\n", b"loop_", b"\nloop_\n", b"_", b"\n_rlnImageName #1\n", b"'", b'"', b"#", b" ",
+               b"\t", b"\r\n", b"\n", b"\n\n", b"@", b"000001@", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xa0", b"stop_",
+               b"save_x", b"\n;\n", b"[0.1,nan]", b"rlnOpticsGroup", b"rlnImagePixelSize", b"0", b"1e308")  # fmt: skip
 
 
 # ---- MRC
@@ -196,8 +196,8 @@ def _cryosparc_seeds() -> list[bytes]:
     return [written(lambda path, each=each: cs.write(path, each), ".cs") for each in (table, bare)]
 
 
-CS_TOKENS = (b"\x93NUMPY\x01\x00", b"\x95CSDAT", b"'descr': ", b"'<f4'", b"'|O'", b"'<u8'", b"'shape': (", b"(99999999999,)",
-             b"(-1,)", b"True", b"[", b"(", b"((((((((", b"'uid'", b"'<M8[ns]'", b"'|V8'", b"'<U4'", b"'>f4'", b"'<c8'",
+CS_TOKENS = (b"\x93NUMPY\x01\x00", b"\x95CSDAT", b"'descr': ", b"'<f4'", b"'|O'", b"'<u8'", b"'shape': (",
+             b"(99999999999,)", b"(-1,)", b"True", b"[", b"(", b"((((((((", b"'uid'", b"'<M8[ns]'", b"'|V8'", b"'<U4'", b"'>f4'", b"'<c8'",
              b'"length": ', b'"dtype": ', b"null", b"1e999", b'["uid","<u8"]', b'["a","|O",[2]]', b'["a","<f4",[-1]]',
              b'["a","f4,f4"]', b"99999999999", b"\x00\x00\xc0\x7f", b"blob/idx", b"ctf/df1_A")  # fmt: skip
 

@@ -120,7 +120,7 @@ def write(path: str | Path, map: Map) -> None:
     nz, ny, nx = data.shape
     size = map.voxel_size_A
     header = _pack_header((nx, ny, nz), 2, (nx, ny, nz), (nx * size, ny * size, nz * size), 1, _statistics(data))
-    with atomic.writing(path) as file:
+    with atomic.writing(path, HEADER_BYTES + data.nbytes) as file:
         file.write(header)
         file.write(data.data)
 

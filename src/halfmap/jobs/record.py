@@ -19,6 +19,7 @@ from typing import Any
 import halfmap
 from halfmap.errors import UsageError
 from halfmap.io import atomic
+from halfmap.jobs import lock
 from halfmap.jobs.catalog import Entry
 from halfmap.jobs.events import plain
 from halfmap.params.common import Job
@@ -31,7 +32,7 @@ FILES = (
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
-    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz"
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz stop"
 ).split()
 FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "checkpoints")
 RECORD = "job.json"
@@ -58,13 +59,18 @@ def claim(folder: Path, overwrite: bool) -> Path:
     the folder cannot be made.
     """
     folder = claimable(folder, overwrite)
-    if folder.is_dir() and any(folder.iterdir()):
+    if _filled(folder):
         _clear(folder)
+    make(folder)
+    return folder
+
+
+def make(folder: Path) -> None:
+    """Make a folder and those above it. Raises UsageError where that cannot be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise UsageError(f"--out {folder}: cannot be made: {fault.strerror}") from fault
-    return folder
 
 
 def claimable(folder: Path, overwrite: bool) -> Path:
@@ -76,7 +82,7 @@ def claimable(folder: Path, overwrite: bool) -> Path:
     folder = Path(os.path.abspath(folder))
     if folder.is_file():
         raise UsageError(f"--out {folder}: is a file; name a new folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if _filled(folder):
         if not (folder / RECORD).is_file():
             raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
         if not (overwrite or _left_nothing(folder)):
@@ -86,6 +92,11 @@ def claimable(folder: Path, overwrite: bool) -> Path:
     if not os.access(existing(folder), os.W_OK):
         raise UsageError(f"--out {folder}: cannot be written to; choose another folder")
     return folder
+
+
+def _filled(folder: Path) -> bool:
+    """Whether anything lies in it but the lock."""
+    return folder.is_dir() and any(path.name != lock.FILE for path in folder.iterdir())
 
 
 def existing(folder: Path) -> Path:

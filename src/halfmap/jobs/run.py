@@ -17,12 +17,12 @@ from pathlib import Path
 from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
-from halfmap.jobs import branching, catalog, events, folders, painter, record
+from halfmap.jobs import branching, catalog, events, folders, lock, painter, record
 from halfmap.params import needs
 from halfmap.params.common import Job, Refinement
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
-SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
+SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,15 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     before = record.interrupted(entry, params) if params.resume else None
     origin = branching.origin(entry, params) if before is None else None
     params = branching.settled(params, before, origin)
-    folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
+    folder, held = _claimed(params, before)
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
-    atomic.sweep(folder)
     watch = events.Watch(folder, listeners)
     try:
         with events.stop_on_signals(watch):
             record.write(folder, entry, params, command, before)
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
+            if held.broken:
+                watch.tell("note", text=held.broken)
             for sentence in needs.idle(params) if before is None else ():  # else told when it was begun
                 watch.tell("warning", message=sentence)
             _tell_changes(before or origin, params, watch)
@@ -67,7 +68,25 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
         code, summary = _failed(entry, folder, watch, fault)
     finally:
         watch.close()
+        held.release()
     return Ended(code, folder, summary)
+
+
+def _claimed(params: Job, before: dict | None) -> tuple[Path, lock.Lock]:
+    """The job folder, swept of what a killed run left, and its lock. Raises UsageError where it cannot be had."""
+    folder = Path(os.path.abspath(params.out))
+    if before is None and not lock.marked(folder):
+        record.claimable(folder, params.overwrite)
+    record.make(folder)
+    held = lock.take(folder)
+    try:
+        if before is None:
+            record.claim(folder, params.overwrite)
+        atomic.sweep(folder)
+    except BaseException:
+        held.release()
+        raise
+    return folder, held
 
 
 def _tell_changes(earlier: dict | None, params: Job, watch: events.Watch) -> None:
@@ -182,9 +201,11 @@ def _verdict(fault: BaseException, folder: Path) -> tuple[int, Sequence[str]]:
         return fault.exit_code, fault.faults
     if isinstance(fault, HalfmapError):
         return fault.exit_code, [str(fault)]
-    if isinstance(fault, MemoryError):
-        return ResourceError.exit_code, ["out of memory: use a smaller --box-size or --minibatch-size"]
+    if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
+        return ResourceError.exit_code, [
+            "out of memory: use a smaller --box-size or --minibatch-size, or raise the limit and go on with: halfmap "
+            f"resume {folder}"]  # fmt: skip
     if isinstance(fault, OSError) and fault.errno in SPACE:
-        return ResourceError.exit_code, [f"{folder}: {fault.strerror}; free some space and run again"]
+        return ResourceError.exit_code, [f"{folder}: {atomic.no_space(fault, folder)}"]
     what = f"{type(fault).__name__}: {fault}"
     return BUG, [f"this is a bug in halfmap, please report it with {folder / 'log.txt'}", what]
