@@ -177,6 +177,7 @@ def test_a_job_that_runs_out_of_memory_ends_with_exit_4_and_can_go_on(monkeypatc
 
 def test_a_full_disk_is_told_with_the_bytes_needed_and_free(tmp_path):
     """D 4"""
-    with pytest.raises(ResourceError, match=r"map.mrc: no space left .*: [\d,]+ bytes are free .* 1,234 bytes are needed"):
+    expected = r"map.mrc: no space left .*: [\d,]+ bytes are free .* 1,234 bytes are needed"
+    with pytest.raises(ResourceError, match=expected):
         with atomic.writing(tmp_path / "map.mrc", 1234):
             raise OSError(errno.ENOSPC, "No space left on device")

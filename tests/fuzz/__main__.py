@@ -26,9 +26,11 @@ def main() -> int:
     for name in chosen.targets or known:
         begun = time.process_time()
         found = fuzzer.run(known[name], seed, chosen.seconds)
-        print(f"{name}: seed {seed}, {found.inputs:,} inputs, {found.accepted:,} accepted, {found.corpus} in the corpus, "
-              f"{found.lines} pairs of lines, {time.process_time() - begun:.0f} s of CPU, {len(found.failures)} failures",
-              flush=True)  # fmt: skip
+        print(
+            f"{name}: seed {seed}, {found.inputs:,} inputs, {found.accepted:,} accepted, {found.corpus} in the corpus, "
+            f"{found.lines} pairs of lines, {time.process_time() - begun:.0f} s of CPU, {len(found.failures)} failures",
+            flush=True,
+        )
         failed += _kept(chosen.keep, name, found)
     return 1 if failed else 0
 

@@ -24,10 +24,56 @@ HANG_S = 20  # of the process's own time: sound inputs of this size take millise
 MEMORY_BYTES = 1 << 30  # above what the process has: inputs are a few kB
 LONGEST = 20_000  # bytes of an input; longer ones are cut
 KEPT = 2_000  # inputs in the corpus
-INTEGERS = (0, 1, 2, 3, 4, 6, 12, 13, 100, 127, 128, 255, 256, 1000, 1024, 32767, 65535, 65536, 1 << 20, (1 << 20) + 1,
-            0x44440000, 0x00004144, (1 << 31) - 1, 1 << 31, 0xFFFFFFFF, 0xFFFFFC00, 154285104)  # fmt: skip
-WORDS = (b"nan", b"inf", b"-inf", b"-1", b"0", b"1e999", b"-0", b"1_0", b"99999999999999999999", b"1e-400", b"3.5", b"1.", b"",
-         b".5e", b"+", b"0x10", b"\xff\xfe", "Å".encode(), "٣".encode())  # fmt: skip
+INTEGERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    6,
+    12,
+    13,
+    100,
+    127,
+    128,
+    255,
+    256,
+    1000,
+    1024,
+    32767,
+    65535,
+    65536,
+    1 << 20,
+    (1 << 20) + 1,
+    0x44440000,
+    0x00004144,
+    (1 << 31) - 1,
+    1 << 31,
+    0xFFFFFFFF,
+    0xFFFFFC00,
+    154285104,
+)
+WORDS = (
+    b"nan",
+    b"inf",
+    b"-inf",
+    b"-1",
+    b"0",
+    b"1e999",
+    b"-0",
+    b"1_0",
+    b"99999999999999999999",
+    b"1e-400",
+    b"3.5",
+    b"1.",
+    b"",
+    b".5e",
+    b"+",
+    b"0x10",
+    b"\xff\xfe",
+    "Å".encode(),
+    "٣".encode(),
+)
 
 
 class Hang(BaseException):
@@ -120,6 +166,7 @@ def _tried(target: Target, data: bytes) -> tuple[set, BaseException | None]:
 @contextmanager
 def _bounded() -> Iterator[None]:
     """Time and memory of the process limited; both as before at the end."""
+
     def hang(number, frame):
         raise Hang(f"more than {HANG_S} s")
 

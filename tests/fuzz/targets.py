@@ -109,11 +109,23 @@ def _long_bodies():
 def _star_seeds() -> list[bytes]:
     two = [test_relion.block("optics", test_relion.OPTICS), test_relion.block("particles", test_relion.PARTICLES)]
     old = {tag: values for tag, values in test_relion.PARTICLES.items() if tag != "rlnOpticsGroup"}
-    old |= {"rlnVoltage": [300] * 4, "rlnSphericalAberration": [2.7] * 4, "rlnAmplitudeContrast": [0.1] * 4,
-            "rlnMagnification": [50000] * 4, "rlnDetectorPixelSize": [7.5] * 4}  # fmt: skip
-    lens = {**test_relion.OPTICS, "rlnOddZernike": ["[0.1,0.2]", "[]"], "rlnMagMat00": [1.01, 1.0],
-            "rlnMagMat01": [0, 0], "rlnMagMat10": [0, 0], "rlnMagMat11": [1, 1], "rlnBeamTiltX": [0.1, 0],
-            "rlnBeamTiltY": [0, 0.2]}  # fmt: skip
+    old |= {
+        "rlnVoltage": [300] * 4,
+        "rlnSphericalAberration": [2.7] * 4,
+        "rlnAmplitudeContrast": [0.1] * 4,
+        "rlnMagnification": [50000] * 4,
+        "rlnDetectorPixelSize": [7.5] * 4,
+    }
+    lens = {
+        **test_relion.OPTICS,
+        "rlnOddZernike": ["[0.1,0.2]", "[]"],
+        "rlnMagMat00": [1.01, 1.0],
+        "rlnMagMat01": [0, 0],
+        "rlnMagMat10": [0, 0],
+        "rlnMagMat11": [1, 1],
+        "rlnBeamTiltX": [0.1, 0],
+        "rlnBeamTiltY": [0, 0.2],
+    }
     blocks = [two, [test_relion.block("", old)], [test_relion.block("optics", lens), two[1]]]
     texts = [
         b"data_a\n\n_x 1\n_y 'two words'\n\ndata_b\nloop_\n_p #1\n_q #2\n1 2 # note\n3 \"4 5\"\n\n",
@@ -124,9 +136,37 @@ def _star_seeds() -> list[bytes]:
     return [*(written(lambda path, each=each: star.write(path, each), ".star") for each in blocks), *texts]
 
 
-STAR_TOKENS = (b"data_", b"\ndata_optics\n", b"loop_", b"\nloop_\n", b"_", b"\n_rlnImageName #1\n", b"'", b'"', b"#", b" ",
-               b"\t", b"\r\n", b"\n", b"\n\n", b"@", b"000001@", b"\x0b", b"\x0c", b"\x00", b"\x85", b"\xa0", b"stop_",
-               b"save_x", b"\n;\n", b"[0.1,nan]", b"rlnOpticsGroup", b"rlnImagePixelSize", b"0", b"1e308")  # fmt: skip
+STAR_TOKENS = (
+    b"data_",
+    b"\ndata_optics\n",
+    b"loop_",
+    b"\nloop_\n",
+    b"_",
+    b"\n_rlnImageName #1\n",
+    b"'",
+    b'"',
+    b"#",
+    b" ",
+    b"\t",
+    b"\r\n",
+    b"\n",
+    b"\n\n",
+    b"@",
+    b"000001@",
+    b"\x0b",
+    b"\x0c",
+    b"\x00",
+    b"\x85",
+    b"\xa0",
+    b"stop_",
+    b"save_x",
+    b"\n;\n",
+    b"[0.1,nan]",
+    b"rlnOpticsGroup",
+    b"rlnImagePixelSize",
+    b"0",
+    b"1e308",
+)
 
 
 # ---- MRC
@@ -149,8 +189,10 @@ def _mrc(data: bytes) -> None:
 def _mrc_seeds() -> list[bytes]:
     rng = np.random.default_rng(0)
     cube, images = rng.normal(size=(6, 6, 6)).astype(np.float32), rng.normal(size=(3, 8, 8)).astype(np.float32)
-    small = [written(lambda path: mrc.write(path, Map(cube, 1.5)), ".mrc"),
-             *(written(lambda path, mode=mode: mrc.write_stack(path, images, 1.5, mode), ".mrcs") for mode in (2, 12))]
+    small = [
+        written(lambda path: mrc.write(path, Map(cube, 1.5)), ".mrc"),
+        *(written(lambda path, mode=mode: mrc.write_stack(path, images, 1.5, mode), ".mrcs") for mode in (2, 12)),
+    ]
     return [*small, _swapped(small[0]), small[1][:900], small[1][:1400]]
 
 
@@ -160,9 +202,21 @@ def _swapped(data: bytes) -> bytes:
     return words[:208] + b"MAP \x11\x11\x00\x00" + words[216:]
 
 
-MRC_TOKENS = (b"MAP ", b"\x44\x44\x00\x00", b"\x11\x11\x00\x00", b"\x00" * 4, b"\xff" * 4, b"\x00\x00\x80\x7f",
-              b"\x00\x00\xc0\x7f", b"\x00\x00\x80\xff", b"\x01\x00\x00\x00", b"\x0c\x00\x00\x00", b"\x00\x00\x80\x3f",
-              b"CCP4", b"FEI1")  # fmt: skip
+MRC_TOKENS = (
+    b"MAP ",
+    b"\x44\x44\x00\x00",
+    b"\x11\x11\x00\x00",
+    b"\x00" * 4,
+    b"\xff" * 4,
+    b"\x00\x00\x80\x7f",
+    b"\x00\x00\xc0\x7f",
+    b"\x00\x00\x80\xff",
+    b"\x01\x00\x00\x00",
+    b"\x0c\x00\x00\x00",
+    b"\x00\x00\x80\x3f",
+    b"CCP4",
+    b"FEI1",
+)
 
 
 # ---- .cs
@@ -196,10 +250,39 @@ def _cryosparc_seeds() -> list[bytes]:
     return [written(lambda path, each=each: cs.write(path, each), ".cs") for each in (table, bare)]
 
 
-CS_TOKENS = (b"\x93NUMPY\x01\x00", b"\x95CSDAT", b"'descr': ", b"'<f4'", b"'|O'", b"'<u8'", b"'shape': (",
-             b"(99999999999,)", b"(-1,)", b"True", b"[", b"(", b"((((((((", b"'uid'", b"'<M8[ns]'", b"'|V8'", b"'<U4'", b"'>f4'", b"'<c8'",
-             b'"length": ', b'"dtype": ', b"null", b"1e999", b'["uid","<u8"]', b'["a","|O",[2]]', b'["a","<f4",[-1]]',
-             b'["a","f4,f4"]', b"99999999999", b"\x00\x00\xc0\x7f", b"blob/idx", b"ctf/df1_A")  # fmt: skip
+CS_TOKENS = (
+    b"\x93NUMPY\x01\x00",
+    b"\x95CSDAT",
+    b"'descr': ",
+    b"'<f4'",
+    b"'|O'",
+    b"'<u8'",
+    b"'shape': (",
+    b"(99999999999,)",
+    b"(-1,)",
+    b"True",
+    b"[",
+    b"(",
+    b"((((((((",
+    b"'uid'",
+    b"'<M8[ns]'",
+    b"'|V8'",
+    b"'<U4'",
+    b"'>f4'",
+    b"'<c8'",
+    b'"length": ',
+    b'"dtype": ',
+    b"null",
+    b"1e999",
+    b'["uid","<u8"]',
+    b'["a","|O",[2]]',
+    b'["a","<f4",[-1]]',
+    b'["a","f4,f4"]',
+    b"99999999999",
+    b"\x00\x00\xc0\x7f",
+    b"blob/idx",
+    b"ctf/df1_A",
+)
 
 
 def targets() -> dict[str, Target]:
@@ -211,8 +294,9 @@ def targets() -> dict[str, Target]:
         Target("relion", _relion, _star_seeds(), STAR_TOKENS, (*syntax, *meaning)),
         Target("mrc", _mrc, _mrc_seeds(), MRC_TOKENS, ("io/mrc.py",)),
         Target("cs", _cs, _cs_seeds(), CS_TOKENS, ("io/cs.py",)),
-        Target("cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS,
-               ("io/cs.py", "data/cryosparc.py", "data/carried.py")),
+        Target(
+            "cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS, ("io/cs.py", "data/cryosparc.py", "data/carried.py")
+        ),
     )
     _star_long(all_of_them[1].seeds[0])  # compiled now, not while memory is short
     return {target.name: target for target in all_of_them}

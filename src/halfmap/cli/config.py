@@ -92,7 +92,7 @@ def _mapping(path: Path, text: str) -> Mapping[str, Any]:
 
     try:
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as fault:
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as fault:
         raise UsageError(f"{FLAG} {path}: {' '.join(str(fault).split())}") from fault
     if content is None:
         return {}

@@ -208,7 +208,8 @@ def images(found: Findings, particles: Particles, rows: np.ndarray, batch: int, 
     bad = found.listed("bad_images", rows[statistics.bad[rows]])
     if len(bad):
         first = f"the first is {particles.image_name(bad[0])} in row {bad[0] + 1}"
-        found.warnings.append(f"{len(bad):,} images are constant or hold NaN or infinity ({first}); they are left out.")
+        found.warnings.append(f"{len(bad):,} images are constant or hold NaN, infinity or huge values ({first}); they "
+                              "are left out.")
     good = rows[~statistics.bad[rows]]
     if len(good):
         _outliers(found, statistics, good)

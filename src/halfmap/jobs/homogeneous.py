@@ -61,6 +61,7 @@ def read(recipe_of: RecipeOf, params: Homogeneous, watch: Watch | Passing) -> tu
         watch("warning", message=f"{copies:,} particles are symmetry copies of others: a global search finds one pose "
               "for all copies of a particle, and the resolution counts them as independent; refine them locally, or "
               "give the particles from before the expansion")
+    inputs.warn_of_size(params.volume, reference, particles, watch)
     for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
         if given is not None:
             inputs.check_mask(path, given, particles)

@@ -80,7 +80,7 @@ def claimable(folder: Path, overwrite: bool) -> Path:
     written.
     """
     folder = Path(os.path.abspath(folder))
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise UsageError(f"--out {folder}: is a file; name a new folder")
     if _filled(folder):
         if not (folder / RECORD).is_file():
@@ -96,12 +96,12 @@ def claimable(folder: Path, overwrite: bool) -> Path:
 
 def _filled(folder: Path) -> bool:
     """Whether anything lies in it but the lock."""
-    return folder.is_dir() and any(path.name != lock.FILE for path in folder.iterdir())
+    return os.path.isdir(folder) and any(path.name != lock.FILE for path in folder.iterdir())
 
 
 def existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
 def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:

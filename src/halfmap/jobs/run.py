@@ -100,7 +100,10 @@ def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events
     path = Path(os.path.abspath(folder)) / record.RECORD
     if not path.is_file():
         raise UsageError(f"{folder}: no halfmap job in there; name the folder of an interrupted one")
-    job = json.loads(path.read_text())
+    try:
+        job = json.loads(path.read_text())
+    except ValueError as fault:
+        raise UsageError(f"{path}: is damaged ({fault}); start the job anew in another folder") from fault
     os.chdir(job["working_folder"])  # file names among its settings start there
     entry = catalog.find(job["job"])
     params = entry.params(**{**job["params"], "out": path.parent, "resume": True, "overwrite": False})
