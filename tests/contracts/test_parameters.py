@@ -32,6 +32,11 @@ OF_PARTICLE_INPUT = OF_ALL | {
     "passthrough": "jobs/test_tables::test_a_passthrough_file_is_an_input_of_a_job",
     "images_root": "data/test_relion::test_a_given_root_comes_before_the_current_folder",
 }
+OF_PARTICLE_INPUT |= {
+    "cache_dir": "faults/test_cache::test_a_job_reads_its_stacks_through_the_cache",
+    "cache_quota_GB": "faults/test_cache::test_the_least_recently_used_gives_way_to_the_quota",
+    "cache_reserve_GB": "faults/test_cache::test_the_reserve_of_the_disk_is_left_alone",
+}
 OF_PARTICLE_OUTPUT = OF_PARTICLE_INPUT | {
     "write_cs": "jobs/test_tables::test_a_cs_file_becomes_the_same_star_file",
 }

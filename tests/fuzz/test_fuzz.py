@@ -69,9 +69,11 @@ def npy(descr: bytes, shape: bytes = b"(1,)") -> bytes:
     csdat({"length": 1 << 60, "dtype": [["uid", "<u8"]]}, b"\0" * 12),  # and a column of 8 EB
     csdat({"length": 1, "dtype": [["a", "<f4("]]}),  # NumPy: SyntaxError
     csdat({"length": 1, "dtype": [["a", "<f4(99999999999,)"]]}),  # NumPy: ValueError
+    csdat({"length": -1, "dtype": [["uid", "<u8"]]}, b"\0" * 12),
+    csdat({"length": 1, "dtype": [["uid", "<u8", [-3]]]}, b"\0" * 12),
     csdat(b"[" * 100_000),  # json: RecursionError
     npy(b"(" * 9_000),  # NumPy: MemoryError
-], ids=["header", "column", "syntax", "size", "nested", "brackets"])  # fmt: skip
+], ids=["header", "column", "syntax", "size", "length", "shape", "nested", "brackets"])  # fmt: skip
 def test_a_lying_header_of_a_cs_file_is_damage(content, tmp_path):
     (tmp_path / "a.cs").write_bytes(content)
     with pytest.raises(InputError, match="a.cs"):

@@ -89,6 +89,7 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "out": Path("other"), "overwrite": True, "resume": True, "dry_run": True, "seed": 5, "threads": 1, "device": "cpu",
     "particles": Path("other.star"), "passthrough": Path("rest.cs"), "images_root": Path("root"), "write_cs": True,
     "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
+    "cache_dir": Path("ssd"), "cache_quota_GB": 5.0, "cache_reserve_GB": 1.0,
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
 OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True,

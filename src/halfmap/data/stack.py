@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap.data import cache
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import faults, mrc
@@ -162,9 +163,20 @@ class _OpenFile:
     def reader(self, path: Path) -> mrc.Reader:
         if path != self._path:
             self.__exit__()
-            self._reader = mrc.Reader(path)
+            self._reader = _opened(path)
             self._path = path
         return self._reader
+
+
+def _opened(path: Path) -> mrc.Reader:
+    """A stack, through the cache where there is one: where its copy was thrown out just now, the stack itself."""
+    kept = cache.current()
+    if kept is None:
+        return mrc.Reader(path)
+    try:
+        return mrc.Reader(kept.path(path))
+    except InputError:
+        return mrc.Reader(path)
 
 
 def _ahead(read: Callable[[np.ndarray], np.ndarray], plan: list[np.ndarray]) -> Iterator[Batch]:

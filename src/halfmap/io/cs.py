@@ -9,6 +9,7 @@ Strict: what is no such table is an InputError that lists every fault.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import tokenize
@@ -167,7 +168,8 @@ def _csdat_header(path: str | Path, file: BinaryIO) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
     known = header if isinstance(header, dict) else {}
-    if not (isinstance(known.get("length"), int) and isinstance(known.get("dtype"), list)):
+    length = known.get("length")
+    if not (type(length) is int and length >= 0 and isinstance(known.get("dtype"), list)):
         raise InputError(f"{path}: its header tells no length or no fields; the file is damaged")
     compressed = header.get("compressed_fields") or []
     if compressed:
@@ -192,14 +194,17 @@ def _csdat_field(path: str | Path, entry: list) -> Field:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old type names
-            return str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
+            field = str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
     except _UNREADABLE as error:
         raise damaged from error
+    if not all(type(side) is int and 0 <= side < 1 << 31 for side in field[2]):
+        raise damaged
+    return field
 
 
 def _csdat_bytes(path: str | Path, file: BinaryIO, name: str, rows: int, dtype: np.dtype, shape) -> bytes:
     """The bytes of one field, which are preceded by their number."""
-    needed = rows * dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    needed = rows * dtype.itemsize * math.prod(shape)
     size = file.read(4)
     data = file.read(min(needed, _left(file))) if len(size) == 4 else b""
     if len(data) < needed:

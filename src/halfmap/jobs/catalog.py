@@ -286,6 +286,7 @@ class Tool:
     name: str
     summary: str
     runner: str
+    folder: str = "Folder of a job that has ended."  # help text
 
     def load(self) -> Callable:
         """The runner; imports what it needs."""
@@ -298,6 +299,18 @@ TOOLS = (
         "report",
         "Draw every plot of a job folder anew, of all iterations too, and write its report.html.",
         "halfmap.jobs.report:remake",
+    ),
+    Tool(
+        "cache list",
+        "Tell which image stacks a cache holds, their sizes and when they were last used.",
+        "halfmap.jobs.caching:told",
+        "Folder that --cache-dir names.",
+    ),
+    Tool(
+        "cache clear",
+        "Remove the image stacks of a cache, and nothing else in its folder.",
+        "halfmap.jobs.caching:cleared",
+        "Folder that --cache-dir names.",
     ),
 )
 

@@ -110,7 +110,7 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
     Raises UsageError where it is another job, is finished, changes what was settled at its start, or reads other files.
     """
     path = Path(params.out) / RECORD
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     job = json.loads(path.read_text())
     if job["job"] != entry.name:
@@ -134,7 +134,8 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
 def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
     """Settings that differ from those of a job record, with their new values."""
     now = params.model_dump(mode="json")
-    ways = ("out", "overwrite", "resume", "dry_run", "threads", "continue_from", "keep_checkpoints")  # change no result
+    ways = ("out", "overwrite", "resume", "dry_run", "threads", "continue_from", "keep_checkpoints",
+            "cache_dir", "cache_quota_GB", "cache_reserve_GB")  # they change no result  # fmt: skip
     return {name: value for name, value in now.items() if name not in ways and value != job["params"].get(name)}
 
 
@@ -191,7 +192,7 @@ def input_files(entry: Entry, params: Job) -> dict[str, Path]:
         value = getattr(params, name)
         several = {f"{name} {place}": path for place, path in enumerate(value, 1)} if isinstance(value, tuple) else {}
         named |= several or {name: value}
-    return {name: Path(path) for name, path in named.items() if path and Path(path).is_file()}
+    return {name: Path(path) for name, path in named.items() if path and os.path.isfile(path)}
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

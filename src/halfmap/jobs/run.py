@@ -143,7 +143,10 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
 
         if params.threads:
             _use_threads(params.threads)
-        found = runner(params, folder, np.random.default_rng(params.seed), watch)
+        from halfmap.jobs import caching
+
+        with caching.in_use(params, watch):
+            found = runner(params, folder, np.random.default_rng(params.seed), watch)
         trouble = plots.draw()
     if trouble:
         watch.tell("warning", message=f"some plots are missing, all other results are complete: {trouble}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from halfmap.errors import UsageError
 
+FILE = "FILE"  # among the values that a setting needs of another: any but none
 RANGE_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 
 
@@ -82,6 +83,27 @@ class ParticleInput(Job):
         None,
         help="Folder the image names of the table start from; none = the working folder, the table's, or one above.",
         known_as="a RELION or cryoSPARC project folder",
+    )
+    cache_dir: Path | None = setting(
+        None,
+        help="Folder on a fast local disk: image stacks are copied there once and read from there, by this job and "
+        "those to come; what was not used for longest gives way. None = they are read where they are.",
+        known_as="Cache particle images on SSD; --scratch_dir",
+    )
+    cache_quota_GB: float | None = setting(
+        None,
+        help="Most that the cache may hold; none = what the disk has.",
+        unit="GB",
+        gt=0,
+        needs={"cache_dir": FILE},
+    )
+    cache_reserve_GB: float = setting(
+        10.0,
+        help="Free space that the cache leaves on its disk.",
+        unit="GB",
+        known_as="--keep_free_scratch",
+        ge=0,
+        needs={"cache_dir": FILE},
     )
 
 
