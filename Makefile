@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test clean
+SECONDS ?= 600
+
+.PHONY: demo test faults fuzz clean
 
 demo: $(READY)
 	$(BIN)/halfmap demo --out halfmap-demo --overwrite
@@ -12,6 +14,14 @@ test: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --cov --cov-report=term
+
+# What halfmap does when things go wrong: docs/FAULTS.md
+faults: $(READY)
+	$(BIN)/python -m pytest tests/faults tests/fuzz tests/contracts/test_resume.py tests/jobs/test_kept.py
+
+# The readers of STAR, MRC and .cs meet changed files; make fuzz SECONDS=60 for less processor time each
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 # The marker is written last, so an installation that broke off is begun again.
 $(READY): pyproject.toml constraints.txt

@@ -41,6 +41,18 @@ def available_memory_GB() -> float:
     return (free if limit is None or used is None else min(free, max(limit - used, 0))) / 1e9
 
 
+def headroom_GB() -> float:
+    """What hard limits leave this process, in 10^9 bytes: ulimit -v, memory of the control group; infinity without.
+
+    Whoever takes more is refused or killed, however much the machine has.
+    """
+    size, resident = (int(pages) for pages in Path("/proc/self/statm").read_text().split()[:2])
+    page, address = resource.getpagesize(), resource.getrlimit(resource.RLIMIT_AS)[0]
+    group = _number(CGROUP / "memory.max")
+    of_process = float("inf") if address == resource.RLIM_INFINITY else address - size * page
+    return min(of_process, float("inf") if group is None else group - resident * page) / 1e9
+
+
 def _number(path: Path) -> int | None:
     """The number in a file; None where there is no such file, or "max" in it."""
     text = path.read_text().strip() if path.is_file() else ""

@@ -28,7 +28,8 @@ refine_do_ews_correct_align refine_ews_zsign refine_ews_simple prepare_window_da
 prepare_window_outer_radius compute_use_ssd random_seed intermediate_plots low_memory_mode refine_compute_batch_size
 compute_num_gpus""".split()
 # What neither program has
-OF_OUR_OWN = {"write_cs", "mask_start_resolution", "write_candidates", "defocus_prior", "relion_files"}
+OF_OUR_OWN = {"keep_checkpoints", "write_cs", "mask_start_resolution", "write_candidates", "defocus_prior",
+              "relion_files"}  # fmt: skip
 
 
 def test_the_page_is_what_the_tables_say():

@@ -32,6 +32,11 @@ OF_PARTICLE_INPUT = OF_ALL | {
     "passthrough": "jobs/test_tables::test_a_passthrough_file_is_an_input_of_a_job",
     "images_root": "data/test_relion::test_a_given_root_comes_before_the_current_folder",
 }
+OF_PARTICLE_INPUT |= {
+    "cache_dir": "faults/test_cache::test_a_job_reads_its_stacks_through_the_cache",
+    "cache_quota_GB": "faults/test_cache::test_the_least_recently_used_gives_way_to_the_quota",
+    "cache_reserve_GB": "faults/test_cache::test_the_reserve_of_the_disk_is_left_alone",
+}
 OF_PARTICLE_OUTPUT = OF_PARTICLE_INPUT | {
     "write_cs": "jobs/test_tables::test_a_cs_file_becomes_the_same_star_file",
 }
@@ -57,6 +62,9 @@ OF_VOLUME_AND_PARTICLES = OF_PARTICLE_OUTPUT | OF_VOLUME_INPUT | {
     "particles": "jobs/test_moving::test_poses_moved_along_show_the_moved_map",
 }
 OF_REFINEMENT = OF_PARTICLE_JOB | {
+    "continue_from": "contracts/test_resume::test_a_job_goes_on_from_a_checkpoint_of_another_to_the_same_result",
+    "continue_iteration": "jobs/test_auto::test_a_mask_may_be_changed_on_the_way_and_is_on_record",
+    "keep_checkpoints": "jobs/test_kept::test_every_checkpoint_stays_where_all_are_wanted",
     "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
                           "kept_anyway",
     "write_candidates": "jobs/test_candidates::test_candidates_are_written_only_on_request_and_change_nothing_else",
@@ -142,8 +150,6 @@ AUTO = OF_MAP_REFINEMENT | {
     "ignore_ctf_until_first_peak":
         "reconstruct/test_transfer::test_before_the_first_peak_the_ctf_is_its_envelope_and_beyond_it_itself",
     "zero_mask": "refine/test_surround::test_noise_has_the_spectrum_of_the_images",
-    "continue_from": "jobs/test_auto::test_a_job_that_goes_on_from_an_iteration_unchanged_ends_as_the_earlier_one",
-    "continue_iteration": "jobs/test_auto::test_a_mask_may_be_changed_on_the_way_and_is_on_record",
 }
 NONUNIFORM = {
     "nonuniform_enable": "refine/test_recipes::test_without_its_own_parts_it_is_a_homogeneous_refinement",

@@ -13,7 +13,7 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint
+from halfmap.jobs import checkpoint, kept
 from tests.refine import made
 
 RESULTS = ("half1.mrc", "half2.mrc", "map.mrc", "particles.star", "fsc.star")
@@ -27,7 +27,7 @@ from halfmap.io import atomic
 from halfmap.jobs import events
 
 iteration, stage = int(sys.argv[1]), sys.argv[2]
-done, tell, replace = [0], events.Watch.tell, os.replace
+done, tell, rename = [0], events.Watch.tell, os.rename
 
 
 def told(self, kind, **data):
@@ -37,13 +37,13 @@ def told(self, kind, **data):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def replaced(source, target):
-    if stage == "checkpoint" and target.name == f"iteration_{iteration:03d}.npz":
+def renamed(source, target):
+    if stage == "checkpoint" and source.name == f"it_{iteration:03d}.part":
         os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
+    rename(source, target)
 
 
-events.Watch.tell, os.replace = told, replaced
+events.Watch.tell, os.rename = told, renamed
 sys.exit(main.main(sys.argv[3:]))
 """
 
@@ -82,7 +82,7 @@ def test_a_killed_refinement_resumes_to_the_same_result(moment, work):
     resumed = halfmap(work, "resume", moment)
     assert resumed.returncode == 0, resumed.stderr
     assert same(work, moment, "whole")
-    leftover = [path.name for path in (work / moment).rglob("*.tmp")]
+    leftover = [path.name for path in (work / moment).rglob("*") if path.suffix in (".tmp", ".part")]
     assert leftover == []
 
 
@@ -134,16 +134,46 @@ def test_a_finished_job_is_not_resumed(work):
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(work):
     killed = halfmap(work, *command("damaged"), before=("-c", STRIKE, "3", "solve"))
     assert killed.returncode == -signal.SIGKILL
-    newest = work / "damaged" / checkpoint.FOLDER / "iteration_002.npz"
+    newest = kept.path_of(work / "damaged", 2) / checkpoint.STATE
     os.truncate(newest, newest.stat().st_size // 2)
     resumed = halfmap(work, "resume", "damaged")
     assert resumed.returncode == 0, resumed.stderr
-    assert "iteration_002.npz" in resumed.stderr and "going on from the one before" in resumed.stderr
+    assert "it_002/state.npz" in resumed.stderr and "going on from the one before" in resumed.stderr
     assert same(work, "damaged", "whole")
 
 
+def test_a_job_goes_on_from_a_checkpoint_of_another_to_the_same_result(work):
+    assert halfmap(work, *command("branch"), "--continue-from", "whole/checkpoints/it_002").returncode == 0
+    assert same(work, "branch", "whole")
+    record = json.loads((work / "branch" / "job.json").read_text())
+    assert record["inputs"]["continue_from"]["path"].endswith("whole/checkpoints/it_002/manifest.json")
+    events = (json.loads(line) for line in (work / "branch" / "events.jsonl").read_text().splitlines())
+    assert [event["iteration"] for event in events if event["kind"] == "iteration"][0] == 3
+
+
+def test_a_job_goes_on_from_a_checkpoint_with_another_mask(work):
+    ended = halfmap(work, "refine", "homogeneous", "--config", "whole/job.json", "--mask", "none",
+                    "--continue-from", "whole/checkpoints/it_002", "--out", "unmasked")  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert "mask is none from here on; it was dynamic" in ended.stderr
+    assert not same(work, "unmasked", "whole")
+
+
+@pytest.mark.parametrize("changed, message", [
+    (("--symmetry", "C1"), "symmetry was D2"),
+    (("--seed", "8"), "seed was 7"),
+    (("--particles", "others.star"), "particles is another file"),
+])  # fmt: skip
+def test_what_was_settled_is_settled_in_a_job_that_goes_on_too(changed, message, work):
+    (work / "others.star").write_text((work / "particles.star").read_text() + "# another\n")
+    refused = halfmap(work, "refine", "homogeneous", "--config", "whole/job.json", "--continue-from", "whole",
+                      *changed, "--out", "never")  # fmt: skip
+    assert refused.returncode == 2 and message in refused.stderr
+    assert not (work / "never").exists()
+
+
 def test_a_snapshot_read_back_is_the_one_written(work):
-    snapshot = checkpoint.read(work / "whole" / checkpoint.FOLDER / "iteration_002.npz")
+    snapshot = checkpoint.read(kept.chosen(work / "whole"))
     packed, twice = (checkpoint.packed(s) for s in (snapshot, checkpoint.unpacked(checkpoint.packed(snapshot))))
     assert packed.keys() == twice.keys()
     for name, values in packed.items():

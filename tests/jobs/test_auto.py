@@ -8,7 +8,7 @@ import pytest
 from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, continuing
+from halfmap.jobs import kept
 from halfmap.maps import masks
 from halfmap.types import Map
 from tests.refine import made
@@ -65,8 +65,8 @@ def test_poses_are_found_and_the_course_is_told(work):
 
 
 def test_every_iteration_but_the_last_is_kept(work):
-    kept = [int(path.stem[-3:]) for path in checkpoint.files(work / "whole")]
-    assert kept == list(range(1, len(events(work / "whole", "iteration"))))
+    numbers = [kept.iteration_of(place) for place in kept.listed(work / "whole")]
+    assert numbers == list(range(1, len(events(work / "whole", "iteration"))))
 
 
 def test_a_job_that_goes_on_from_an_iteration_unchanged_ends_as_the_earlier_one(work):
@@ -80,8 +80,8 @@ def test_a_job_that_goes_on_from_an_iteration_unchanged_ends_as_the_earlier_one(
 def test_a_mask_may_be_changed_on_the_way_and_is_on_record(work):
     assert going_on(work, "masked", "--continue-iteration", 2, "--mask", work / "mask.mrc") == 0
     assert not same(work / "whole", work / "masked")
-    notes = [event["text"] for event in events(work / "masked", "note")]
-    assert any(str(work / "mask.mrc") in note and "from iteration 3 on; it was dynamic" in note for note in notes)
+    told = [event["message"] for event in events(work / "masked", "warning")]
+    assert any(str(work / "mask.mrc") in sentence and "from here on; it was dynamic" in sentence for sentence in told)
     record = json.loads((work / "masked" / "job.json").read_text())
     assert record["params"]["mask"] == str(work / "mask.mrc")
     assert record["continued_from"]["params"]["mask"] == "dynamic"
@@ -94,27 +94,27 @@ def test_the_end_can_be_forced_on_the_way(work):
     assert row["iteration"] == 2 and row["last"]
 
 
-@pytest.mark.parametrize("flags, words", [
-    (("--symmetry", "C1"), "symmetry was D2"),
-    (("--continue-iteration", 77), "has checkpoints of iterations 1"),
-    (("--initial-lowpass", 50), "initial_lowpass was 30"),
+@pytest.mark.parametrize("flags, code, words", [
+    (("--symmetry", "C1"), 2, "symmetry was D2"),
+    (("--continue-iteration", 77), 3, "there are it_001"),
+    (("--initial-lowpass", 50), 2, "initial_lowpass was 30"),
 ])  # fmt: skip
-def test_what_an_iteration_cannot_change_is_refused(work, flags, words, capsys):
-    assert going_on(work, "refused", *flags, "--dry-run") == 2
+def test_what_an_iteration_cannot_change_is_refused(work, flags, code, words, capsys):
+    assert going_on(work, "refused", *flags, "--dry-run") == code
     assert words in capsys.readouterr().err
 
 
 def test_other_particles_are_refused(work, capsys):
     assert going_on(work, "refused", "--particles", work / "truth.star", "--dry-run") == 2
-    assert "truth.star is not the particles it had" in capsys.readouterr().err
+    assert "particles is another file" in capsys.readouterr().err
 
 
-def test_a_checkpoint_may_be_named_by_its_file(work):
-    file = checkpoint.files(work / "whole")[0]
-    assert continuing.found(file, None) == continuing.found(work / "whole", 1) == file
+def test_a_checkpoint_may_be_named_by_its_folder(work):
+    place = kept.listed(work / "whole")[0]
+    assert kept.chosen(place) == kept.chosen(place, 2) == kept.chosen(work / "whole", 1) == place
 
 
 def test_a_folder_without_checkpoints_is_refused(work, tmp_path, capsys):
     command = ["refine", "auto", "--continue-from", str(tmp_path), "--out", str(work / "refused"), "--dry-run"]
     assert cli.main(command) == 2
-    assert "cannot be read" in capsys.readouterr().err
+    assert "holds no refinement" in capsys.readouterr().err

@@ -100,7 +100,7 @@ def test_warnings_of_runner_and_events_are_listed_once(job, tmp_path):
         (UsageError("--symmetry Q7: unknown"), 2, "--symmetry Q7"),
         (ResourceError("disk"), 4, "disk"),
         (MemoryError(), 4, "--minibatch-size"),
-        (OSError(errno.ENOSPC, "No space left on device"), 4, "No space left"),
+        (OSError(errno.ENOSPC, "No space left on device"), 4, "no space left"),
         (ZeroDivisionError("division by zero"), 70, "bug in halfmap"),
     ],
 )

@@ -41,6 +41,7 @@ COMMON = {
     "molecular_weight_kDa": ({}, 465.0, {"curves.molecular_weight_Da"}),
 }
 REFINED = COMMON | {
+    "keep_checkpoints": ({}, "all", {"kept"}),
     "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A"}),
     "reestimate_greyscale": ({}, False, {"start.fit_grey"}),
     "max_align_resolution": ({}, 12.0, {"schedule.max_align_A"}),
@@ -91,9 +92,11 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "out": Path("other"), "overwrite": True, "resume": True, "dry_run": True, "seed": 5, "threads": 1, "device": "cpu",
     "particles": Path("other.star"), "passthrough": Path("rest.cs"), "images_root": Path("root"), "write_cs": True,
     "ignore_tilt": True, "ignore_trefoil": True, "ignore_tetrafoil": True, "ignore_anisotropic_magnification": True,
+    "cache_dir": Path("ssd"), "cache_quota_GB": 5.0, "cache_reserve_GB": 1.0,
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
-OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True}
+OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True,
+                 "continue_from": Path("other"), "continue_iteration": 3}  # fmt: skip
 FILTERED = REFINED | {
     "marginalization": ({}, False, {"laying"}),
     "nonuniform_enable": ({}, False, {"prior.places"}),
@@ -132,6 +135,7 @@ AT_FIRST = ("early_subsets", "subset_size", "subset_growth", "relax_symmetry", "
             "offset_range_A")  # fmt: skip
 OF_LENS = {name for name in REFINED if "defocus" in name or "fit" in name or "group_ctf" in name}
 AUTOMATIC = {name: REFINED[name] for name in REFINED if name not in OF_LENS | set(AT_FIRST)} | {
+    "keep_checkpoints": ({}, "last", {"kept"}),
     "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A", "claim.lowpass_A"}),
     "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A", "claim.split_A"}),
     "marginalization": ({}, False, {"laying"}),
@@ -148,7 +152,7 @@ AUTOMATIC = {name: REFINED[name] for name in REFINED if name not in OF_LENS | se
     "zero_mask": ({}, False, {"surround"}),
 }
 JOBS = {
-    Auto: (AUTOMATIC, ELSEWHERE | OF_REFINEMENT | {"continue_from": Path("earlier"), "continue_iteration": 3}),
+    Auto: (AUTOMATIC, ELSEWHERE | OF_REFINEMENT),
     Local: (NEARBY, ELSEWHERE | OF_REFINEMENT | {"half1": Path("a.mrc"), "half2": Path("b.mrc")}),
     Homogeneous: (REFINED, ELSEWHERE | OF_REFINEMENT),
     Nonuniform: (FILTERED, ELSEWHERE | OF_REFINEMENT),

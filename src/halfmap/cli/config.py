@@ -19,6 +19,7 @@ from cyclopts import Token
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
 from halfmap.jobs import catalog, given, places
+from halfmap.jobs.project import job_folder
 
 FLAG = "--config"
 CONTINUED = "--continue-from"  # the folder of an earlier job, whose settings go on
@@ -41,7 +42,7 @@ class FromFile:
     def __call__(self, app, commands, arguments) -> None:
         """Called by cyclopts between reading the flags and converting their values."""
         by_flag = {name: argument for argument in arguments for name in argument.names}
-        path = _file(by_flag)
+        path = _file(by_flag, catalog.find(" ".join(commands))) if {FLAG, CONTINUED} & set(by_flag) else None
         if path is None:
             return
         for name, written in read(path, catalog.find(" ".join(commands))).items():
@@ -54,15 +55,22 @@ class FromFile:
                 argument.append(Token(keyword=keyword, value=text, source="config", index=index))
 
 
-def _file(by_flag: Mapping[str, Any]) -> Path | None:
-    """The file with settings: the one that is named, else the record of the job that is gone on from."""
+def _file(by_flag: Mapping[str, Any], entry: catalog.Entry) -> Path | None:
+    """The file with settings: the one that is named, else the record of the job that is gone on from.
+
+    A job of another kind has other settings: they are not taken over.
+    """
     named, continued = (by_flag[flag].tokens if flag in by_flag else () for flag in (FLAG, CONTINUED))
     if named:
         return Path(named[-1].value)
     if not continued:
         return None
-    place = Path(continued[-1].value)
-    return (place.absolute().parents[1] if place.suffix == ".npz" else place) / "job.json"
+    named = Path(continued[-1].value)
+    place = named.parent if named.is_file() else job_folder(named)
+    job = places.read(place).get("job")
+    if job is None:
+        raise UsageError(f"{CONTINUED} {place}: holds no refinement; name the folder of one, or of its checkpoint")
+    return place / places.RECORD if job == entry.name else None
 
 
 def read(path: Path, entry: catalog.Entry) -> dict[str, Written]:
@@ -107,7 +115,7 @@ def _mapping(path: Path, text: str) -> Mapping[str, Any]:
 
     try:
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as fault:
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as fault:
         raise UsageError(f"{FLAG} {path}: {' '.join(str(fault).split())}") from fault
     if content is None:
         return {}

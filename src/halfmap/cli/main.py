@@ -32,8 +32,8 @@ GROUPS = {
     "check": "Look at data before hours are spent on them.",
     "volume": "Change a map, and what belongs to it, in one step.",
     "mask": "Make masks from maps.",
+    "cache": "Copies of image stacks on a fast disk.",
 }
-FOLDER_HELP = "Folder of a job that has ended, or J3."
 RESUMED_HELP = "Folder of the interrupted job, or J3."
 JSON_HELP = "Print summary.json to standard output, and nothing else there."
 CONFIG_HELP = (
@@ -65,7 +65,8 @@ def build(command_line: Sequence[str] = (), from_file: config_file.FromFile | No
         parent = groups[group[0]] if group else app
         parent.command(_command(entry, command_line), name=name, help=entry.summary)
     for tool in catalog.TOOLS:
-        app.command(_tool_command(tool), name=tool.name, help=tool.summary)
+        *group, name = tool.name.split()
+        (groups[group[0]] if group else app).command(_tool_command(tool), name=name, help=tool.summary)
     tools.add(app, project.TOOLS)
     app.command(queue.app())
     return app
@@ -106,10 +107,11 @@ def _resume(command_line: Sequence[str]):
 def _tool_command(tool: catalog.Tool):
     """The function behind a command that works on a job folder."""
 
-    def command(folder: Annotated[Path, Parameter(help=FOLDER_HELP)], /) -> int:
+    def command(folder: Path, /) -> int:
         print(tool.load()(job_folder(folder)))
         return 0
 
+    command.__annotations__["folder"] = Annotated[Path, Parameter(help=tool.folder)]
     return command
 
 

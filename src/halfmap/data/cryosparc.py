@@ -303,7 +303,8 @@ class _Table:
         """Finite float64 values; zeros where there are faults, which are kept for later."""
         if name not in self.fields:
             return np.broadcast_to(np.asarray(default, dtype=np.float64), (self.rows, *np.shape(default)[1:])).copy()
-        values = self.fields[name].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # signalling NaN; found by the next line
+            values = self.fields[name].astype(np.float64)
         wrong = np.flatnonzero(~np.isfinite(values).reshape(self.rows, -1).all(axis=1))
         self.faults += faults.by_row(self.where(name), wrong, lambda row: f"{values[row]} is not a finite number")
         return np.where(np.isfinite(values), values, 0.0)

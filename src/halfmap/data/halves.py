@@ -22,10 +22,12 @@ def assign(particles: Particles, rng: np.random.Generator, resplit: bool = False
 
     A complete split of the input is kept unless ``resplit``. A new one is random and balanced within each optics
     group; rows that share one image (symmetry expansion, duplicates) go to the same half, since otherwise the halves
-    would share noise. Raises: InputError if only some particles have a half, or all of them the same one.
+    would share noise. Raises: InputError if only some particles have a half, all of them the same one, or an image is
+    in both: such halves agree by their noise, and their FSC is no resolution.
     """
     if not resplit and np.any(particles.half != UNASSIGNED):
         _refuse_incomplete(particles.half)
+        _refuse_shared(particles)
         return particles
     return dataclasses.replace(particles, half=_random_split(particles, rng))
 
@@ -55,6 +57,14 @@ def _refuse_incomplete(half: np.ndarray) -> None:
         raise InputError(f"half-sets: {text}; assign all or none, or ask for a new split")
     if not first or not second:
         raise InputError(f"half-sets: all {len(half):,} particles are in the same one; ask for a new split")
+
+
+def _refuse_shared(particles: Particles) -> None:
+    family, rows = _families(particles)
+    shared = _in_both(particles.half, family, len(rows))
+    if shared:
+        raise InputError(f"half-sets: {shared:,} images are in both (the same particle twice, or symmetry copies of "
+                         "one): the FSC would be too good; split again with --force-resplit, which keeps them together")
 
 
 def _random_split(particles: Particles, rng: np.random.Generator) -> np.ndarray:

@@ -123,4 +123,4 @@ def _folders(path: Path, images_root: Path | None) -> list[Path]:
 
 def _find(file: Path, folders: list[Path]) -> Path | None:
     candidates = [file] if file.is_absolute() else [folder / file for folder in folders]
-    return next((Path(os.path.abspath(candidate)) for candidate in candidates if candidate.is_file()), None)
+    return next((Path(os.path.abspath(name)) for name in candidates if os.path.isfile(name)), None)

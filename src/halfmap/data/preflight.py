@@ -7,6 +7,7 @@ the readers'.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -169,7 +170,7 @@ def _poses(found: Findings, particles: Particles) -> None:
 
 def files(found: Findings, particles: Particles) -> np.ndarray:
     """Add what the headers tell; returns the rows whose images can be read."""
-    there = np.array([path.is_file() for path in particles.files])
+    there = np.array([os.path.isfile(path) for path in particles.files])
     present = np.flatnonzero(there[particles.file])
     lines = stack.check_files(particles[present])
     faulty = [number for number, wrong in lines.items() if wrong]
@@ -207,7 +208,8 @@ def images(found: Findings, particles: Particles, rows: np.ndarray, batch: int, 
     bad = found.listed("bad_images", rows[statistics.bad[rows]])
     if len(bad):
         first = f"the first is {particles.image_name(bad[0])} in row {bad[0] + 1}"
-        found.warnings.append(f"{len(bad):,} images are constant or hold NaN or infinity ({first}); they are left out.")
+        found.warnings.append(f"{len(bad):,} images are constant or hold NaN, infinity or huge values ({first}); they "
+                              "are left out.")
     good = rows[~statistics.bad[rows]]
     if len(good):
         _outliers(found, statistics, good)

@@ -8,6 +8,7 @@ Where images are looked for and how their names are written: ``image_names``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -630,7 +631,7 @@ def with_boxes(particles: Particles, found: list[str]) -> Particles:
     optics = list(particles.optics)
     for number in np.unique(particles.group):
         file = particles.files[particles.file[np.argmax(particles.group == number)]] if particles.files else None
-        if optics[number].box == 0 and file is not None and file.is_file():
+        if optics[number].box == 0 and file is not None and os.path.isfile(file):
             try:
                 optics[number] = replace(optics[number], box=mrc.read_header(file).nx)
             except InputError as error:

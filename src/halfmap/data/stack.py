@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap.data import cache
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import faults, mrc
 
 _AHEAD = 2  # batches read before they are asked for: one being read, one ready
 _HEADER_READERS = 8  # headers are waited for, not computed: more than the cores pay off on network file systems
+LARGEST_GREY = 1e12  # root mean square: detectors count to 1e5, and powers of more leave the range of float32
 _HALF_INFINITY = 0x7C00  # float16: exponent bits of infinity and NaN
 
 Batch = tuple[np.ndarray, np.ndarray]
@@ -86,7 +88,7 @@ def check_files(particles: Particles) -> dict[int, list[str]]:
 
 
 def faulty(images: np.ndarray) -> np.ndarray:
-    """(b,) True where an image (N, N) holds NaN or infinity, or has the same value everywhere."""
+    """(b,) True where an image (N, N) holds NaN, infinity or grey values beyond LARGEST_GREY, or only one value."""
     bad = ~_finite(images)
     flat_row = np.all(images[:, 0, :] == images[:, 0, :1], axis=-1)
     for image in np.flatnonzero(flat_row & ~bad):
@@ -100,8 +102,9 @@ def _finite(images: np.ndarray) -> np.ndarray:
         return bits.max(axis=(1, 2)) < _HALF_INFINITY
     if images.dtype.kind != "f":
         return np.ones(len(images), dtype=bool)
-    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity survive in a sum
-        return np.isfinite(images.sum(axis=(1, 2), dtype=np.float32))
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN and infinity survive in a sum of squares, in one pass
+        power = np.einsum("bij,bij->b", images, images)
+        return power < LARGEST_GREY**2 * images[0].size if len(images) else power == 0
 
 
 def _refuse_odd_one(header: mrc.Header, table: Particles, rows: np.ndarray) -> None:
@@ -160,9 +163,20 @@ class _OpenFile:
     def reader(self, path: Path) -> mrc.Reader:
         if path != self._path:
             self.__exit__()
-            self._reader = mrc.Reader(path)
+            self._reader = _opened(path)
             self._path = path
         return self._reader
+
+
+def _opened(path: Path) -> mrc.Reader:
+    """A stack, through the cache where there is one: where its copy was thrown out just now, the stack itself."""
+    kept = cache.current()
+    if kept is None:
+        return mrc.Reader(path)
+    try:
+        return mrc.Reader(kept.path(path))
+    except InputError:
+        return mrc.Reader(path)
 
 
 def _ahead(read: Callable[[np.ndarray], np.ndarray], plan: list[np.ndarray]) -> Iterator[Batch]:

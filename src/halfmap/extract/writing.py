@@ -20,7 +20,7 @@ from halfmap.io import mrc
 from halfmap.types import Optics
 
 STACK, FURTHER = "particles.mrcs", "stacks"  # the first stack; folder of those of other sizes
-UNUSABLE = "image has NaN, infinite or constant pixels"
+UNUSABLE = "image has NaN, infinite or huge pixels, or is constant"
 
 Batch = tuple[np.ndarray, np.ndarray]  # rows (b,) of the table, images (b, N, N)
 
@@ -39,7 +39,7 @@ class Rejects:
         return tuple(sorted(self.reasons.items()))
 
     def usable(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches without images of NaN, infinite or constant pixels, which are noted down."""
+        """The batches without images of NaN, infinite, huge or constant pixels, which are noted down."""
         for rows, images in batches:
             bad = faulty(images)
             self.add(rows[bad], UNUSABLE)

@@ -9,9 +9,11 @@ Strict: what is no such table is an InputError that lists every fault.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 import tokenize
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +26,8 @@ UID = "uid"
 MAGIC_NPY, MAGIC_CSDAT = b"\x93NUMPY", b"\x95CSDAT"
 _LARGEST_HEADER = 10_000_000  # bytes: a table of every known field takes 10,000; NumPy's own limit is as low
 _KINDS = "biufS"  # truth values, whole numbers, floats, bytes
-_UNREADABLE = (ValueError, SyntaxError, tokenize.TokenError)  # what NumPy raises for a header that is no Python
+# What NumPy raises for a header that is no Python; too many brackets are a MemoryError or a RecursionError
+_UNREADABLE = (ValueError, TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError)
 _EXPORT = "export it from cryoSPARC in the default format: Dataset.load(path).save(path) of cryosparc-tools"
 
 
@@ -93,7 +96,9 @@ def _npy_header(path: str | Path, file: BinaryIO) -> tuple[tuple[int, ...], np.d
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
         reader = headers.get(np.lib.format.read_magic(file), np.lib.format.read_array_header_2_0)
-        shape, _, dtype = reader(file, max_header_size=_LARGEST_HEADER)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote, as cryoSPARC 2 did, and of old type names
+            shape, _, dtype = reader(file, max_header_size=_LARGEST_HEADER)
     except _UNREADABLE as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
     return shape, dtype
@@ -158,16 +163,23 @@ def _read_csdat(path: str | Path, file: BinaryIO) -> np.ndarray:
 def _csdat_header(path: str | Path, file: BinaryIO) -> dict[str, Any]:
     file.seek(len(MAGIC_CSDAT))
     try:
-        header = json.loads(file.read(int.from_bytes(file.read(4), "little")))
-    except ValueError as error:
+        told = int.from_bytes(file.read(4), "little")
+        header = json.loads(file.read(min(told, _left(file))))  # a false length must not become a buffer of 4 GB
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its header cannot be read ({error}); the file is damaged") from error
-    told = header if isinstance(header, dict) else {}
-    if not (isinstance(told.get("length"), int) and isinstance(told.get("dtype"), list)):
+    known = header if isinstance(header, dict) else {}
+    length = known.get("length")
+    if not (type(length) is int and length >= 0 and isinstance(known.get("dtype"), list)):
         raise InputError(f"{path}: its header tells no length or no fields; the file is damaged")
     compressed = header.get("compressed_fields") or []
     if compressed:
         raise InputError(f"{path}: {len(compressed)} fields are compressed ({header.get('compression')}); {_EXPORT}")
     return header
+
+
+def _left(file: BinaryIO) -> int:
+    """Bytes from here to the end of the file."""
+    return os.fstat(file.fileno()).st_size - file.tell()
 
 
 Field = tuple[str, np.dtype, tuple[int, ...]]
@@ -180,16 +192,21 @@ def _csdat_field(path: str | Path, entry: list) -> Field:
         raise damaged
     shape = entry[2] if len(entry) == 3 else []
     try:
-        return str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
-    except TypeError as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old type names
+            field = str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
+    except _UNREADABLE as error:
         raise damaged from error
+    if not all(type(side) is int and 0 <= side < 1 << 31 for side in field[2]):
+        raise damaged
+    return field
 
 
 def _csdat_bytes(path: str | Path, file: BinaryIO, name: str, rows: int, dtype: np.dtype, shape) -> bytes:
     """The bytes of one field, which are preceded by their number."""
-    needed = rows * dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    needed = rows * dtype.itemsize * math.prod(shape)
     size = file.read(4)
-    data = file.read(needed) if len(size) == 4 else b""
+    data = file.read(min(needed, _left(file))) if len(size) == 4 else b""
     if len(data) < needed:
         raise InputError(f"{path}: {name}: ends after {len(data):,} of {needed:,} bytes; the file is truncated")
     if struct.unpack("<I", size)[0] != needed:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from halfmap.errors import InputError
-from halfmap.io import atomic
+from halfmap.io import atomic, patience
 from halfmap.types import Map, Region
 
 HEADER_BYTES = 1024
@@ -74,8 +74,7 @@ class Header:
 def read_header(path: str | Path) -> Header:
     """Raises: InputError if the file is absent, no MRC file, of an unknown mode, or shorter than its header says."""
     path = Path(path)
-    with _opened(path) as file:
-        header = _header_of(path, file.fileno())
+    header = patience.steadily(path, lambda: _fresh_header(path))
     if header.complete_images < header.nz:
         raise InputError(_truncated(header))
     return header
@@ -105,13 +104,17 @@ def read_region(path: str | Path) -> Region:
 
 def _voxels(header: Header) -> np.ndarray:
     """(z, y, x) float32. Raises: InputError where some are no numbers."""
-    with _opened(header.path) as file:
-        data = _read_run(header, file.fileno(), 0, header.nz)
+    data = patience.steadily(header.path, lambda: _all(header))
     data = np.ascontiguousarray(_to_zyx(data, header.axes), dtype=np.float32)
     wrong = data.size - int(np.count_nonzero(np.isfinite(data)))
     if wrong:
         raise InputError(f"{header.path}: {wrong:,} voxels are NaN or infinite; write the map again without them")
     return data
+
+
+def _all(header: Header) -> np.ndarray:
+    with _opened(header.path) as file:
+        return _read_run(header, file.fileno(), 0, header.nz)
 
 
 def write(path: str | Path, map: Map) -> None:
@@ -120,7 +123,7 @@ def write(path: str | Path, map: Map) -> None:
     nz, ny, nx = data.shape
     size = map.voxel_size_A
     header = _pack_header((nx, ny, nz), 2, (nx, ny, nz), (nx * size, ny * size, nz * size), 1, _statistics(data))
-    with atomic.writing(path) as file:
+    with atomic.writing(path, HEADER_BYTES + data.nbytes) as file:
         file.write(header)
         file.write(data.data)
 
@@ -140,12 +143,8 @@ class Reader:
     """An open stack: the header is read once, images as often as wanted. A context manager."""
 
     def __init__(self, path: str | Path):
-        self._file = _opened(Path(path))
-        try:
-            self.header = _header_of(Path(path), self._file.fileno())
-        except InputError:
-            self._file.close()
-            raise
+        self.header = patience.steadily(path, lambda: _fresh_header(Path(path)))
+        self._file = _opened(self.header.path)
 
     def __enter__(self) -> Reader:
         return self
@@ -168,13 +167,20 @@ class Reader:
         header, indices = self.header, np.asarray(indices, dtype=np.int64)
         if len(indices) and not (0 <= indices.min() and indices.max() < header.nz):
             raise IndexError(f"{header.path}: image {indices.max() + 1} of {header.nz}")
-        direct = header.dtype == out.dtype
         for start, stop in _runs(indices):
-            first = int(indices[start])
-            if direct:
-                _read_into(header, self._file.fileno(), first, out[start:stop])
-            else:
-                out[start:stop] = _read_run(header, self._file.fileno(), first, stop - start)
+            run = out[start:stop], int(indices[start])
+            patience.steadily(header.path, lambda run=run: self._run_into(*run), self._reopen)
+
+    def _run_into(self, out: np.ndarray, first: int) -> None:
+        if self.header.dtype == out.dtype:
+            _read_into(self.header, self._file.fileno(), first, out)
+        else:
+            out[:] = _read_run(self.header, self._file.fileno(), first, len(out))
+
+    def _reopen(self) -> None:
+        """A stale handle stays stale: the file is opened anew."""
+        self._file.close()
+        self._file = _opened(self.header.path)
 
 
 def write_stack(path: str | Path, images: np.ndarray | Iterable[np.ndarray], pixel_size_A: float, mode: int = 2) -> int:
@@ -220,7 +226,9 @@ class _Totals:
     def statistics(self) -> tuple[float, float, float, float]:
         pixels = max(1, self.count * math.prod(self.shape or (1, 1)))
         mean = self._sum / pixels
-        return self._low, self._high, mean, math.sqrt(max(0.0, self._squares / pixels - mean**2))
+        with np.errstate(invalid="ignore"):  # images with infinite pixels have no deviation
+            variance = self._squares / pixels - mean**2
+        return self._low, self._high, mean, math.sqrt(max(0.0, variance))
 
 
 def _as_mode(path: str | Path, batch: np.ndarray, mode: int) -> np.ndarray:
@@ -233,10 +241,17 @@ def _as_mode(path: str | Path, batch: np.ndarray, mode: int) -> np.ndarray:
     return converted
 
 
+def _fresh_header(path: Path) -> Header:
+    with _opened(path) as file:
+        return _header_of(path, file.fileno())
+
+
 def _opened(path: Path):
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:
+        if error.errno in patience.PASSING:
+            raise  # for those who try again
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 

@@ -215,7 +215,7 @@ class _Parser:
         return f"{tag} (column {len(tags) + 1})"
 
     def _body(self, columns: int) -> list[np.ndarray]:
-        short = len(self._data) - self._position < _SHORT_FILE_BYTES
+        short = not columns or len(self._data) - self._position < _SHORT_FILE_BYTES
         body = (_short_body if short else _long_body)(self._data, self._position, columns)
         self._row_faults += [
             f"{self._source}: line {self._line_number + line + 1}: {count} values in a row of data_{self._block.name}, "
@@ -391,9 +391,18 @@ def _quoted(value: bytes | str | float) -> bytes:
     if isinstance(value, bytes):
         return value
     text = str(value)
-    if split(text.encode()) == [text.encode()] and not text.startswith(("_", "data_", "loop_", "'", '"')):
-        return text.encode()
+    raw = _encoded(text)
+    if split(raw) == [raw] and not text.startswith(("_", "data_", "loop_", "'", '"')):
+        return raw
     quote = "'" if '"' in text else '"'
     if "\n" in text or quote in text:
         raise InputError(f"value {text!r} cannot be written to a STAR file: a line break, or both kinds of quotes")
-    return f"{quote}{text}{quote}".encode()
+    return b"".join((quote.encode(), raw, quote.encode()))
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8; bytes of file names that are no UTF-8 come back as they were (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as fault:
+        raise InputError(f"value {text!r} cannot be written to a STAR file: it is no text") from fault

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.jobs import continuing, homogeneous
+from halfmap.jobs import homogeneous
 from halfmap.jobs.events import Passing, Watch
 from halfmap.params.auto import Auto
 from halfmap.refine import recipes
@@ -15,11 +15,9 @@ from halfmap.refine import recipes
 
 def run(params: Auto, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
-    keeper = continuing.keeper(params, folder, watch)
-    return homogeneous.refined(recipes.auto, params, folder, rng, watch, keeper)
+    return homogeneous.refined(recipes.auto, params, folder, rng, watch)
 
 
 def check(params: Auto, watch: Passing) -> dict:
     """Read and check all inputs; returns what the refinement would do and need."""
-    continuing.check(params, watch)
     return homogeneous.told(recipes.auto, params, watch)

@@ -77,28 +77,28 @@ JOBS = (
         "refine homogeneous",
         "Refine one structure from particles and a starting map, with independent half-sets.",
         Homogeneous,
-        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        ("particles", "passthrough", "volume", "mask", "fsc_mask", "continue_from"),
         "halfmap.jobs.homogeneous:run",
     ),
     Entry(
         "refine auto",
         "The same in the manner of RELION's 3D auto-refine: accuracies, sampling and convergence told and automatic.",
         Auto,
-        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        ("particles", "passthrough", "volume", "mask", "fsc_mask", "continue_from"),
         "halfmap.jobs.auto:run",
     ),
     Entry(
         "refine local",
         "Refine a part of a structure, inside a mask and near the poses that the particles have.",
         Local,
-        ("particles", "passthrough", "volume", "half1", "half2", "mask", "fsc_mask"),
+        ("particles", "passthrough", "volume", "half1", "half2", "mask", "fsc_mask", "continue_from"),
         "halfmap.jobs.local:run",
     ),
     Entry(
         "refine nonuniform",
         "The same with a filter for every place: membrane proteins, flexible and disordered parts.",
         Nonuniform,
-        ("particles", "passthrough", "volume", "mask", "fsc_mask"),
+        ("particles", "passthrough", "volume", "mask", "fsc_mask", "continue_from"),
         "halfmap.jobs.nonuniform:run",
     ),
     Entry(
@@ -310,6 +310,7 @@ class Tool:
     name: str
     summary: str
     runner: str
+    folder: str = "Folder of a job that has ended."  # help text
 
     def load(self) -> Callable:
         """The runner; imports what it needs."""
@@ -322,6 +323,18 @@ TOOLS = (
         "report",
         "Draw every plot of a job folder anew, of all iterations too, and write its report.html.",
         "halfmap.jobs.report:remake",
+    ),
+    Tool(
+        "cache list",
+        "Tell which image stacks a cache holds, their sizes and when they were last used.",
+        "halfmap.jobs.caching:told",
+        "Folder that --cache-dir names.",
+    ),
+    Tool(
+        "cache clear",
+        "Remove the image stacks of a cache, and nothing else in its folder.",
+        "halfmap.jobs.caching:cleared",
+        "Folder that --cache-dir names.",
     ),
 )
 

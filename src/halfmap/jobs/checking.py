@@ -32,7 +32,7 @@ LABELS = {
     "files_missing": "stacks missing",
     "files_faulty": "stacks with faults",
     "images_read": "images read",
-    "bad_images": "constant, NaN or infinite images",
+    "bad_images": "constant, NaN, infinite or huge images",
     "mean_outliers": "images of unusual mean",
     "sd_outliers": "images of unusual standard deviation",
     "protein_looks": "protein looks",

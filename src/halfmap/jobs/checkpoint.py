@@ -1,12 +1,13 @@
-"""Snapshots of a refinement on disk: one file an iteration, written whole or not at all, the last two or all kept.
+"""Snapshots of a refinement on disk: a folder an iteration, written whole or not at all.
 
-Owns the layout of ``checkpoints/iteration_003.npz``: plain arrays, and one JSON text for what is no array. What a
-snapshot means is the refinement's affair.
+Owns what lies in ``checkpoints/it_003/``: ``state.npz``, plain arrays and one JSON text for what is no array, and
+``job.json``, the record of the job as it was. What a snapshot means is the refinement's affair.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,57 +15,71 @@ from typing import Any
 
 import numpy as np
 
+import halfmap
 from halfmap.errors import InputError
-from halfmap.io import atomic
+from halfmap.jobs import kept, record
+from halfmap.params.common import Refinement
 from halfmap.physics.noise import GroupModel
 from halfmap.refine.state import Keeper, Snapshot, State
 from halfmap.types import Candidates, Curve, Defocus, Optics
 
-FOLDER = "checkpoints"
-KEPT = 2  # files: the newest, and one more in case a disk loses it
-LAYOUT = 3  # number of the layout; a file with another one is not read
+STATE = "state.npz"
 PARTS = {"candidates": Candidates, "defocus": Defocus}  # fields of State that are records of arrays
 WORDS = ("iteration", "reference_voxel_A", "shell", "band", "reach")  # fields of State that are single numbers
 
 
 class Checkpoints(Keeper):
-    """The snapshots in the folder of a job; the newest ``kept`` stay, None = all."""
+    """The snapshots in the folder of a job; ``every``: none of them goes.
 
-    def __init__(self, folder: Path, watch=lambda kind, **data: None, kept: int | None = KEPT):
-        self._job, self._folder, self._watch, self._kept = folder, folder / FOLDER, watch, kept
+    ``origin``: a checkpoint of another run, to go on from while there is none here; see ``kept.chosen``.
+    """
+
+    def __init__(self, folder: Path, watch=lambda kind, **data: None, every: bool = False, origin: Path | None = None):
+        self._folder, self._watch, self._every, self._origin = folder, watch, every, origin
 
     def keep(self, snapshot: Snapshot) -> None:
-        """Write a snapshot; older ones but the last go."""
-        self._folder.mkdir(exist_ok=True)
-        path = self._folder / f"iteration_{snapshot.state.iteration:03d}.npz"
-        with atomic.writing(path) as stream:
-            np.savez(stream, **packed(snapshot))
-        for old in files(self._job)[: -self._kept] if self._kept else ():
-            old.unlink()
-        self._watch("checkpoint", iteration=snapshot.state.iteration, file=str(path))
+        """Write a snapshot; older ones go, but for the last and the best. Raises ResourceError on a full disk."""
+        iteration, arrays = snapshot.state.iteration, packed(snapshot)
+        with kept.writing(self._folder, iteration, sum(array.nbytes for array in arrays.values())) as place:
+            np.savez(place / STATE, **arrays)
+            if (self._folder / record.RECORD).is_file():
+                shutil.copy(self._folder / record.RECORD, place)
+            kept.seal(place, _facts(snapshot))
+        if not self._every:
+            kept.retire(self._folder)
+        self._watch("checkpoint", iteration=iteration, file=str(kept.path_of(self._folder, iteration)))
 
     def newest(self) -> Snapshot | None:
-        """The newest snapshot that can be read, None where there is none."""
-        for path in reversed(files(self._job)):
+        """The newest snapshot that verifies, that of the origin where there is none here, None without either."""
+        for place in reversed(kept.listed(self._folder)):
             try:
-                return read(path)
+                return read(place)
             except InputError as fault:
                 self._watch("warning", message=f"{fault}; going on from the one before")
-        return None
+        return None if self._origin is None else read(kept.chosen(self._origin))
 
 
-def files(folder: Path) -> list[Path]:
-    """The snapshots in the folder of a job, the oldest first."""
-    return sorted((folder / FOLDER).glob("iteration_*.npz"))
+def of_job(params: Refinement, folder: Path, watch) -> Checkpoints:
+    """The checkpoints of a job, as its settings want them."""
+    return Checkpoints(folder, watch, params.keep_checkpoints == "all", params.continue_from)
 
 
-def read(path: Path) -> Snapshot:
-    """A snapshot. Raises InputError where the file is damaged or of another layout."""
+def read(place: Path) -> Snapshot:
+    """A snapshot. Raises InputError where the checkpoint is damaged or of another layout."""
+    kept.verified(place)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(place / STATE, allow_pickle=False) as arrays:
             return unpacked(dict(arrays))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
-        raise InputError(f"{path}: not a whole checkpoint of this version ({fault})") from fault
+        raise InputError(f"{place}: not a whole checkpoint of this version ({fault})") from fault
+
+
+def _facts(snapshot: Snapshot) -> dict[str, Any]:
+    """What the manifest tells of a snapshot."""
+    last = snapshot.state.history[-1] if snapshot.state.history else {}
+    told = {name: last.get(name) for name in ("resolution_A", "fsc_area")}
+    return {"halfmap": halfmap.__version__, "iteration": snapshot.state.iteration, "particles": len(snapshot.half),
+            **told}  # fmt: skip
 
 
 def packed(snapshot: Snapshot) -> dict[str, np.ndarray]:
@@ -87,7 +102,6 @@ def _words(snapshot: Snapshot) -> dict[str, Any]:
     """What is no array."""
     state = snapshot.state
     return {
-        "layout": LAYOUT,
         "rejected": {str(row): reason for row, reason in snapshot.rejected.items()},
         "warnings": list(snapshot.warnings),
         "rng": snapshot.rng,
@@ -103,8 +117,6 @@ def _words(snapshot: Snapshot) -> dict[str, Any]:
 def unpacked(arrays: dict[str, np.ndarray]) -> Snapshot:
     """The snapshot of ``packed`` arrays. Raises KeyError or ValueError for anything else."""
     words = json.loads(str(arrays["words"]))
-    if words["layout"] != LAYOUT:
-        raise ValueError(f"layout {words['layout']}, expected {LAYOUT}")
     parts = {name: kind(*(arrays[f"{name}/{f.name}"] for f in fields(kind))) for name, kind in PARTS.items()}
     angular = [arrays.get(f"noise_angular/{i}") for i in range(len(words["grey"]))]
     plain = {f.name: arrays[f.name] for f in fields(State) if f.name in arrays}

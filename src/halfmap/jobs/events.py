@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from halfmap.errors import Interrupted
+from halfmap.jobs import lock
 
 Listener = Callable[[dict], None]
 
 FILE = "events.jsonl"
 LINE_EVERY_S = 10.0  # a log file of an hour's job should stay readable
+LOST = "the disk is full: lines of events.jsonl or log.txt are lost; the job goes on as far as it can"
+STOP_EVERY_S = 1.0  # a look at the folder takes a millisecond on a network file system
 PROGRESS_EVERY_S = 0.5  # a batch takes milliseconds; nobody reads more than two lines a second
 
 
@@ -39,25 +42,55 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | bool | None) else str(value)
 
 
+class LineFile:
+    """A file that grows by lines. A full disk costs lines, never the job; a line that was cut is left behind."""
+
+    def __init__(self, path: Path):
+        self.lost = 0  # lines that could not be written
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            size = os.fstat(self._descriptor).st_size
+            self._cut = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        except OSError:
+            self._descriptor, self._cut = None, False
+
+    def add(self, line: str) -> None:
+        """Write a line whole, or count it as lost."""
+        data = (b"\n" if self._cut else b"") + line.encode("utf-8", "backslashreplace") + b"\n"
+        try:
+            written = os.write(self._descriptor, data) if self._descriptor is not None else 0
+        except OSError:
+            written = 0
+        self._cut = self._cut if not written else written < len(data)
+        self.lost += written < len(data)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
     Kinds: started progress iteration checkpoint optics diagnostics warning note finished failed. Raises Interrupted
-    from the call that follows ``request_stop``; ``warnings`` collects the messages of all warnings.
+    from the call that follows ``request_stop`` or a file named ``stop`` in the folder; ``warnings`` collects the
+    messages of all warnings. Neither a full disk nor a terminal that is gone ends the job.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
         self.warnings: list[str] = []
-        self._listeners = listeners
-        self._events = open(folder / FILE, "a", encoding="utf-8")
-        self._log = open(folder / "log.txt", "a", encoding="utf-8")
+        self._listeners = list(listeners)
+        self._events, self._log = LineFile(folder / FILE), LineFile(folder / "log.txt")
         self._takers: dict[str, Callable[..., None]] = {}
-        self._stop = False
+        self._stop: str | None = None  # why
+        self._request, self._look = folder / lock.STOP, -math.inf
+        self._request.unlink(missing_ok=True)  # it was meant for the run before
         self._last_progress = (-math.inf, "")
 
     def __call__(self, kind: str, **data: Any) -> None:
-        if self._stop:
-            raise Interrupted("stopped on request")
+        if self._stop is not None or self._asked_to_stop():
+            raise Interrupted(f"stopped on request{self._stop}; go on with: halfmap resume {self._request.parent}")
         self.tell(kind, **data)
 
     def tell(self, kind: str, **data: Any) -> None:
@@ -70,12 +103,20 @@ class Watch:
         if kind == "progress" and not self._due(data):
             return
         event = {"time": time.time(), "kind": kind, **plain(data)}
-        self._events.write(json.dumps(event) + "\n")
-        self._events.flush()
+        self._events.add(json.dumps(event))
         if kind != "progress":
             self.note(sentence(event))
-        for listener in self._listeners:
-            listener(event)
+        self._pass_on(event)
+        if self._events.lost + self._log.lost and LOST not in self.warnings:
+            self.warnings.append(LOST)
+            self._pass_on({**event, "kind": "warning", "message": LOST})
+
+    def _pass_on(self, event: dict) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(event)
+            except OSError:  # the terminal was closed, or the pipe behind: nobody listens there any more
+                self._listeners.remove(listener)
 
     def hand_over(self, kind: str, taker: Callable[..., None]) -> None:
         """From now on events of this kind go to ``taker(**data)`` alone: data too large for a line of JSON."""
@@ -83,11 +124,23 @@ class Watch:
 
     def note(self, text: str) -> None:
         """Write text to log.txt, with the time."""
-        self._log.write(time.strftime("%Y-%m-%d %H:%M:%S  ") + text + "\n")
-        self._log.flush()
+        self._log.add(time.strftime("%Y-%m-%d %H:%M:%S  ") + text)
 
-    def request_stop(self) -> None:
-        self._stop = True
+    def request_stop(self, why: str = "") -> None:
+        """Ask the job to stop at its next event; ``why`` in a word or two."""
+        self._stop = f" ({why})" if why else ""
+
+    def _asked_to_stop(self) -> bool:
+        """Whether somebody put the file ``stop`` into the folder, which this takes away. One look a second."""
+        now = time.monotonic()
+        if now - self._look < STOP_EVERY_S:
+            return False
+        self._look = now
+        if not self._request.exists():
+            return False
+        self._request.unlink(missing_ok=True)
+        self.request_stop(f"file {lock.STOP}")
+        return True
 
     def close(self) -> None:
         self._events.close()
@@ -120,7 +173,7 @@ class Passing:
         for listener in self._listeners:
             listener({"time": time.time(), "kind": kind, **plain(data)})
 
-    def request_stop(self) -> None:
+    def request_stop(self, why: str = "") -> None:
         self._stop = True
 
 
@@ -215,21 +268,27 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
 
 @contextmanager
 def stop_on_signals(watch: Watch | Passing) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) asks the job to stop at its next event; a second Ctrl-C ends it at once.
+    """Ctrl-C, SIGTERM, SIGUSR1 (the walltime is near) and SIGHUP (the terminal is closed) ask the job to stop at its
+    next event; a second Ctrl-C ends it at once.
 
-    Does nothing outside the main thread, where Python does not allow signal handlers.
+    A SIGHUP that is ignored (nohup) stays so. Does nothing outside the main thread, where Python does not allow signal
+    handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number, frame):
-        watch.request_stop()
+        watch.request_stop(signal.Signals(number).name)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    kept = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+    before = {number: signal.signal(number, ask) for number in STOPPING if number not in kept}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)

@@ -5,6 +5,7 @@ Owns the obvious output for each input. Looks at names only; reads nothing.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from halfmap.errors import InputError
@@ -42,7 +43,7 @@ def resolved(params: Job, inputs: tuple[str, ...]) -> Job:
 
 def _file(given: Path | str, name: str, faults: list[str]) -> Path | str:
     """The file that a setting means, of the kind that was given; ``faults`` gets a line for a folder without it."""
-    if not Path(given).is_dir():
+    if not os.path.isdir(given):
         return given
     file = next((file for file in (Path(given) / each for each in OUTPUTS[name]) if file.is_file()), None)
     if file is None:

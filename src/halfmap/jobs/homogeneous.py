@@ -18,7 +18,6 @@ from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.refinement import MapRefinement
 from halfmap.refine import loop, recipes
 from halfmap.refine.recipe import Recipe
-from halfmap.refine.state import Keeper
 from halfmap.types import Map
 
 RecipeOf = Callable[[MapRefinement, Map | None, Map | None], Recipe]  # settings, mask, FSC mask -> recipe
@@ -34,12 +33,11 @@ def check(params: Homogeneous, watch: Passing) -> dict:
     return told(recipes.homogeneous, params, watch)
 
 
-def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch,
-            keeper: Keeper | None = None) -> dict:
-    """``run`` with any recipe from a map; ``keeper`` of its snapshots: None = the last two, in the folder."""
+def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """``run`` with any recipe from a map."""
     recipe, particles, reference = read(recipe_of, params, watch)
     resources.demand(recipe, particles, reference, params, folder, watch)
-    keeper = relion_files.beside(keeper or checkpoint.Checkpoints(folder, watch), params, folder)
+    keeper = relion_files.beside(checkpoint.of_job(params, folder, watch), params, folder)
     with relion_project.of(folder, params, watch):
         outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
         told = results.write(outcome, particles, params, folder, watch)
@@ -67,6 +65,7 @@ def read(recipe_of: RecipeOf, params: MapRefinement, watch: Watch | Passing) -> 
         watch("warning", message=f"{copies:,} particles are symmetry copies of others: a global search finds one pose "
               "for all copies of a particle, and the resolution counts them as independent; refine them locally, or "
               "give the particles from before the expansion")
+    inputs.warn_of_size(params.volume, reference, particles, watch)
     for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
         if given is not None:
             inputs.check_mask(path, given, particles)

@@ -15,8 +15,10 @@ from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import mask_faults
 from halfmap.params.common import ParticleJob
 from halfmap.physics import aberrations, lengths
+from halfmap.refine import setup
 from halfmap.types import Map, Optics
 
+SPECK, LARGE = 0.1, 1.25  # of the box: particles fill a third to two thirds of theirs; noise reaches into corners
 SAME_LENGTH = 0.01  # of the box: pixel sizes in headers are often rounded to two decimals
 
 
@@ -77,6 +79,15 @@ def check_mask(path: object, mask: Map, particles: Particles) -> None:
     faults += values_of_no_mask(path, mask)
     if faults:
         raise InputError(faults)
+
+
+def warn_of_size(path: object, reference: Map, particles: Particles, watch: Watch | Passing) -> None:
+    """Warn of a starting map whose density is wider than the images, or a speck in them."""
+    length = max(optics.box * optics.pixel_size_A for optics in particles.optics)
+    wide = setup.estimated_diameter_A(reference) - setup.DIAMETER_MARGIN_A
+    if not SPECK * length <= wide <= LARGE * length:
+        watch("warning", message=f"{path}: its density is {wide:.0f} A wide, the images {length:.0f} A: is its voxel "
+              f"size of {reference.voxel_size_A:g} A right? Correct it with halfmap import volume")
 
 
 def values_of_no_mask(path: object, mask: Map) -> list[str]:

@@ -26,7 +26,7 @@ def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> 
     """Refine and write; returns the summary of the result files."""
     recipe, particles, reference = read(params, watch)
     resources.demand(recipe, particles, reference, params, folder, watch)
-    keeper = relion_files.beside(checkpoint.Checkpoints(folder, watch), params, folder)
+    keeper = relion_files.beside(checkpoint.of_job(params, folder, watch), params, folder)
     with relion_project.of(folder, params, watch):
         outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
         told = results.write(outcome, particles, params, folder, watch)

@@ -19,7 +19,7 @@ from typing import Any
 import halfmap
 from halfmap.errors import UsageError
 from halfmap.io import atomic
-from halfmap.jobs import places, processes, project
+from halfmap.jobs import kept, lock, places, processes, project
 from halfmap.jobs.catalog import Entry
 from halfmap.jobs.events import plain
 from halfmap.params.common import Job
@@ -32,7 +32,7 @@ FILES = (
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "
-    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz particles_unused.star "
+    "templates.mrcs templates.star micrographs.star coordinates.star montage.npz particles_unused.star stop "
     "job.star note.txt RELION_JOB_EXIT_SUCCESS RELION_JOB_EXIT_FAILURE RELION_JOB_EXIT_ABORTED"
 ).split() + [f"map_class{number}.mrc" for number in range(1, 21)]  # as many as --classes allows
 # RELION's files of a refinement
@@ -40,6 +40,9 @@ PATTERNS = ("run_it[0-9][0-9][0-9]_*", "run_half[12]_class001_unfil.mrc", "run_c
 FOLDERS = ("stacks", "micrographs", "plots", "diagnostics", "simulated", "abinitio", "checkpoints", "relion",
            "cryosparc", "emdb")  # fmt: skip
 RECORD = places.RECORD
+# Settings that change no result
+WAYS = ("out", "overwrite", "resume", "dry_run", "threads", "continue_from", "continue_iteration", "keep_checkpoints",
+        "cache_dir", "cache_quota_GB", "cache_reserve_GB")  # fmt: skip
 
 HASHED_BYTES = 1_000_000  # the head of a file tells files apart; hashing whole stacks would cost a pass over the data
 PACKAGES = ("numpy", "scipy", "numba", "pydantic", "matplotlib")
@@ -63,13 +66,18 @@ def claim(folder: Path, overwrite: bool) -> Path:
     the folder cannot be made.
     """
     folder = claimable(folder, overwrite)
-    if folder.is_dir() and any(folder.iterdir()):
+    if _filled(folder):
         _clear(folder)
+    make(folder)
+    return folder
+
+
+def make(folder: Path) -> None:
+    """Make a folder and those above it. Raises UsageError where that cannot be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise UsageError(f"--out {folder}: cannot be made: {fault.strerror}") from fault
-    return folder
 
 
 def claimable(folder: Path, overwrite: bool) -> Path:
@@ -79,9 +87,9 @@ def claimable(folder: Path, overwrite: bool) -> Path:
     written.
     """
     folder = Path(os.path.abspath(folder))
-    if folder.is_file():
+    if os.path.isfile(folder):
         raise UsageError(f"--out {folder}: is a file; name a new folder")
-    if folder.is_dir() and any(folder.iterdir()):
+    if _filled(folder):
         if not (folder / RECORD).is_file():
             raise UsageError(f"--out {folder}: holds files that are not a halfmap job; name a new or an empty folder")
         if not (overwrite or _left_nothing(folder)):
@@ -93,9 +101,14 @@ def claimable(folder: Path, overwrite: bool) -> Path:
     return folder
 
 
+def _filled(folder: Path) -> bool:
+    """Whether anything lies in it but the lock."""
+    return os.path.isdir(folder) and any(path.name != lock.FILE for path in folder.iterdir())
+
+
 def existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
 def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
@@ -106,7 +119,7 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
     if params.out is None:
         raise UsageError("--resume: name the folder of the interrupted job with --out, or use halfmap resume J3")
     path = Path(params.out) / RECORD
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     job = places.read(path.parent)
     if job.get("job") != entry.name:
@@ -131,9 +144,8 @@ def changes(job: dict[str, Any], params: Job) -> dict[str, Any]:
     """Settings that differ from those of a job record, with their new values."""
     now = params.model_dump(mode="json")
     began, start = job["params"], job.get("working_folder", "")
-    ways = ("out", "overwrite", "resume", "dry_run", "threads")  # they change no result
-    kept = {name: value for name, value in now.items() if name not in ways}
-    return {name: value for name, value in kept.items() if not _same(value, began.get(name), start)}
+    stay = {name: value for name, value in now.items() if name not in WAYS}
+    return {name: value for name, value in stay.items() if not _same(value, began.get(name), start)}
 
 
 def _same(value: Any, before: Any, working_folder: str) -> bool:
@@ -210,11 +222,9 @@ def _continued(params: Job) -> dict[str, Any] | None:
     place = getattr(params, "continue_from", None)
     if place is None:
         return None
-    folder = Path(os.path.abspath(place))
-    folder = folder.parents[1] if folder.is_file() else folder
-    path = folder / RECORD
-    earlier = _step(json.loads(path.read_text())) if path.is_file() else {}
-    return {"folder": str(folder), "iteration": params.continue_iteration, **earlier}
+    found = Path(place).parent  # what was named gave way to the manifest: see branching.settled
+    earlier = _step(json.loads((found / RECORD).read_text()))
+    return {"folder": str(found.parents[1]), "iteration": kept.iteration_of(found), **earlier}
 
 
 def _step(before: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +238,7 @@ def input_files(entry: Entry, params: Job) -> dict[str, Path]:
         value = getattr(params, name)
         several = {f"{name} {place}": path for place, path in enumerate(value, 1)} if isinstance(value, tuple) else {}
         named |= several or {name: value}
-    return {name: Path(path) for name, path in named.items() if path and Path(path).is_file()}
+    return {name: Path(path) for name, path in named.items() if path and os.path.isfile(path)}
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

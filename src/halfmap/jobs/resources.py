@@ -91,8 +91,17 @@ def require_disk(folder: Path, needed_GB: float) -> None:
 
 
 def warn_of_memory(needed_GB: float, watch: Watch | Passing) -> None:
-    """Warn where the machine has less memory than a job needs; say which setting helps."""
-    free = device.available_memory_GB()
+    """Warn where the machine has less memory than a job needs; say which setting helps.
+
+    Raises ResourceError where a limit of the process or its control group forbids it.
+    """
+    free, allowed = device.available_memory_GB(), device.headroom_GB()
+    if needed_GB > allowed:
+        raise ResourceError(
+            f"the job needs about {needed_GB:.1f} GB of memory, and this process may take {max(allowed, 0):.1f} GB "
+            "more (ulimit -v, or what the queue gave): ask for more, or use a smaller --box-size (memory falls with "
+            "its third power) or --minibatch-size"
+        )
     if needed_GB > free:
         watch(
             "warning",

@@ -16,13 +16,13 @@ from pathlib import Path
 from halfmap import device
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
 from halfmap.io import atomic
-from halfmap.jobs import catalog, events, folders, painter, places, project, record, references
+from halfmap.jobs import branching, catalog, events, folders, lock, painter, places, project, record, references
 from halfmap.jobs.project import Project
 from halfmap.params import needs
 from halfmap.params.common import Job
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
-SPACE = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EFBIG)
+SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,20 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     if params.dry_run:
         return _rehearsed(entry, params, listeners)
     before = record.interrupted(entry, params) if params.resume else None
-    params = _placed(params, Project.new_folder)
-    folder = record.claim(params.out, params.overwrite) if before is None else Path(os.path.abspath(params.out))
+    origin = branching.origin(entry, params) if before is None else None
+    params = branching.settled(_placed(params, Project.new_folder), before, origin)
+    folder, held = _claimed(params, before)
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
-    atomic.sweep(folder)
     watch = events.Watch(folder, listeners)
     try:
         with events.stop_on_signals(watch):
             record.write(folder, entry, params, command, before, followed.given)
             watch.tell("started", job=entry.name, folder=str(folder), seed=params.seed)
+            if held.broken:
+                watch.tell("note", text=held.broken)
             for sentence in followed.warnings + (needs.idle(params) if before is None else []):  # told when begun
                 watch.tell("warning", message=sentence)
-            for name, value in ({} if before is None else record.changes(before, params)).items():
-                watch.tell("warning", message=f"{name} is {value} from here on; it was {before['params'].get(name)}")
+            _tell_changes(before or origin, params, watch)
             summary = _work(entry, params, folder, watch, begun)
         code = 0
     except KeyboardInterrupt:
@@ -68,7 +69,31 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
         code, summary = _failed(entry, folder, watch, fault)
     finally:
         watch.close()
+        held.release()
     return Ended(code, folder, summary)
+
+
+def _claimed(params: Job, before: dict | None) -> tuple[Path, lock.Lock]:
+    """The job folder, swept of what a killed run left, and its lock. Raises UsageError where it cannot be had."""
+    folder = Path(os.path.abspath(params.out))
+    if before is None and not lock.marked(folder):
+        record.claimable(folder, params.overwrite)
+    record.make(folder)
+    held = lock.take(folder)
+    try:
+        if before is None:
+            record.claim(folder, params.overwrite)
+        atomic.sweep(folder)
+    except BaseException:
+        held.release()
+        raise
+    return folder, held
+
+
+def _tell_changes(earlier: dict | None, params: Job, watch: events.Watch) -> None:
+    """Tell what differs from the job that this one goes on with; ``earlier``: its record, None where there is none."""
+    for name, value in ({} if earlier is None else record.changes(earlier, params)).items():
+        watch.tell("warning", message=f"{name} is {value} from here on; it was {earlier['params'].get(name)}")
 
 
 def resume(folder: Path, command: Sequence[str] = (), listeners: Sequence[events.Listener] = ()) -> Ended:
@@ -106,6 +131,7 @@ def _rehearsed(entry: catalog.Entry, params: Job, listeners: Sequence[events.Lis
     params = _placed(params, Project.next_folder)
     folder = Path(os.path.abspath(params.out))
     if not (params.resume and record.interrupted(entry, params)):
+        branching.origin(entry, params)
         record.claimable(params.out, params.overwrite)
     watch = events.Passing(listeners)
     try:
@@ -134,7 +160,10 @@ def _work(entry: catalog.Entry, params: Job, folder: Path, watch: events.Watch, 
 
         if params.threads:
             _use_threads(params.threads)
-        found = runner(params, folder, np.random.default_rng(params.seed), watch)
+        from halfmap.jobs import caching
+
+        with caching.in_use(params, watch):
+            found = runner(params, folder, np.random.default_rng(params.seed), watch)
         trouble = plots.draw()
     if trouble:
         watch.tell("warning", message=f"some plots are missing, all other results are complete: {trouble}")
@@ -195,9 +224,11 @@ def _verdict(fault: BaseException, folder: Path) -> tuple[int, Sequence[str]]:
         return fault.exit_code, fault.faults
     if isinstance(fault, HalfmapError):
         return fault.exit_code, [str(fault)]
-    if isinstance(fault, MemoryError):
-        return ResourceError.exit_code, ["out of memory: use a smaller --box-size or --minibatch-size"]
+    if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
+        return ResourceError.exit_code, [
+            "out of memory: use a smaller --box-size or --minibatch-size, or raise the limit and go on with: halfmap "
+            f"resume {folder}"]  # fmt: skip
     if isinstance(fault, OSError) and fault.errno in SPACE:
-        return ResourceError.exit_code, [f"{folder}: {fault.strerror}; free some space and run again"]
+        return ResourceError.exit_code, [f"{folder}: {atomic.no_space(fault, folder)}"]
     what = f"{type(fault).__name__}: {fault}"
     return BUG, [f"this is a bug in halfmap, please report it with {folder / 'log.txt'}", what]

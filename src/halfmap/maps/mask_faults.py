@@ -21,6 +21,7 @@ HARD = 0.5  # a fall by more than this from voxel to voxel; a cosine of three vo
 HARD_SHARE = 0.02  # of the surface
 BINARY_SHARE = 0.9
 OVERSHOOT = 0.01  # masks that were resampled go a little beyond 0 and 1
+TINY = 5e-4  # of the box: a ball of a tenth of its width
 AT_BORDER = 0.01  # the largest value on the faces of the box
 EDGE_VALUES = (0.1, 0.9)  # where the slope of the edge is measured
 
@@ -153,6 +154,13 @@ def fills_box(c: Case) -> str | None:
             "a part is wanted")
 
 
+def tiny(c: Case) -> str | None:
+    if c.measures.filled >= TINY or c.measures.high <= 0:
+        return None
+    return (f"it covers {c.measures.filled:.2g} of the box, less than any particle in its box: is its voxel size, its "
+            "threshold or its place right?")
+
+
 def has_islands(c: Case) -> str | None:
     if c.measures.islands == 0:
         return None
@@ -162,7 +170,7 @@ def has_islands(c: Case) -> str | None:
 
 
 RULES: Sequence[Callable[[Case], str | None]] = (
-    out_of_range, hard_edge, narrow_edge, at_border, fills_box, has_islands,
+    out_of_range, hard_edge, narrow_edge, at_border, fills_box, tiny, has_islands,
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from halfmap.params.common import setting
@@ -96,16 +95,11 @@ class Auto(MapRefinement):
         True,
         help="Let each particle count in the map by its probability to be one; off = all alike, junk included.",
     )
-    continue_from: Path | None = setting(
-        None,
-        help="Folder of an earlier `refine auto` job to go on from, or one of its checkpoints; settings that are not "
-        "given are those of that job. A new job: the earlier one stays as it is.",
-        known_as="RELION --continue run_it003_optimiser.star",
-    )
-    continue_iteration: int | None = setting(
-        None,
-        help="With --continue-from: the iteration to go on from; none = the newest checkpoint.",
-        ge=1,
+    keep_checkpoints: Literal["last", "all"] = setting(
+        "all",
+        help="Checkpoints that stay: all = that of every iteration, to go on from any of them; last = the two newest "
+        "and the best.",
+        known_as="RELION keeps all",
     )
     max_iterations: int = setting(
         50,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from halfmap.errors import UsageError
 
+FILE = "FILE"  # among the values that a setting needs of another: any but none
 RANGE_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 
 
@@ -86,6 +87,27 @@ class ParticleInput(Job):
         None,
         help="Folder the image names of the table start from; none = the working folder, the table's, or one above.",
         known_as="a RELION or cryoSPARC project folder",
+    )
+    cache_dir: Path | None = setting(
+        None,
+        help="Folder on a fast local disk: image stacks are copied there once and read from there, by this job and "
+        "those to come; what was not used for longest gives way. None = they are read where they are.",
+        known_as="Cache particle images on SSD; --scratch_dir",
+    )
+    cache_quota_GB: float | None = setting(
+        None,
+        help="Most that the cache may hold; none = what the disk has.",
+        unit="GB",
+        gt=0,
+        needs={"cache_dir": FILE},
+    )
+    cache_reserve_GB: float = setting(
+        10.0,
+        help="Free space that the cache leaves on its disk.",
+        unit="GB",
+        known_as="--keep_free_scratch",
+        ge=0,
+        needs={"cache_dir": FILE},
     )
 
 
@@ -173,6 +195,24 @@ class ParticleJob(ParticleOutput):
 
 class Refinement(ParticleJob):
     """A job that iterates."""
+
+    continue_from: Path | None = setting(
+        None,
+        help="Go on, in a new folder, from a checkpoint of another refinement of the same particles: its folder "
+        "(checkpoints/it_003), or that of the job. Settings that are not given are those of that job; what it settled "
+        "at its start stays.",
+        known_as="RELION --continue run_it003_optimiser.star",
+    )
+    continue_iteration: int | None = setting(
+        None,
+        help="With --continue-from and the folder of a job: the iteration to go on from; none = the newest checkpoint.",
+        ge=1,
+    )
+    keep_checkpoints: Literal["last", "all"] = setting(
+        "last",
+        help="Checkpoints that stay: last = the two newest and the best, all = that of every iteration.",
+        known_as="RELION keeps all",
+    )
 
     write_candidates: bool = setting(
         False,

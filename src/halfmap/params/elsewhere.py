@@ -107,8 +107,8 @@ CRYOSPARC_HOMOGENEOUS = (
     P("prepare_window_inner_radius", "Window inner radius", ("particle_diameter_A",), "In A, about the particle, not "
       "the box centre."),
     P("prepare_window_outer_radius", "Window outer radius", ("particle_diameter_A",), "The soft edge is 5 pixels."),
-    P("compute_use_ssd", "Cache particle images on SSD", (), "Images stream from where they are, read ahead in file "
-      "order; copy them to a fast disk and name it with --images-root."),
+    P("compute_use_ssd", "Cache particle images on SSD", ("cache_dir", "cache_quota_GB", "cache_reserve_GB"), "The "
+      "cache is a folder that the user names, and may be shared."),
     P("random_seed", "Random seed", ("seed",)),
     P("compute_num_gpus", "Number of GPUs", ("threads",), f"{NO_GPU}."),
     P("low_memory_mode", "Low-memory mode", ("minibatch_size", "box_size"), f"{NO_GPU}; --dry-run tells the memory."),
@@ -133,7 +133,7 @@ _SHARED = (  # of homogeneous refinement, with the same meaning in a local one
     "dynamic mask distances of version 5", "refine_dynamic_mask_start_res", "refine_dynamic_mask_use_abs",
     "FSC masks of version 5", "FSC mask auto-tightening", "refine_do_ews_correct", "legacy job",
     "refine_compute_batch_size", "prepare_window_inner_radius", "random_seed", "compute_num_gpus",
-    "intermediate_plots",
+    "intermediate_plots", "compute_use_ssd",
 )  # fmt: skip
 
 CRYOSPARC_LOCAL = (
@@ -250,7 +250,8 @@ RELION_REFINE = (
     P("--i", "input images", ("particles",)),
     P("--ref", "reference map", ("volume",)),
     P("--o", "output", ("out",), "A folder, not the root of file names."),
-    P("--continue", "continue from here", ("resume",)),
+    P("--continue", "continue from here", ("resume", "continue_from", "continue_iteration"), 
+      "From any kept iteration in a new job: the second."),
     P("--auto_refine --split_random_halves", "gold-standard refinement", (), "That is what the job is."),
     P("--ini_high", "initial low-pass filter", ("initial_lowpass",), "There usually 60 A."),
     P("--firstiter_cc", "correlation in the first iteration", ("reestimate_greyscale",), "The other way round: the "
@@ -291,8 +292,9 @@ RELION_REFINE = (
     P("--pool", "pooled particles", ("minibatch_size",)),
     P("--j", "threads", ("threads",)),
     P("--gpu", "GPUs", (), f"{NO_GPU}."),
-    P("--preread_images, --scratch_dir", "images in memory or on a scratch disk", (), "Images stream, read ahead; "
-      "copy them to a fast disk and name it with --images-root."),
+    P("--scratch_dir, --keep_free_scratch", "scratch disk", ("cache_dir", "cache_reserve_GB"), "Copies stay for later "
+      "jobs, and no job wipes those of another."),
+    P("--preread_images", "images in memory", (), "Images stream, read ahead."),
     P("--dont_combine_weights_via_disc, --no_parallel_disc_io", "MPI", (), "One process."),
     P("--random_seed", "random seed", ("seed",)),
 )  # fmt: skip

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfmap.params.common import Job
+from halfmap.params.common import FILE, Job
 
-FILE = "FILE"  # among the values needed: the name of a file, where the setting also knows words or none
 WORDS = ("none", "dynamic")
 
 

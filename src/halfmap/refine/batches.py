@@ -114,7 +114,7 @@ class Source:
         for batch, raw in self.stack.batches(rows, size):
             bad = faulty(raw)
             if bad.any():
-                self.reject(batch[bad], "image has NaN, infinite or constant pixels")
+                self.reject(batch[bad], "image has NaN, infinite or huge pixels, or is constant")
                 batch, raw = batch[~bad], raw[~bad]
             self.clock.add("reading", then)
             if len(batch):

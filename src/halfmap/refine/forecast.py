@@ -63,7 +63,7 @@ class Load:
     row_bytes: float = ROW_BYTES  # of the particle table written
     poses: float = 1.0  # at which an image is laid in
     filter_maps: int = 0  # that finding and applying a local filter holds
-    kept: int | None = 2  # checkpoints; None = all
+    kept: int | None = 3  # checkpoints: the two newest and the best; None = all
 
     @property
     def last_reach(self) -> int:

@@ -45,7 +45,7 @@ class Recipe:
     relaxation: Imposed = Imposed()  # what the group is to the map
     laying: AtBest = AtBest()  # at which of its poses an image makes the map
     junk: Everybody = Everybody()  # how much each particle counts
-    kept: int | None = 2  # checkpoints: the newest; None = all, to go on from any iteration later
+    kept: int | None = 3  # checkpoints: the two newest and the best; None = all, to go on from any iteration later
     claim: AsMeasured = AsMeasured()  # what resolution is believed
     surround: Zeros = Zeros()  # of the circle that masks the images
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved

@@ -13,6 +13,7 @@ from halfmap.maps import filters, masks, resample
 from halfmap.params import points
 from halfmap.params.abinitio import Abinitio
 from halfmap.params.auto import Auto
+from halfmap.params.common import Refinement
 from halfmap.params.curves import CurveSettings
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
@@ -71,6 +72,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         laying=_laying(params),
         noise=_noise(params),
         lens=optics.CtfRefinement.of(params),
+        kept=_kept(params),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
@@ -93,7 +95,7 @@ def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> 
         noise=_noise(params),
         lens=optics.CtfRefinement(),
         scale=_scale(params),
-        kept=None,
+        kept=_kept(params),
         claim=claims.Independent(params.gsfsc_split_resolution, params.initial_lowpass),
         surround=surround.Zeros() if params.zero_mask else surround.Noise(params.seed or 0),
         junk=junk.Probable() if params.weight_particles else junk.Everybody(),
@@ -165,6 +167,7 @@ def local(params: Local, reference: Map, halves: tuple[Map, Map] | None = None, 
         laying=_laying(params),
         noise=_noise(params),
         lens=optics.CtfRefinement(),
+        kept=_kept(params),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=None,
@@ -256,6 +259,11 @@ def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
         max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
         min_align_resolution=params.min_align_resolution, force_resplit=True,
     ))
+
+
+def _kept(params: Refinement) -> int | None:
+    """How many checkpoints stay; None = all."""
+    return None if params.keep_checkpoints == "all" else Recipe.kept
 
 
 def _noise(params: MapRefinement) -> noises.Symmetric:

@@ -63,7 +63,13 @@ class Run:
                         dict(self.source.clock.seconds))
 
     def restored(self, snapshot: Snapshot) -> State:
-        """Take up where ``snapshot`` was taken; returns its state."""
+        """Take up where ``snapshot`` was taken; returns its state.
+
+        Raises InputError for a snapshot of other particles.
+        """
+        if len(snapshot.half) != len(self.half):
+            raise errors.InputError(f"the checkpoint is of {len(snapshot.half):,} particles, there are "
+                                    f"{len(self.half):,}; give the table it was made with")
         self.half = snapshot.half
         self.rejected.clear()
         self.rejected.update(snapshot.rejected)

@@ -1,0 +1,302 @@
+"""What is fuzzed: the readers of STAR, MRC and .cs, their syntax and the meaning of their columns.
+
+Beyond not failing, what was read must survive writing and reading again, and the two bodies of the STAR reader must
+agree.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data import cryosparc, relion
+from halfmap.errors import HalfmapError
+from halfmap.io import cs, mrc, star
+from halfmap.types import Map
+from tests.data import test_cryosparc, test_relion
+from tests.fuzz.fuzzer import Target
+from tests.io import test_cs
+
+_SCRATCH = Path(tempfile.mkdtemp(prefix="halfmap-fuzz-"))
+
+
+def _file(data: bytes, suffix: str) -> Path:
+    path = _SCRATCH / f"input{suffix}"
+    path.write_bytes(data)
+    return path
+
+
+def written(write: Callable[[Path], object], suffix: str) -> bytes:
+    """The bytes of what ``write(path)`` writes."""
+    path = _SCRATCH / f"seed{suffix}"
+    write(path)
+    return path.read_bytes()
+
+
+# ---- STAR
+
+
+def _star(data: bytes) -> None:
+    blocks = star.read(_file(data, ".star"))
+    for block in blocks.values():
+        for tag in block.columns:
+            block.strings(tag)
+            _own_errors_only(lambda block=block, tag=tag: block.numbers(tag))
+            _own_errors_only(lambda block=block, tag=tag: block.integers(tag))
+    _same_blocks(blocks, star.read(_file(data, ".star")))
+
+
+def _star_long(data: bytes) -> None:
+    """The compiled body must say what the plain one says."""
+    path = _file(data, ".star")
+    short = _said(lambda: star.read(path))
+    with _long_bodies():
+        long = _said(lambda: star.read(path))
+    if isinstance(short, dict) and isinstance(long, dict):
+        _same_blocks(short, long)
+    elif type(short) is not type(long) or str(short) != str(long):
+        raise AssertionError(f"plain body: {short}; compiled body: {long}")
+
+
+def _relion(data: bytes) -> None:
+    _own_errors_only(lambda: relion.read(_file(data, ".star")))
+    particles = relion.read_table(_file(data, ".star"))
+    relion.unmodelled(particles)
+    again = _SCRATCH / "again.star"
+    relion.write(again, particles)
+    back = relion.read_table(again)
+    np.testing.assert_array_equal(back.index, particles.index)
+    np.testing.assert_array_equal(back.half, particles.half)
+    np.testing.assert_allclose(back.defocus.u_A, particles.defocus.u_A, rtol=1e-9, atol=1e-6)
+
+
+def _said(read):
+    try:
+        return read()
+    except HalfmapError as fault:
+        return fault
+
+
+def _own_errors_only(read) -> None:
+    try:
+        read()
+    except HalfmapError:
+        pass
+
+
+def _same_blocks(one: dict, other: dict) -> None:
+    assert list(one) == list(other)
+    for name, block in one.items():
+        assert list(block.columns) == list(other[name].columns)
+        for tag, column in block.columns.items():
+            assert column.tolist() == other[name].columns[tag].tolist(), (name, tag)
+
+
+@contextmanager
+def _long_bodies():
+    before, star._SHORT_FILE_BYTES = star._SHORT_FILE_BYTES, 0
+    try:
+        yield
+    finally:
+        star._SHORT_FILE_BYTES = before
+
+
+def _star_seeds() -> list[bytes]:
+    two = [test_relion.block("optics", test_relion.OPTICS), test_relion.block("particles", test_relion.PARTICLES)]
+    old = {tag: values for tag, values in test_relion.PARTICLES.items() if tag != "rlnOpticsGroup"}
+    old |= {
+        "rlnVoltage": [300] * 4,
+        "rlnSphericalAberration": [2.7] * 4,
+        "rlnAmplitudeContrast": [0.1] * 4,
+        "rlnMagnification": [50000] * 4,
+        "rlnDetectorPixelSize": [7.5] * 4,
+    }
+    lens = {
+        **test_relion.OPTICS,
+        "rlnOddZernike": ["[0.1,0.2]", "[]"],
+        "rlnMagMat00": [1.01, 1.0],
+        "rlnMagMat01": [0, 0],
+        "rlnMagMat10": [0, 0],
+        "rlnMagMat11": [1, 1],
+        "rlnBeamTiltX": [0.1, 0],
+        "rlnBeamTiltY": [0, 0.2],
+    }
+    blocks = [two, [test_relion.block("", old)], [test_relion.block("optics", lens), two[1]]]
+    texts = [
+        b"data_a\n\n_x 1\n_y 'two words'\n\ndata_b\nloop_\n_p #1\n_q #2\n1 2 # note\n3 \"4 5\"\n\n",
+        b"data_\r\nloop_\r\n_p\r\n_q\r\n1 2\r\n3 4\r\n",
+        b"# only a comment\n",
+        b"data_a\nloop_\n_p\n",
+    ]
+    return [*(written(lambda path, each=each: star.write(path, each), ".star") for each in blocks), *texts]
+
+
+STAR_TOKENS = (
+    b"data_",
+    b"\ndata_optics\n",
+    b"loop_",
+    b"\nloop_\n",
+    b"_",
+    b"\n_rlnImageName #1\n",
+    b"'",
+    b'"',
+    b"#",
+    b" ",
+    b"\t",
+    b"\r\n",
+    b"\n",
+    b"\n\n",
+    b"@",
+    b"000001@",
+    b"\x0b",
+    b"\x0c",
+    b"\x00",
+    b"\x85",
+    b"\xa0",
+    b"stop_",
+    b"save_x",
+    b"\n;\n",
+    b"[0.1,nan]",
+    b"rlnOpticsGroup",
+    b"rlnImagePixelSize",
+    b"0",
+    b"1e308",
+)
+
+
+# ---- MRC
+
+
+def _mrc(data: bytes) -> None:
+    path = _file(data, ".mrc")
+    header = mrc.read_header(path)
+    assert math.prod((header.nx, header.ny, header.nz)) * header.dtype.itemsize <= len(data)
+    for read in (mrc.read, mrc.read_region):
+        _own_errors_only(lambda read=read: read(path))
+    with mrc.Reader(path) as reader:
+        images = reader.images(np.arange(min(3, header.nz)))
+        assert images.shape[1:] == (header.ny, header.nx) and images.dtype.isnative
+    voxels = _said(lambda: mrc.read_region(path))
+    if not isinstance(voxels, HalfmapError):
+        assert np.all(np.isfinite(voxels.data)) and voxels.voxel_size_A > 0 and np.all(np.isfinite(voxels.origin_A))
+
+
+def _mrc_seeds() -> list[bytes]:
+    rng = np.random.default_rng(0)
+    cube, images = rng.normal(size=(6, 6, 6)).astype(np.float32), rng.normal(size=(3, 8, 8)).astype(np.float32)
+    small = [
+        written(lambda path: mrc.write(path, Map(cube, 1.5)), ".mrc"),
+        *(written(lambda path, mode=mode: mrc.write_stack(path, images, 1.5, mode), ".mrcs") for mode in (2, 12)),
+    ]
+    return [*small, _swapped(small[0]), small[1][:900], small[1][:1400]]
+
+
+def _swapped(data: bytes) -> bytes:
+    """The same file with its numbers the other way round."""
+    words = np.frombuffer(data, "<u4").byteswap().tobytes()
+    return words[:208] + b"MAP \x11\x11\x00\x00" + words[216:]
+
+
+MRC_TOKENS = (
+    b"MAP ",
+    b"\x44\x44\x00\x00",
+    b"\x11\x11\x00\x00",
+    b"\x00" * 4,
+    b"\xff" * 4,
+    b"\x00\x00\x80\x7f",
+    b"\x00\x00\xc0\x7f",
+    b"\x00\x00\x80\xff",
+    b"\x01\x00\x00\x00",
+    b"\x0c\x00\x00\x00",
+    b"\x00\x00\x80\x3f",
+    b"CCP4",
+    b"FEI1",
+)
+
+
+# ---- .cs
+
+
+def _cs(data: bytes) -> None:
+    table = cs.read(_file(data, ".cs"))
+    again = _SCRATCH / "again.cs"
+    cs.write(again, table)
+    assert cs.read(again).tobytes() == table.tobytes()
+
+
+def _cryosparc(data: bytes) -> None:
+    particles = cryosparc.read_table(_file(data, ".cs"))
+    _own_errors_only(lambda: cryosparc.read(_SCRATCH / "input.cs"))
+    cryosparc.unmodelled(particles)
+    cryosparc.positions(particles)
+    cryosparc.write(_SCRATCH / "again.cs", particles)
+    relion.write(_SCRATCH / "again.star", particles)
+
+
+def _cs_seeds() -> list[bytes]:
+    tables = [test_cs.made(), test_cs.made(1), test_cryosparc.made(), test_cs.made(0)]
+    plain = [written(lambda path, table=table: cs.write(path, table), ".cs") for table in tables]
+    return [*plain, *(test_cs.csdat(table) for table in (tables[0], tables[1]))]
+
+
+def _cryosparc_seeds() -> list[bytes]:
+    table = test_cryosparc.made()
+    bare = test_cryosparc.fields(table, "blob", "ctf")
+    return [written(lambda path, each=each: cs.write(path, each), ".cs") for each in (table, bare)]
+
+
+CS_TOKENS = (
+    b"\x93NUMPY\x01\x00",
+    b"\x95CSDAT",
+    b"'descr': ",
+    b"'<f4'",
+    b"'|O'",
+    b"'<u8'",
+    b"'shape': (",
+    b"(99999999999,)",
+    b"(-1,)",
+    b"True",
+    b"[",
+    b"(",
+    b"((((((((",
+    b"'uid'",
+    b"'<M8[ns]'",
+    b"'|V8'",
+    b"'<U4'",
+    b"'>f4'",
+    b"'<c8'",
+    b'"length": ',
+    b'"dtype": ',
+    b"null",
+    b"1e999",
+    b'["uid","<u8"]',
+    b'["a","|O",[2]]',
+    b'["a","<f4",[-1]]',
+    b'["a","f4,f4"]',
+    b"99999999999",
+    b"\x00\x00\xc0\x7f",
+    b"blob/idx",
+    b"ctf/df1_A",
+)
+
+
+def targets() -> dict[str, Target]:
+    """All by name; seeds are made when asked for."""
+    syntax, meaning = ("io/star.py", "io/faults.py"), ("data/relion.py", "data/image_names.py", "data/carried.py")
+    all_of_them = (
+        Target("star", _star, _star_seeds(), STAR_TOKENS, syntax),
+        Target("star_long", _star_long, _star_seeds(), STAR_TOKENS, (*syntax, "io/rows.py")),
+        Target("relion", _relion, _star_seeds(), STAR_TOKENS, (*syntax, *meaning)),
+        Target("mrc", _mrc, _mrc_seeds(), MRC_TOKENS, ("io/mrc.py",)),
+        Target("cs", _cs, _cs_seeds(), CS_TOKENS, ("io/cs.py",)),
+        Target(
+            "cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS, ("io/cs.py", "data/cryosparc.py", "data/carried.py")
+        ),
+    )
+    _star_long(all_of_them[1].seeds[0])  # compiled now, not while memory is short
+    return {target.name: target for target in all_of_them}
