@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from halfmap.params.common import setting
+from halfmap.params.needs import FILE
 from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, MapRefinement
 
 
@@ -104,6 +105,7 @@ class Auto(MapRefinement):
         None,
         help="With --continue-from: the iteration to go on from; none = the newest checkpoint.",
         ge=1,
+        needs={"continue_from": FILE},
     )
     max_iterations: int = setting(
         50,
