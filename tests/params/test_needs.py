@@ -65,7 +65,7 @@ def declared():
 
 def possible(field, value):
     try:
-        return TypeAdapter(field.annotation).validate_python(value) == value
+        return str(TypeAdapter(field.annotation).validate_python(value)) == str(value)
     except ValidationError:
         return False
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from halfmap.params.common import setting
+from halfmap.params.needs import FILE
 from halfmap.params.refinement import ALIGN_SYMMETRY, MARGINALIZATION, RELION_FILES, MapRefinement
 
 
@@ -106,6 +107,7 @@ class Auto(MapRefinement):
         None,
         help="With --continue-from: the iteration to go on from; none = the newest checkpoint.",
         ge=1,
+        needs={"continue_from": FILE},
     )
     max_iterations: int = setting(
         50,
