@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from halfmap.io import mrc, star
@@ -39,6 +40,25 @@ RECORDED = {
     "ReferenceDimensionality ReferenceImage ReferenceSigma2 ReferenceTau2 Resolution Sigma2Noise "
     "SigmaOffsetsAngst SigmaPriorPsiAngle SigmaPriorRotAngle SigmaPriorTiltAngle SpectralIndex "
     "SpectralOrientabilityContribution SsnrMap Tau2FudgeFactor",
+    "optimiser": "AdaptiveOversampleFraction AdaptiveOversampleOrder AutoLocalSearchesHealpixOrder "
+    "BestResolutionThusFar BodyStarFile ChangesOptimalClasses ChangesOptimalOffsets ChangesOptimalOrientations "
+    "CtfDataArePhaseFlipped CurrentIteration DoAutoRefine DoCorrectCtf DoCorrectNorm DoCorrectScale "
+    "DoExternalReconstruct DoFastSubsetOptimisation DoHelicalRefine DoIgnoreCtfUntilFirstPeak DoMapEstimation "
+    "DoOnlyFlipCtfPhases "
+    "DoSkipAlign DoSkipRotate DoSolventFlattening DoSolventFscCorrection DoSplitRandomHalves DoStochasticEM "
+    "DoStochasticGradientDescent DoZeroMask ExperimentalDataStarFile FixSigmaNoiseEstimates "
+    "FixSigmaOffsetEstimates FourierMask HasConverged HasHighFscAtResolLimit HasLargeSizeIncreaseIterationsAgo "
+    "HelicalCentralProportion HelicalKeepTiltPriorFixed HelicalMaskTubeInnerDiameter HelicalMaskTubeOuterDiameter "
+    "HelicalRiseInitial HelicalSigmaDistance HelicalSymmetryLocalRefinement HelicalTwistInitial "
+    "HighresLimitExpectation IgnoreHelicalSymmetry IncrementImageSize JoinHalvesUntilThisResolution "
+    "LocalSymmetryFile LowresLimitExpectation MaxNumberOfPooledParticles MaximumCoarseImageSize ModelStarFile "
+    "ModelStarFile2 NrHelicalNStart NumberOfIterWithoutChangingAssignments NumberOfIterWithoutResolutionGain "
+    "NumberOfIterations OrientSamplingStarFile OutputRootName OverallAccuracyRotations "
+    "OverallAccuracyTranslationsAngst ParticleDiameter RandomSeed RefsAreCtfCorrected SgdFinalIterations "
+    "SgdFinalResolution SgdFinalSubsetSize SgdInBetweenIterations SgdInitialIterations SgdInitialResolution "
+    "SgdInitialSubsetSize SgdMuFactor SgdSigma2FudgeHalflife SgdSigma2FudgeInitial SgdSkipAnneal SgdStepsize "
+    "SgdSubsetSize SgdWriteEverySubset SmallestChangesClasses SmallestChangesOffsets SmallestChangesOrientations "
+    "SolventMask2Name SolventMaskName TauSpectrumName WidthMaskEdge",
     "sampling": "AngleRot AngleTilt HealpixOrder HealpixOrderOriginal HelicalOffsetStep Is3DSampling "
     "Is3DTranslationalSampling OffsetRange OffsetRangeOriginal OffsetStep OffsetStepOriginal PsiStep PsiStepOriginal "
     "SamplingPerturbFactor SamplingPerturbInstance SymmetryGroup TiltAngleLimit",
@@ -46,6 +66,7 @@ RECORDED = {
 # What halfmap has no counterpart of
 LEFT_OUT = {
     "data": "",
+    "optimiser": "",
     "half1_model": "FourierCompleteness OverallFourierCompleteness OrientationDistribution "
     "SpectralOrientabilityContribution",
     "sampling": "AngleRot AngleTilt HealpixOrderOriginal HelicalOffsetStep OffsetRangeOriginal OffsetStepOriginal "
@@ -130,6 +151,24 @@ def test_live_relion_prints_our_tables(refined, file, table, column):
     printed = run("relion_star_printtable", refined / file, table, column).split()
     block = star.read(refined / file)[table.removeprefix("data_")]
     assert [float(value) for value in printed] == pytest.approx(block.numbers(column), rel=1e-5)
+
+
+@needs("relion_particle_subtract")
+def test_live_relion_subtracts_our_map_at_the_grey_scale_of_the_images(refined):
+    """With nothing kept of the map, what is taken away is the projection: the image holds it once."""
+    root = refined.parents[1]
+    nothing = np.zeros((48,) * 3, np.float32)
+    nothing[:2, :2, :2] = 1  # the program wants something to keep; here is no density
+    mrc.write(root / "corner.mrc", Map(nothing, 3.0))
+    optimiser = refined.relative_to(root) / "run_optimiser.star"
+    run("relion_particle_subtract", "--i", optimiser, "--mask", "corner.mrc", "--o", "subtracted", cwd=root)
+    table = star.read(root / "subtracted" / "particles_subtracted.star")["particles"]
+    whole, rest = (mrc.read_images(root / names[0].split("@")[1], [int(name.split("@")[0]) - 1 for name in names])
+                   for names in (table.strings("rlnImageOriginalName"), table.strings("rlnImageName")))
+    taken = (whole - rest).astype(float)
+    taken -= taken.mean((1, 2), keepdims=True)
+    # 1 for a true map; this one follows the noise of its own images a little. 0.83 on real images without the scale
+    assert (whole * taken).sum() / (taken**2).sum() == pytest.approx(1, abs=0.1)
 
 
 def corrected(folder):

@@ -98,6 +98,15 @@ def test_a_killed_nonuniform_refinement_resumes_to_the_same_result(work):
     assert not (work / "whole" / "local_filter.mrc").exists()
 
 
+def test_a_killed_automatic_refinement_resumes_to_the_same_result(work):
+    flags = ("--initial-lowpass", "40", "--finer-sampling-faster", "--no-zero-mask")
+    assert halfmap(work, *command("auto", "auto"), *flags).returncode == 0
+    killed = halfmap(work, *command("broken", "auto"), *flags, before=("-c", STRIKE, "3", "solve"))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert halfmap(work, "resume", "broken").returncode == 0
+    assert same(work, "broken", "auto")
+
+
 def test_ctrl_c_exits_5_and_resumes_with_the_same_command(work):
     process = subprocess.Popen([sys.executable, "-m", "halfmap.cli.main", *command("stopped")], cwd=work,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip

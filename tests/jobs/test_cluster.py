@@ -134,7 +134,7 @@ def test_a_failed_node_is_forgiven_once(queue, slurm):
 def test_time_that_ran_out_is_forgiven_as_long_as_there_is_progress(queue, slurm):
     handed_over(queue, slurm)
     for n in (1, 2, 3):
-        (queue.path("J1") / "checkpoints" / f"iteration_00{n}.npz").mkdir(parents=True)
+        (queue.path("J1") / "checkpoints" / f"it_00{n}").mkdir(parents=True)
         slurm.set(queue.find(1).cluster_job, "TIMEOUT")
         tend(queue)
         assert queue.find(1).state == "submitted"
@@ -219,7 +219,7 @@ def on_node(queue, code):
     return running
 
 
-LISTENS = ("signal.signal(signal.SIGTERM, lambda *_: None)\n(folder / 'checkpoints' / 'iteration_001.npz').mkdir("
+LISTENS = ("signal.signal(signal.SIGTERM, lambda *_: None)\n(folder / 'checkpoints' / 'it_001').mkdir("
            "parents=True)\n(folder / 'begun').touch()\nsignal.pause()\nreturn 5")  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from tests.jobs import made
 KEYS = set(
     "resolution_A resolution_unmasked_A resolution_05_A nyquist_A bfactor_A2 symmetry n_particles n_rejected "
     "iterations "
-    "cfar precision_ratio poses_per_image "
+    "cfar precision_ratio poses_per_image n_junk "
     "seconds_reading seconds_search seconds_poses seconds_reconstruct accuracy_rotation_deg accuracy_shift_A "
     "warnings".split()
 )

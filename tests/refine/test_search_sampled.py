@@ -71,6 +71,6 @@ def test_a_local_search_finds_a_pose_two_steps_away_to_half_a_step(sample, image
 def test_particles_whose_pose_is_not_believed_are_searched_everywhere_and_others_near_theirs(sample, images):
     astray = np.arange(N) % 3 == 0
     both = search_of(sample, 5, True, astray, beside(sample, 90.0))
-    assert isinstance(both, _Each) and isinstance(both.nearby, nearby.LocalSearch)
+    assert isinstance(both, _Each) and isinstance(both.close, nearby.LocalSearch)
     found = errors(both.candidates(images, sample.truth.poses.shifts_A, 4), sample)
     assert np.median(found[astray]) < 8 < np.median(found[~astray])

@@ -25,6 +25,27 @@ NO_RESOLUTION_A = 999.0  # what RELION writes for an infinite one, and for the l
 LEAST_FSC, MOST_FSC = 0.001, 0.999  # RELION trusts an FSC no further
 MOST_SPECTRA = 500  # scale groups: RELION 3.1 wants the noise of each, which for many micrographs is mostly repetition
 COARSEST_DEG = 60.0  # angle between neighbours at HEALPix order 0; every order halves it
+# What RELION's programs want to find in an optimiser table though halfmap has no such thing: as 3.1.3 writes it
+OF_OTHER_RUNS = {
+    "rlnAdaptiveOversampleFraction": 0.999, "rlnSolventMask2Name": "None", "rlnBodyStarFile": "None",
+    "rlnTauSpectrumName": "None", "rlnMaximumCoarseImageSize": -1, "rlnHighresLimitExpectation": -1.0,
+    "rlnLowresLimitExpectation": -1.0, "rlnIncrementImageSize": 10, "rlnDoMapEstimation": 1,
+    "rlnDoFastSubsetOptimisation": 0, "rlnDoExternalReconstruct": 0, "rlnDoStochasticGradientDescent": 0,
+    "rlnDoStochasticEM": 0, "rlnSgdInitialIterations": 50, "rlnSgdFinalIterations": 50,
+    "rlnSgdInBetweenIterations": 200, "rlnSgdInitialResolution": 35.0, "rlnSgdFinalResolution": 15.0,
+    "rlnSgdInitialSubsetSize": 100, "rlnSgdFinalSubsetSize": 500, "rlnSgdMuFactor": 0.0,
+    "rlnSgdSigma2FudgeInitial": 8.0, "rlnSgdSigma2FudgeHalflife": -1, "rlnSgdSkipAnneal": 0, "rlnSgdSubsetSize": -1,
+    "rlnSgdWriteEverySubset": 1, "rlnSgdStepsize": 0.5, "rlnDoSkipAlign": 0, "rlnDoSkipRotate": 0,
+    "rlnSmallestChangesOrientations": NO_RESOLUTION_A, "rlnSmallestChangesOffsets": NO_RESOLUTION_A,
+    "rlnSmallestChangesClasses": 9999999, "rlnLocalSymmetryFile": "None", "rlnDoHelicalRefine": 0,
+    "rlnIgnoreHelicalSymmetry": 0, "rlnFourierMask": "None", "rlnHelicalTwistInitial": 0.0,
+    "rlnHelicalRiseInitial": 0.0, "rlnHelicalCentralProportion": 0.3, "rlnNrHelicalNStart": 1,
+    "rlnHelicalMaskTubeInnerDiameter": -1.0, "rlnHelicalMaskTubeOuterDiameter": -1.0,
+    "rlnHelicalSymmetryLocalRefinement": 0, "rlnHelicalSigmaDistance": -1.0, "rlnHelicalKeepTiltPriorFixed": 0,
+    "rlnHasHighFscAtResolLimit": 0, "rlnHasLargeSizeIncreaseIterationsAgo": 0, "rlnDoIgnoreCtfUntilFirstPeak": 0,
+    "rlnCtfDataArePhaseFlipped": 0, "rlnDoOnlyFlipCtfPhases": 0, "rlnRefsAreCtfCorrected": 1,
+    "rlnFixSigmaNoiseEstimates": 0, "rlnFixSigmaOffsetEstimates": 0, "rlnMaxNumberOfPooledParticles": 1,
+}  # fmt: skip
 _VERSION = "version 30001"
 
 
@@ -131,7 +152,6 @@ class Course:
     accuracy_shift_A: float | None
     change_rotation_deg: float | None
     change_shift_A: float | None
-    scaled: bool  # grey scales are fitted
     converged: bool
 
 
@@ -168,8 +188,9 @@ def write_optimiser(path: Path, course: Course) -> None:
         "rlnChangesOptimalClasses": 0.0,
         "rlnHasConverged": int(course.converged),
         "rlnDoCorrectNorm": 0,
-        "rlnDoCorrectScale": int(course.scaled),
+        "rlnDoCorrectScale": 1,  # else RELION's programs leave the grey scale of the groups out
         "rlnDoCorrectCtf": 1,
+        **OF_OTHER_RUNS,
     })], comment=_VERSION)  # fmt: skip
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RED, BLUE, GREY, GREEN = "#d62728", "#1f77b4", "#777777", "#2ca02c"
+CROWDED = 8.0  # ratio of the ends of an axis from which on the numbers between powers of ten would overlap
 # panel: title, (array of the course, label, colour) of each line
 PANELS = (
     ("resolution (A)", (("resolution_A", "corrected", RED), ("resolution_unmasked_A", "no mask", GREY),
@@ -39,7 +40,8 @@ def _dress(axes: Axes, title: str, logarithmic: bool) -> None:
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        low, high = axes.get_ylim()
+        axes.yaxis.set_minor_formatter("{x:g}" if high < CROWDED * low else "")
         axes.tick_params(axis="y", which="minor", labelsize=6)
     axes.set(title=title, xlabel="iteration")
     axes.locator_params(axis="x", integer=True)

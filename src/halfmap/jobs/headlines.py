@@ -41,6 +41,7 @@ HEADLINES = {
     "box_size": ("Box (pixels)", "{}"),
     "pixel_size_A": ("Pixel size (A)", "{}"),
     "n_rejected": ("Particles left out", "{}"),
+    "n_junk": ("Particles that hardly count: probably none", "{}"),
     "iterations": ("Iterations", "{}"),
     "accuracy_rotation_deg": ("Estimated accuracy of rotations", "{:.2f} deg"),
     "accuracy_shift_A": ("Estimated accuracy of shifts", "{:.2f} A"),

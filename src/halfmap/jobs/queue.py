@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from halfmap.errors import UsageError
-from halfmap.jobs import queue_locks, record
+from halfmap.jobs import kept, queue_locks, record
 from halfmap.jobs.project import Project
 
 FOLDER = "queue"  # in the private folder of the project
@@ -197,7 +197,7 @@ class Queue:
 
     def newest_checkpoint(self, out: str) -> str:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
-        return max((path.name for path in (self.path(out) / "checkpoints").glob("[!.]*")), default="")
+        return max((place.name for place in kept.listed(self.path(out))), default="")
 
     def left_results(self, out: str) -> bool:
         """Whether a job folder holds something worth going on from; a job that left nothing begins anew."""

@@ -156,7 +156,7 @@ class OfResult(Silent):
             without_gain=row.get("iterations_without_gain", 0), at_rest=row.get("iterations_at_rest", 0),
             best_resolution_A=min(reached), accuracy_rotation_deg=row.get("accuracy_rotation_deg"),
             accuracy_shift_A=row.get("accuracy_shift_A"), change_rotation_deg=row.get("change_rotation_deg"),
-            change_shift_A=row.get("change_shift_A"), scaled=params.per_particle_scale, converged=False,
+            change_shift_A=row.get("change_shift_A"), converged=False,
         )  # fmt: skip
 
     def _path(self, root: str, what: str, suffix: str) -> Path:

@@ -41,6 +41,8 @@ FACTS = {
     "band": ("Aligned with shells up to", "{}"),
     "band_A": ("... which is (A)", "{:.2f}"),
     "searched": ("Images searched globally", "{}"),
+    "searched_locally": ("Images searched near their pose", "{}"),
+    "junk_particles": ("Images that count for less than half", "{}"),
     "search_step_deg": ("Largest angular step of the search (deg)", "{:.2f}"),
     "undecided": ("Images between several poses", "{:.1%}"),
     "poses_per_image": ("Poses per image, effective", "{:.2f}"),

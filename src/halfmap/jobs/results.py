@@ -63,6 +63,7 @@ def write(outcome: Outcome, source: Particles, params: MapRefinement | Reconstru
         "accuracy_rotation_deg": last.get("accuracy_rotation_deg"),
         "accuracy_shift_A": last.get("accuracy_shift_A"),
         "poses_per_image": last.get("poses_per_image"),
+        "n_junk": last.get("junk_particles"),
         "cfar": shown.get("cfar"),
         "precision_ratio": shown.get("precision_ratio"),
         "warnings": list(outcome.warnings),

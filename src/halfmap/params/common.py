@@ -207,6 +207,7 @@ class Refinement(ParticleJob):
         None,
         help="With --continue-from and the folder of a job: the iteration to go on from; none = the newest checkpoint.",
         ge=1,
+        needs={"continue_from": FILE},
     )
     keep_checkpoints: Literal["last", "all"] = setting(
         "last",

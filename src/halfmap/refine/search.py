@@ -84,13 +84,13 @@ class _Each:
 
     astray: np.ndarray  # (n,) bool
     everywhere: polar.PolarSearch
-    nearby: nearby.LocalSearch
+    close: nearby.LocalSearch
 
     def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
         """The best poses of every image, best first."""
         far = self.astray[images.rows]
         parts = [(rows, search.candidates(images[rows], shifts_A[rows], count))
-                 for rows, search in ((np.flatnonzero(far), self.everywhere), (np.flatnonzero(~far), self.nearby))
+                 for rows, search in ((np.flatnonzero(far), self.everywhere), (np.flatnonzero(~far), self.close))
                  if len(rows)]  # fmt: skip
         back = np.argsort(np.concatenate([rows for rows, _ in parts]))
         return Candidates(*(np.concatenate([getattr(found, name) for _, found in parts])[back]
