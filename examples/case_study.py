@@ -1,0 +1,177 @@
+"""A domain that turns about a hinge, from the particle table to its sharp map: the case study of docs/case_study.md.
+
+    case_study.py --out DIR [--data DIR --checks DIR] [--quick] [--page]
+
+Runs every command of that page, one job folder each, in DIR. The images are simulated: of a small molecule made by
+`halfmap simulate`, or with ``--data`` and ``--checks`` (benchmarks/README.md) of a ribosome by an independent program.
+So the truth is known, and every step is measured against it. Choosing regions of the map is the only step at which a
+person would look at a picture; here the truth chooses. ``--quick``: few small images, to see that all runs.
+``--page`` writes docs/case_study.md, its numbers and its figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.cli.main import main as halfmap
+from halfmap.data import relion
+from halfmap.geometry import rotations
+from halfmap.io import mrc
+from halfmap.maps import masks
+from halfmap.types import Poses
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))  # its measures against the truth are used here, too
+
+import local as against_truth  # noqa: E402
+import make_data  # noqa: E402
+
+ROUGH_DEG, ROUGH_A = 3.0, 3.0  # standard deviations per axis of the poses that the data "came with"
+MASK = ("--dilation", 2, "--soft-edge", 6)  # px, of the domain
+SIZES = {True: ("-n", 300, "--box-size", 32, "--pixel-size", 5, "--snr", 1.0), False: ("-n", 4000, "--snr", 0.1)}
+
+
+@dataclass
+class Study:
+    """Runs commands in a folder; keeps their words and what they tell."""
+
+    folder: Path
+    commands: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, dict] = field(default_factory=dict)
+
+    def run(self, name: str, *words: object) -> dict:
+        """One job into the folder ``name``; ends the script where it fails."""
+        line = [str(word) for word in (*words, "--out", name)]
+        self.commands[name] = shlex.join(["halfmap", *line])
+        print(f"\n$ {self.commands[name]}", flush=True)
+        if (code := halfmap([*line, "--overwrite"])) != 0:
+            sys.exit(code)
+        self.summaries[name] = json.loads((self.folder / name / "summary.json").read_text())
+        return self.summaries[name]
+
+
+def simulated(study: Study, quick: bool) -> Path:
+    """Images of a molecule made from nothing, 30 % of which turns by 8 degrees per axis."""
+    told = study.run("truth", "simulate", *SIZES[quick], "--domain-fraction", 0.3, "--hinge-angle", 8, "--seed", 3)
+    (study.folder / "truth" / "hinge.txt").write_text(" ".join(f"{x:g}" for x in told["hinge_px"]) + "\n")
+    return study.folder / "truth"
+
+
+def ribosome(study: Study, data: Path, checks: Path) -> Path:
+    """The set local_hinge of the benchmarks; hinge.txt then in voxels."""
+    truth = study.folder / "truth"
+    if not (truth / "truth.star").exists():
+        truth.mkdir(exist_ok=True)
+        make_data.make_local_hinge(make_data.Sources(checks, data), truth)
+        hinge_A = np.array((truth / "hinge.txt").read_text().split(), float)
+        hinge = hinge_A / mrc.read(truth / "moving.mrc").voxel_size_A
+        (truth / "hinge.txt").write_text(" ".join(f"{x:.2f}" for x in hinge) + "\n")
+    return truth
+
+
+def rough(truth: Path) -> None:
+    """deposited.star: the particles with poses as a first refinement elsewhere may have left them, no half-sets."""
+    table = relion.read(truth / "truth.star")
+    rng = np.random.default_rng(1)
+    turns = rotations.exp_so3(rng.normal(0, np.deg2rad(ROUGH_DEG), (len(table), 3)))
+    shifts = table.poses.shifts_A + rng.normal(0, ROUGH_A, (len(table), 2))
+    poses = Poses(turns @ table.poses.rotations, shifts)
+    relion.write(truth / "deposited.star", replace(table, poses=poses, half=np.zeros_like(table.half), columns={}))
+
+
+def consensus(study: Study) -> None:
+    """From the table to a map in which the body is sharp."""
+    study.run("1_import", "import", "particles", "--particles", "truth/deposited.star")
+    study.run("2_reconstruct", "reconstruct", "--particles", "1_import")
+    study.run("3_nonuniform", "refine", "nonuniform", "--particles", "1_import", "--volume", "2_reconstruct")
+
+
+def made_masks(study: Study) -> str:
+    """The domain, the whole, the rest; returns the fulcrum, where domain and rest touch."""
+    study.run("4_regions", "mask", "segment", "3_nonuniform")
+    choice = ",".join(map(str, regions_of_the_domain(study.folder)))
+    told = study.run("5_domain", "mask", "segment", "3_nonuniform", "--choose", choice, *MASK)
+    study.run("6_whole", "mask", "from-map", "3_nonuniform")
+    study.run("7_rest", "mask", "combine", "--mask", "6_whole", "--mask", "5_domain", "--operation", "difference")
+    return ",".join(f"{x:.1f}" for x in told["border_px"])
+
+
+def regions_of_the_domain(folder: Path) -> list[int]:
+    """Regions that hold more of the true domain than of the true body: what a person sees in the pictures."""
+    labels = mrc.read(folder / "4_regions" / "regions.mrc").data.astype(int).ravel()
+    moving, body = (mrc.read(folder / "truth" / name).data.ravel() for name in ("moving.mrc", "map.mrc"))
+    held = [np.bincount(labels, np.maximum(part, 0)) for part in (moving, body)]
+    return [int(number) for number in range(1, labels.max() + 1) if held[0][number] > held[1][number]]
+
+
+def local(study: Study, name: str, particles: str, fulcrum: str, *more: object, mask: str = "5_domain") -> dict:
+    return study.run(name, "refine", "local", "--particles", particles, "--volume", "3_nonuniform", "--mask", mask,
+                     "--fulcrum", fulcrum, *more)
+
+
+def refined_domain(study: Study, fulcrum: str) -> None:
+    """Local refinement, subtraction, a look at what is left, local refinement again."""
+    local(study, "8_local", "3_nonuniform", fulcrum)
+    study.run("9_subtracted", "subtract", "--particles", "3_nonuniform", "--volume", "3_nonuniform", "--mask", "7_rest")
+    study.run("10_left", "reconstruct", "--particles", "9_subtracted")
+    local(study, "11_local_subtracted", "9_subtracted", fulcrum)
+    study.run("12_reverted", "revert", "--particles", "11_local_subtracted")
+
+
+def mistakes(study: Study, fulcrum: str) -> None:
+    """What goes wrong: a search that is too narrow, a fulcrum far from the hinge, a mask full of body."""
+    local(study, "wrong_extent", "3_nonuniform", fulcrum, "--rotation-search-extent", 5)
+    local(study, "wrong_fulcrum", "3_nonuniform", "box_center")
+    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="6_whole")
+
+
+TABLES = {"consensus": "3_nonuniform", "local": "8_local", "local after subtraction": "12_reverted"}
+
+
+def measured(folder: Path) -> dict:
+    """Of each stage: error of the domain's poses, and the shells where its FSC with the truth falls below levels."""
+    truth, mask = folder / "truth", folder / "true_mask.mrc"
+    against_truth.mask_of(truth, mask)
+    shells = against_truth.shells_of
+    found = {"true poses": {"shells": shells(truth / "truth_moving.star", truth, mask, folder / "of_true_poses")}}
+    for name, job in TABLES.items():
+        particles = folder / job / "particles.star"
+        errors = against_truth.errors_deg(particles, truth / "truth_moving.star")
+        framed = folder / job / "framed.star"
+        found[name] = {"error_deg": float(np.median(errors)), "within_5_deg": float((errors < 5).mean()),
+                       "shells": shells(framed, truth, mask, folder / f"of_{job}")}
+    return found
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--out", type=Path, required=True)
+    flags.add_argument("--data", type=Path)
+    flags.add_argument("--checks", type=Path)
+    flags.add_argument("--quick", action="store_true")
+    flags.add_argument("--page", action="store_true")
+    chosen = flags.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    given = [None if path is None else path.resolve() for path in (chosen.data, chosen.checks)]
+    os.chdir(chosen.out)
+    study = Study(Path())
+    truth = ribosome(study, *given) if all(given) else simulated(study, chosen.quick)
+    rough(truth)
+    consensus(study)
+    fulcrum = made_masks(study)
+    refined_domain(study, fulcrum)
+    mistakes(study, fulcrum)
+    found = measured(Path())
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()
