@@ -25,7 +25,6 @@ from halfmap.cli.main import main as halfmap
 from halfmap.data import relion
 from halfmap.geometry import rotations
 from halfmap.io import mrc
-from halfmap.maps import masks
 from halfmap.types import Poses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,7 +34,9 @@ import local as against_truth  # noqa: E402
 import make_data  # noqa: E402
 
 ROUGH_DEG, ROUGH_A = 3.0, 3.0  # standard deviations per axis of the poses that the data "came with"
-MASK = ("--dilation", 2, "--soft-edge", 6)  # px, of the domain
+REGIONS = {True: ("--gaussian-sdev", 0.5, "--regions", 12), False: ("--regions", 16)}
+DOMAIN = ("--dilation", 2, "--soft-edge", 6)  # px
+BODY = ("--dilation", 0, "--soft-edge", 3)  # px
 SIZES = {True: ("-n", 300, "--box-size", 32, "--pixel-size", 5, "--snr", 1.0), False: ("-n", 4000, "--snr", 0.1)}
 
 
@@ -52,7 +53,7 @@ class Study:
         line = [str(word) for word in (*words, "--out", name)]
         self.commands[name] = shlex.join(["halfmap", *line])
         print(f"\n$ {self.commands[name]}", flush=True)
-        if (code := halfmap([*line, "--overwrite"])) != 0:
+        if (code := halfmap([*line, "--seed", "1", "--overwrite"])) != 0:
             sys.exit(code)
         self.summaries[name] = json.loads((self.folder / name / "summary.json").read_text())
         return self.summaries[name]
@@ -60,7 +61,7 @@ class Study:
 
 def simulated(study: Study, quick: bool) -> Path:
     """Images of a molecule made from nothing, 30 % of which turns by 8 degrees per axis."""
-    told = study.run("truth", "simulate", *SIZES[quick], "--domain-fraction", 0.3, "--hinge-angle", 8, "--seed", 3)
+    told = study.run("truth", "simulate", *SIZES[quick], "--domain-fraction", 0.3, "--hinge-angle", 8)
     (study.folder / "truth" / "hinge.txt").write_text(" ".join(f"{x:g}" for x in told["hinge_px"]) + "\n")
     return study.folder / "truth"
 
@@ -94,13 +95,17 @@ def consensus(study: Study) -> None:
     study.run("3_nonuniform", "refine", "nonuniform", "--particles", "1_import", "--volume", "2_reconstruct")
 
 
-def made_masks(study: Study) -> str:
-    """The domain, the whole, the rest; returns the fulcrum, where domain and rest touch."""
-    study.run("4_regions", "mask", "segment", "3_nonuniform")
-    choice = ",".join(map(str, regions_of_the_domain(study.folder)))
-    told = study.run("5_domain", "mask", "segment", "3_nonuniform", "--choose", choice, *MASK)
-    study.run("6_whole", "mask", "from-map", "3_nonuniform")
-    study.run("7_rest", "mask", "combine", "--mask", "6_whole", "--mask", "5_domain", "--operation", "difference")
+def made_masks(study: Study, *regions: object) -> str:
+    """Masks of the domain and of the rest; returns the fulcrum, where both touch."""
+    study.run("4_regions", "mask", "segment", "3_nonuniform", *regions)
+    numbers = ",".join(map(str, regions_of_the_domain(study.folder)))
+    again = ("mask", "segment", "3_nonuniform", *regions)
+    told = study.run("5_around_domain", *again, "--choose", numbers, *DOMAIN)
+    study.run("6_body", *again, "--exclude", numbers, *BODY)
+    combine = ("mask", "combine", "--operation", "difference")
+    study.run("7_domain", *combine, "--mask", "5_around_domain", "--mask", "6_body")
+    study.run("8_whole", "mask", "from-map", "3_nonuniform")
+    study.run("9_rest", *combine, "--mask", "8_whole", "--mask", "7_domain")
     return ",".join(f"{x:.1f}" for x in told["border_px"])
 
 
@@ -112,28 +117,28 @@ def regions_of_the_domain(folder: Path) -> list[int]:
     return [int(number) for number in range(1, labels.max() + 1) if held[0][number] > held[1][number]]
 
 
-def local(study: Study, name: str, particles: str, fulcrum: str, *more: object, mask: str = "5_domain") -> dict:
+def local(study: Study, name: str, particles: str, fulcrum: str, *more: object, mask: str = "7_domain") -> dict:
     return study.run(name, "refine", "local", "--particles", particles, "--volume", "3_nonuniform", "--mask", mask,
                      "--fulcrum", fulcrum, *more)
 
 
 def refined_domain(study: Study, fulcrum: str) -> None:
     """Local refinement, subtraction, a look at what is left, local refinement again."""
-    local(study, "8_local", "3_nonuniform", fulcrum)
-    study.run("9_subtracted", "subtract", "--particles", "3_nonuniform", "--volume", "3_nonuniform", "--mask", "7_rest")
-    study.run("10_left", "reconstruct", "--particles", "9_subtracted")
-    local(study, "11_local_subtracted", "9_subtracted", fulcrum)
-    study.run("12_reverted", "revert", "--particles", "11_local_subtracted")
+    local(study, "10_local", "3_nonuniform", fulcrum)
+    study.run("11_subtracted", "subtract", "--particles", "3_nonuniform", "--volume", "3_nonuniform", "--mask", "9_rest")
+    study.run("12_left", "reconstruct", "--particles", "11_subtracted")
+    local(study, "13_local_again", "11_subtracted", fulcrum)
+    study.run("14_reverted", "revert", "--particles", "13_local_again")
 
 
 def mistakes(study: Study, fulcrum: str) -> None:
-    """What goes wrong: a search that is too narrow, a fulcrum far from the hinge, a mask full of body."""
+    """What goes wrong: a search that is too narrow, a fulcrum far from the hinge, a mask with body in it."""
     local(study, "wrong_extent", "3_nonuniform", fulcrum, "--rotation-search-extent", 5)
     local(study, "wrong_fulcrum", "3_nonuniform", "box_center")
-    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="6_whole")
+    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
 
 
-TABLES = {"consensus": "3_nonuniform", "local": "8_local", "local after subtraction": "12_reverted"}
+TABLES = {"consensus": "3_nonuniform", "local": "10_local", "local after subtraction": "14_reverted"}
 
 
 def measured(folder: Path) -> dict:
@@ -166,7 +171,7 @@ def main() -> None:
     truth = ribosome(study, *given) if all(given) else simulated(study, chosen.quick)
     rough(truth)
     consensus(study)
-    fulcrum = made_masks(study)
+    fulcrum = made_masks(study, *REGIONS[chosen.quick])
     refined_domain(study, fulcrum)
     mistakes(study, fulcrum)
     found = measured(Path())

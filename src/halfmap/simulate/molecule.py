@@ -61,8 +61,8 @@ def hinged(box: int, voxel_size_A: float, fraction: float, rng: np.random.Genera
            bfactor_A2: float = 80.0) -> tuple[Map, Map, tuple[float, float, float]]:
     """The same molecule without symmetry, in two: its body, a domain, and where these touch.
 
-    The domain is what lies furthest along the longest axis of the molecule, whole helices with their coil, until it
-    holds ``fraction`` of the atoms. Their common place, x y z in A from the box centre, is the mean of the domain's
+    The domain is what lies furthest along the longest axis of the molecule, so many whole helices with their coil that
+    it holds about ``fraction`` of the atoms. Their common place, x y z in A from the box centre, is the mean of the domain's
     atoms within CONTACT_A of the body. Raises UsageError as ``protein_like``, and where the molecule has one helix.
     """
     chains = _chains(np.eye(3)[None], _radius_A(box, voxel_size_A, diameter_A), rng)
@@ -76,12 +76,12 @@ def hinged(box: int, voxel_size_A: float, fraction: float, rng: np.random.Genera
 
 
 def _parted(chains: list[np.ndarray], fraction: float) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms of the chains at one end of the longest axis, at least one and never all; those of the others."""
+    """Atoms of the chains at one end of the longest axis, at least one chain and never all; those of the others."""
     atoms = np.concatenate(chains)
     axis = np.linalg.svd(atoms - atoms.mean(axis=0), full_matrices=False)[2][0]
     order = np.argsort([-(chain @ axis).mean() for chain in chains])
     held = np.cumsum([len(chains[i]) for i in order]) / len(atoms)
-    first = int(np.clip(np.searchsorted(held, fraction) + 1, 1, len(chains) - 1))
+    first = min(int(np.argmin(abs(held - fraction))) + 1, len(chains) - 1)
     parts = (np.concatenate([chains[i] for i in some]) for some in (order[:first], order[first:]))
     return next(parts), next(parts)
 
