@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test clean
+.PHONY: demo case-study test clean
 
 demo: $(READY)
 	$(BIN)/halfmap demo --out halfmap-demo --overwrite
+
+case-study: $(READY)
+	$(BIN)/python examples/case_study.py --out halfmap-case-study
 
 test: $(READY)
 	$(BIN)/ruff check
@@ -21,4 +24,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .coverage halfmap-demo
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .coverage halfmap-demo halfmap-case-study

@@ -4,7 +4,8 @@
 
 Each set is forecast and then refined and reconstructed, one right after the other, on the same cores; a run without
 measurement fills the cache of compiled kernels first. 64 px: EMPIAR-10204; 128 and 256 px: simulated 6CVM, the first
-particles of the table. ``--local``: also a local refinement of the set local_hinge. ``--runs N`` takes the median of N runs of each kind.
+particles of the table. ``--local``: also a local refinement of the set local_hinge. ``--runs N`` takes the median of
+N runs of each kind.
 """
 
 from __future__ import annotations

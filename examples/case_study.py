@@ -2,11 +2,12 @@
 
     case_study.py --out DIR [--data DIR --checks DIR] [--quick] [--page]
 
-Runs every command of that page, one job folder each, in DIR. The images are simulated: of a small molecule made by
-`halfmap simulate`, or with ``--data`` and ``--checks`` (benchmarks/README.md) of a ribosome by an independent program.
-So the truth is known, and every step is measured against it. Choosing regions of the map is the only step at which a
-person would look at a picture; here the truth chooses. ``--quick``: few small images, to see that all runs.
-``--page`` writes docs/case_study.md, its numbers and its figures.
+Runs every command of that page, one job folder each, in DIR; run again, it goes on after the last job that ended. The
+images are simulated: of a small molecule made by `halfmap simulate`, or with ``--data`` and ``--checks``
+(benchmarks/README.md) of a ribosome by an independent program. So the truth is known, and every stage is measured
+against it. Choosing regions of the map is the only step at which a person would look at a picture; here the truth
+chooses. ``--quick``: few small images, to see that all runs. ``--page`` writes docs/case_study.md, its numbers and its
+figures.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from halfmap.io import mrc
 from halfmap.types import Poses
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "benchmarks"))  # its measures against the truth are used here, too
+sys.path[:0] = [str(ROOT / "examples"), str(ROOT / "benchmarks")]  # the measures of benchmarks/ are used here, too
 
+import case_study_page  # noqa: E402
 import local as against_truth  # noqa: E402
 import make_data  # noqa: E402
 
@@ -37,12 +39,13 @@ ROUGH_DEG, ROUGH_A = 3.0, 3.0  # standard deviations per axis of the poses that 
 REGIONS = {True: ("--gaussian-sdev", 0.5, "--regions", 12), False: ("--regions", 16)}
 DOMAIN = ("--dilation", 2, "--soft-edge", 6)  # px
 BODY = ("--dilation", 0, "--soft-edge", 3)  # px
-SIZES = {True: ("-n", 300, "--box-size", 32, "--pixel-size", 5, "--snr", 1.0), False: ("-n", 4000, "--snr", 0.1)}
+ALWAYS = ("--seed", "1", "--overwrite")  # beside the words that the page shows
+SIZES = {True: ("-n", 300, "--box-size", 32, "--pixel-size", 5, "--snr", 10), False: ("-n", 4000, "--snr", 0.1)}
 
 
 @dataclass
 class Study:
-    """Runs commands in a folder; keeps their words and what they tell."""
+    """Runs commands in a folder; keeps their words and what they tell. A job is not run twice with the same words."""
 
     folder: Path
     commands: dict[str, str] = field(default_factory=dict)
@@ -53,10 +56,16 @@ class Study:
         line = [str(word) for word in (*words, "--out", name)]
         self.commands[name] = shlex.join(["halfmap", *line])
         print(f"\n$ {self.commands[name]}", flush=True)
-        if (code := halfmap([*line, "--seed", "1", "--overwrite"])) != 0:
+        if not self._ended(name, line) and (code := halfmap([*line, *ALWAYS])) != 0:
             sys.exit(code)
         self.summaries[name] = json.loads((self.folder / name / "summary.json").read_text())
         return self.summaries[name]
+
+    def _ended(self, name: str, line: list[str]) -> bool:
+        summary, record = (self.folder / name / file for file in ("summary.json", "job.json"))
+        if not summary.exists() or json.loads(summary.read_text())["status"] != "finished":
+            return False
+        return json.loads(record.read_text())["command"] == ["halfmap", *line, *ALWAYS]
 
 
 def simulated(study: Study, quick: bool) -> Path:
@@ -125,9 +134,10 @@ def local(study: Study, name: str, particles: str, fulcrum: str, *more: object, 
 def refined_domain(study: Study, fulcrum: str) -> None:
     """Local refinement, subtraction, a look at what is left, local refinement again."""
     local(study, "10_local", "3_nonuniform", fulcrum)
-    study.run("11_subtracted", "subtract", "--particles", "3_nonuniform", "--volume", "3_nonuniform", "--mask", "9_rest")
+    study.run("11_subtracted", "subtract", "--particles", "3_nonuniform", "--volume", "3_nonuniform",
+              "--mask", "9_rest")
     study.run("12_left", "reconstruct", "--particles", "11_subtracted")
-    local(study, "13_local_again", "11_subtracted", fulcrum)
+    local(study, "13_local_again", "11_subtracted", fulcrum, "--rotation-search-extent", 30)
     study.run("14_reverted", "revert", "--particles", "13_local_again")
 
 
@@ -138,44 +148,109 @@ def mistakes(study: Study, fulcrum: str) -> None:
     local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
 
 
+def compared(study: Study) -> None:
+    """The half-maps of every stage in one mask: what a person has who does not know the truth."""
+    for name, job in STAGES.items():
+        halves = [word for half in (1, 2) for word in (f"--half{half}", f"{job}/half{half}.mrc")]
+        study.run(f"fsc_{name}", "fsc", *halves, "--mask", "7_domain/mask.mrc")
+
+
+STAGES = {"before": "3_nonuniform", "local": "10_local", "again": "13_local_again"}
 TABLES = {"consensus": "3_nonuniform", "local": "10_local", "local after subtraction": "14_reverted"}
 
 
 def measured(folder: Path) -> dict:
     """Of each stage: error of the domain's poses, and the shells where its FSC with the truth falls below levels."""
+    kept, last = folder / "measured.json", folder / "14_reverted" / "summary.json"
+    if kept.exists() and kept.stat().st_mtime > last.stat().st_mtime:
+        return json.loads(kept.read_text())
     truth, mask = folder / "truth", folder / "true_mask.mrc"
     against_truth.mask_of(truth, mask)
     shells = against_truth.shells_of
     found = {"true poses": {"shells": shells(truth / "truth_moving.star", truth, mask, folder / "of_true_poses")}}
     for name, job in TABLES.items():
-        particles = folder / job / "particles.star"
-        errors = against_truth.errors_deg(particles, truth / "truth_moving.star")
+        errors = errors_deg(folder, job)
         framed = folder / job / "framed.star"
-        found[name] = {"error_deg": float(np.median(errors)), "within_5_deg": float((errors < 5).mean()),
+        found[name] = {"error_deg": round(float(np.median(errors)), 2),
+                       "within_5_deg": round(float((errors < 5).mean()), 3),
                        "shells": shells(framed, truth, mask, folder / f"of_{job}")}
-    return found
+    kept.write_text(json.dumps(found, indent=1))
+    return json.loads(kept.read_text())  # the keys are then words, as they are the next time
 
 
-def main() -> None:
+def errors_deg(folder: Path, job: str) -> np.ndarray:
+    """(n,) angles of a job's poses to the true ones of the domain, less one turn of all."""
+    return against_truth.errors_deg(folder / job / "particles.star", folder / "truth" / "truth_moving.star")
+
+
+def numbers(study: Study, found: dict, fulcrum: str) -> dict:
+    """All that the page tells."""
+    hinge = np.array((study.folder / "truth" / "hinge.txt").read_text().split(), float)
+    map = mrc.read(study.folder / "3_nonuniform" / "map.mrc")
+    off = np.array(fulcrum.split(","), float) - hinge
+    return {
+        "commands": study.commands, "fulcrum": fulcrum, "hinge": ",".join(f"{x:.1f}" for x in hinge),
+        "fulcrum_off_A": round(float(np.linalg.norm(off)) * map.voxel_size_A, 1),
+        "chosen": study.summaries["5_around_domain"]["chosen"],
+        "resolution_A": {name: round(told["resolution_A"], 2) for name, told in study.summaries.items()
+                         if told.get("resolution_A")},
+        "warnings": {name: told.get("warnings", []) for name, told in study.summaries.items()},
+        "iterations": {name: [told_of(row) for row in iterations(study.folder / name)] for name in LOCAL},
+        "error_deg": {name: round(float(np.median(errors_deg(study.folder, name))), 1) for name in WRONG},
+        "same_map": round(alike(study.folder, "10_local", "wrong_fulcrum"), 3),
+        "measured": found,
+    }  # fmt: skip
+
+
+WRONG = ("wrong_extent", "wrong_fulcrum", "wrong_mask")
+LOCAL = ("10_local", "13_local_again", *WRONG)
+TOLD = ("change_rotation_deg", "accuracy_rotation_deg", "since_input_rotation_deg", "since_input_shift_A",
+        "at_rotation_extent", "at_shift_extent")  # fmt: skip
+
+
+def iterations(folder: Path) -> list[dict]:
+    return against_truth.Job(folder, None).iterations
+
+
+def told_of(row: dict) -> dict[str, float]:
+    return {name: round(row[name], 2) for name in TOLD}
+
+
+def alike(folder: Path, one: str, other: str) -> float:
+    """Correlation of two maps inside the mask of the domain."""
+    inside = mrc.read(folder / "7_domain" / "mask.mrc").data > 0.5
+    return float(np.corrcoef(*(mrc.read(folder / job / "map.mrc").data[inside] for job in (one, other)))[0, 1])
+
+
+def arguments() -> argparse.Namespace:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--out", type=Path, required=True)
     flags.add_argument("--data", type=Path)
     flags.add_argument("--checks", type=Path)
     flags.add_argument("--quick", action="store_true")
     flags.add_argument("--page", action="store_true")
-    chosen = flags.parse_args()
+    return flags.parse_args()
+
+
+def main() -> None:
+    chosen = arguments()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    given = [None if path is None else path.resolve() for path in (chosen.data, chosen.checks)]
+    given = [path.resolve() for path in (chosen.data, chosen.checks) if path is not None]
     os.chdir(chosen.out)
     study = Study(Path())
-    truth = ribosome(study, *given) if all(given) else simulated(study, chosen.quick)
-    rough(truth)
+    rough(ribosome(study, *given) if given else simulated(study, chosen.quick))
     consensus(study)
     fulcrum = made_masks(study, *REGIONS[chosen.quick])
     refined_domain(study, fulcrum)
+    compared(study)
+    found = measured(study.folder)
     mistakes(study, fulcrum)
-    found = measured(Path())
-    print(json.dumps(found, indent=1))
+    told = numbers(study, found, fulcrum)
+    (study.folder / "case_study.json").write_text(json.dumps(told, indent=1))
+    for stage, values in found.items():
+        print(stage, values)
+    if chosen.page:
+        case_study_page.write(study.folder, told)
 
 
 if __name__ == "__main__":

@@ -71,8 +71,8 @@ def rest_in_mask(mixture: Mixture | None) -> str | None:
     """Before a local refinement: most of what its poses are found by rests already. Silent where all is alike."""
     if mixture is None or mixture.sharp_detail < HOLDS or mixture.blurred < MUCH:
         return None
-    return (f"{100 * mixture.blurred:.0f} % of the density inside is blurred, but {100 * mixture.sharp_detail:.0f} % of "
-            "its detail lies where the map is as sharp as anywhere: that is aligned already and will hold the poses "
+    return (f"{100 * mixture.blurred:.0f} % of the density inside is blurred, but {100 * mixture.sharp_detail:.0f} % "
+            "of its detail lies where the map is as sharp as anywhere: that is aligned already and will hold the poses "
             "where they are. Take it out of the mask (halfmap mask combine --operation difference, with a mask of what "
             "is sharp)")
 

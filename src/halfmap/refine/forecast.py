@@ -23,10 +23,9 @@ GOOD_UNITS, GOOD_B_A2 = 100.0, 106.0
 AT_NYQUIST = 2  # iterations for which the FSC still rises once it has reached Nyquist: 2,374 real particles at 64 px
 DOUBTFUL = (0.7, 0.4)  # share of particles searched again in the second and third iteration. 0.9 and 0.5 of real ones
 # at 64 px, 0.3 and 0 (128 px), 0.1 and 0 (256 px) of simulated ones
-# The same of a part that moves, searched nearby: 4,000 images at 96 px, a third of the mass turned by 8 degrees per axis
-DOUBTFUL_NEARBY = (0.95, 0.55)
-# A local refinement goes on until its poses rest. Their change over their accuracy, at that part: 2.9, 1.5, 1.1, 0.8, 0.5
-# and 0.4; of parts of a tenth of the mass turned by 3 degrees, which rest after 2 to 4 iterations: 1.2, 0.5, 0.3
+DOUBTFUL_NEARBY = (0.95, 0.55)  # of a part that moves, searched near: 4,000 images at 96 px, 30 % of the mass turned by
+# 8 degrees per axis. A local refinement goes on until its poses rest: their change over their accuracy was 2.9, 1.5,
+# 1.1, 0.8, 0.5 and 0.4 there; of a tenth of the mass turned by 3 degrees 1.2, 0.5 and 0.3
 FIRST_CHANGE, CHANGE_AGAIN = 2.9, 0.66  # of the accuracy; of the change before
 # Evaluations of a pose per particle, as counted on those sets (D2, 64 to 256 px), largest at the first stages
 EVALUATIONS_SEARCHED = 32.0  # of a particle whose poses come from a search of 8 candidates: at the first stage

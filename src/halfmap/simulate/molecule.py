@@ -62,8 +62,8 @@ def hinged(box: int, voxel_size_A: float, fraction: float, rng: np.random.Genera
     """The same molecule without symmetry, in two: its body, a domain, and where these touch.
 
     The domain is what lies furthest along the longest axis of the molecule, so many whole helices with their coil that
-    it holds about ``fraction`` of the atoms. Their common place, x y z in A from the box centre, is the mean of the domain's
-    atoms within CONTACT_A of the body. Raises UsageError as ``protein_like``, and where the molecule has one helix.
+    it holds about ``fraction`` of the atoms. Where they touch, x y z in A from the box centre, is the mean of the
+    domain's atoms within CONTACT_A of the body. Raises UsageError as ``protein_like``, and for a molecule of one helix.
     """
     chains = _chains(np.eye(3)[None], _radius_A(box, voxel_size_A, diameter_A), rng)
     if len(chains) < 2:
