@@ -142,10 +142,10 @@ def refined_domain(study: Study, fulcrum: str) -> None:
 
 
 def mistakes(study: Study, fulcrum: str) -> None:
-    """What goes wrong: a search that is too narrow, a fulcrum far from the hinge, a mask with body in it."""
+    """What goes wrong: a mask with body in it, a search that is too narrow, a fulcrum far from the hinge."""
+    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
     local(study, "wrong_extent", "3_nonuniform", fulcrum, "--rotation-search-extent", 5)
     local(study, "wrong_fulcrum", "3_nonuniform", "box_center")
-    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
 
 
 def compared(study: Study) -> None:
