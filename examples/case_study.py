@@ -142,10 +142,9 @@ def refined_domain(study: Study, fulcrum: str) -> None:
 
 
 def mistakes(study: Study, fulcrum: str) -> None:
-    """What goes wrong: a mask with body in it, a search that is too narrow, a fulcrum far from the hinge."""
+    """What goes wrong: a mask with body in it, a search that is too narrow."""
     local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
     local(study, "wrong_extent", "3_nonuniform", fulcrum, "--rotation-search-extent", 5)
-    local(study, "wrong_fulcrum", "3_nonuniform", "box_center")
 
 
 def compared(study: Study) -> None:
@@ -197,12 +196,11 @@ def numbers(study: Study, found: dict, fulcrum: str) -> dict:
         "warnings": {name: told.get("warnings", []) for name, told in study.summaries.items()},
         "iterations": {name: [told_of(row) for row in iterations(study.folder / name)] for name in LOCAL},
         "error_deg": {name: round(float(np.median(errors_deg(study.folder, name))), 1) for name in WRONG},
-        "same_map": round(alike(study.folder, "10_local", "wrong_fulcrum"), 3),
         "measured": found,
     }  # fmt: skip
 
 
-WRONG = ("wrong_extent", "wrong_fulcrum", "wrong_mask")
+WRONG = ("wrong_mask", "wrong_extent")
 LOCAL = ("10_local", "13_local_again", *WRONG)
 TOLD = ("change_rotation_deg", "accuracy_rotation_deg", "since_input_rotation_deg", "since_input_shift_A",
         "at_rotation_extent", "at_shift_extent")  # fmt: skip
@@ -214,12 +212,6 @@ def iterations(folder: Path) -> list[dict]:
 
 def told_of(row: dict) -> dict[str, float]:
     return {name: round(row[name], 2) for name in TOLD}
-
-
-def alike(folder: Path, one: str, other: str) -> float:
-    """Correlation of two maps inside the mask of the domain."""
-    inside = mrc.read(folder / "7_domain" / "mask.mrc").data > 0.5
-    return float(np.corrcoef(*(mrc.read(folder / job / "map.mrc").data[inside] for job in (one, other)))[0, 1])
 
 
 def arguments() -> argparse.Namespace:
