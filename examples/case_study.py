@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from halfmap.cli.main import main as halfmap
+from halfmap.cli.main import with_subject
 from halfmap.data import relion
 from halfmap.geometry import rotations
 from halfmap.io import mrc
@@ -65,7 +66,7 @@ class Study:
         summary, record = (self.folder / name / file for file in ("summary.json", "job.json"))
         if not summary.exists() or json.loads(summary.read_text())["status"] != "finished":
             return False
-        return json.loads(record.read_text())["command"] == ["halfmap", *line, *ALWAYS]
+        return json.loads(record.read_text())["command"] == ["halfmap", *with_subject([*line, *ALWAYS])]
 
 
 def simulated(study: Study, quick: bool) -> Path:
@@ -143,7 +144,7 @@ def refined_domain(study: Study, fulcrum: str) -> None:
 
 def mistakes(study: Study, fulcrum: str) -> None:
     """What goes wrong: a mask with body in it, a search that is too narrow."""
-    local(study, "wrong_mask", "3_nonuniform", fulcrum, mask="5_around_domain")
+    local(study, "wrong_mask", "3_nonuniform", fulcrum, "--max-iterations", 2, mask="5_around_domain")  # enough to see
     local(study, "wrong_extent", "3_nonuniform", fulcrum, "--rotation-search-extent", 5)
 
 
