@@ -120,11 +120,12 @@ def made_masks(study: Study, *regions: object) -> str:
 
 
 def regions_of_the_domain(folder: Path) -> list[int]:
-    """Regions that hold more of the true domain than of the true body: what a person sees in the pictures."""
+    """Regions that hold more of the true domain than of the true body, at least one: what a person sees in pictures."""
     labels = mrc.read(folder / "4_regions" / "regions.mrc").data.astype(int).ravel()
     moving, body = (mrc.read(folder / "truth" / name).data.ravel() for name in ("moving.mrc", "map.mrc"))
     held = [np.bincount(labels, np.maximum(part, 0)) for part in (moving, body)]
-    return [int(number) for number in range(1, labels.max() + 1) if held[0][number] > held[1][number]]
+    share = held[0][1:] / (held[0] + held[1])[1:]
+    return [number for number, part in enumerate(share.tolist(), start=1) if part > 0.5 or part == share.max()]
 
 
 def local(study: Study, name: str, particles: str, fulcrum: str, *more: object, mask: str = "7_domain") -> dict:
@@ -194,6 +195,7 @@ def numbers(study: Study, found: dict, fulcrum: str) -> dict:
         "chosen": study.summaries["5_around_domain"]["chosen"],
         "resolution_A": {name: round(told["resolution_A"], 2) for name, told in study.summaries.items()
                          if told.get("resolution_A")},
+        "resolution_05_A": {stage: round(study.summaries[f"fsc_{stage}"]["resolution_05_A"], 2) for stage in STAGES},
         "warnings": {name: told.get("warnings", []) for name, told in study.summaries.items()},
         "iterations": {name: [told_of(row) for row in iterations(study.folder / name)] for name in LOCAL},
         "error_deg": {name: round(float(np.median(errors_deg(study.folder, name))), 1) for name in WRONG},
