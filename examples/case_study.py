@@ -124,7 +124,7 @@ def regions_of_the_domain(folder: Path) -> list[int]:
     labels = mrc.read(folder / "4_regions" / "regions.mrc").data.astype(int).ravel()
     moving, body = (mrc.read(folder / "truth" / name).data.ravel() for name in ("moving.mrc", "map.mrc"))
     held = [np.bincount(labels, np.maximum(part, 0)) for part in (moving, body)]
-    share = held[0][1:] / (held[0] + held[1])[1:]
+    share = held[0][1:] / np.maximum(held[0] + held[1], 1e-30)[1:]
     return [number for number, part in enumerate(share.tolist(), start=1) if part > 0.5 or part == share.max()]
 
 
