@@ -5,10 +5,13 @@ READY := .venv/.ready
 
 SECONDS ?= 600
 
-.PHONY: demo test faults fuzz clean
+.PHONY: demo case-study test faults fuzz clean
 
 demo: $(READY)
 	$(BIN)/halfmap demo --out halfmap-demo --overwrite
+
+case-study: $(READY)
+	$(BIN)/python examples/case_study.py --out halfmap-case-study
 
 test: $(READY)
 	$(BIN)/ruff check
@@ -31,4 +34,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .coverage halfmap-demo
+	rm -rf .venv .pytest_cache .ruff_cache .import_linter_cache .coverage halfmap-demo halfmap-case-study

@@ -1,10 +1,11 @@
 """What --dry-run foretells against what happens: seconds, peak memory and size of the job folder, 64, 128 and 256 px.
 
-    forecast.py --bench DIR --data DIR --out DIR [--sizes 64 128 256] [--particles N N N] [--ledger FILE]
+    forecast.py --bench DIR --data DIR --out DIR [--sizes 64 128 256] [--particles N N N] [--local] [--ledger FILE]
 
 Each set is forecast and then refined and reconstructed, one right after the other, on the same cores; a run without
 measurement fills the cache of compiled kernels first. 64 px: EMPIAR-10204; 128 and 256 px: simulated 6CVM, the first
-particles of the table. ``--runs N`` takes the median of N runs of each kind.
+particles of the table. ``--local``: also a local refinement of the set local_hinge. ``--runs N`` takes the median of
+N runs of each kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from ledger import Ledger, demanded, halfmap, parser
+from local import mask_of
 
 from halfmap.data import relion
 
@@ -36,6 +38,15 @@ def inputs(size: int, chosen) -> tuple[Path, Path]:
     path = chosen.out / f"first_{size}.star"
     relion.write(path, particles[np.arange(count)])
     return path, volume
+
+
+def local_words(bench: Path, out: Path) -> tuple:
+    """A local refinement of the moving part, from the true poses of the body."""
+    source, start = bench / "local_hinge", out / "local_start"
+    demanded(halfmap("reconstruct", "--particles", source / "truth.star", "--seed", 1, "--out", start, "--overwrite"))
+    hinge = ",".join((source / "hinge.txt").read_text().split()) + "A"
+    return ("refine", "local", "--particles", source / "truth.star", "--volume", start, "--fulcrum", hinge,
+            "--mask", mask_of(source, out / "local_mask.mrc"))
 
 
 def folder_GB(folder: Path) -> float:
@@ -89,8 +100,9 @@ def main() -> None:
     flags.add_argument("--bench", type=Path, required=True)
     flags.add_argument("--data", type=Path, required=True)
     flags.add_argument("--out", type=Path, required=True)
-    flags.add_argument("--sizes", type=int, nargs="+", default=list(FIRST), choices=list(FIRST))
+    flags.add_argument("--sizes", type=int, nargs="*", default=list(FIRST), choices=list(FIRST))
     flags.add_argument("--particles", type=int, nargs="+", help="of each size; default 2374, 1500 and 600")
+    flags.add_argument("--local", action="store_true")
     flags.add_argument("--runs", type=int, default=1)
     chosen = flags.parse_args()
     chosen.particles = chosen.particles or [FIRST[size] for size in chosen.sizes]
@@ -105,6 +117,9 @@ def main() -> None:
         compare(ledger, f"refine homogeneous, {size} px", command, refined, chosen.runs)
         command = ["reconstruct", "--particles", refined / "particles.star", "--symmetry", "D2"]
         compare(ledger, f"reconstruct, {size} px", command, chosen.out / f"made_{size}", chosen.runs)
+    if chosen.local:
+        words = local_words(chosen.bench, chosen.out)
+        compare(ledger, "refine local, 96 px", words, chosen.out / "refined_local", chosen.runs)
     ledger.exit()
 
 

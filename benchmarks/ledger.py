@@ -76,8 +76,14 @@ class Job:
 
 def refine(particles: Path, volume: Path, symmetry: str, out: Path, *more: object, **environment: str) -> Job:
     """`halfmap refine homogeneous`; ends the script where it fails."""
+    return refine_as("homogeneous", particles, volume, symmetry, out, *more, **environment)
+
+
+def refine_as(kind: str, particles: Path, volume: Path, symmetry: str, out: Path, *more: object, **environment: str
+              ) -> Job:
+    """`halfmap refine KIND`; ends the script where it fails."""
     inputs = ("--particles", particles, "--volume", volume, "--symmetry", symmetry)
-    finished = halfmap("refine", "homogeneous", *inputs, "--out", out, "--overwrite", *more, **environment)
+    finished = halfmap("refine", kind, *inputs, "--out", out, "--overwrite", *more, **environment)
     return Job(out, demanded(finished))
 
 

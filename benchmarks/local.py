@@ -1,6 +1,6 @@
 """Local refinement of a part that turns about a hinge, against its true poses.
 
-    local.py --bench DIR --checks DIR --out DIR [--seeds 1 2 3 4 5] [--ledger FILE]
+    local.py --bench DIR --checks DIR --out DIR [--only part prior] [--seeds 1 2 3 4 5] [--ledger FILE]
 
 Set "local_hinge" of make_data.py: 4,000 images; 30 % of the mass turns by 8 degrees per axis. Consensus refinement,
 then local refinement of the moving part with the fulcrum at the hinge, and again at the box centre. Rows:
@@ -141,12 +141,14 @@ def main() -> None:
     flags.add_argument("--bench", type=Path, required=True)
     flags.add_argument("--checks", type=Path, required=True)
     flags.add_argument("--out", type=Path, required=True)
-    flags.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3, 4, 5])
+    flags.add_argument("--only", nargs="+", choices=("part", "prior"), default=("part", "prior"))
+    flags.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     chosen = flags.parse_args()
     ledger = Ledger(chosen.ledger)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    part_against_truth(ledger, chosen.bench / "local_hinge", chosen.checks, chosen.out)
-    if chosen.seeds:
+    if "part" in chosen.only:
+        part_against_truth(ledger, chosen.bench / "local_hinge", chosen.checks, chosen.out)
+    if "prior" in chosen.only:
         prior_of_small_part(ledger, chosen.bench, chosen.out, chosen.seeds)
     ledger.exit()
 

@@ -18,10 +18,10 @@ FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(?:\.venv/bin/)?halfmap ([^`]+)`")
 LINE = re.compile(r"^halfmap (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
-TOP = "src|tests|docs|benchmarks|\\.ci"
+TOP = "src|tests|docs|benchmarks|examples|\\.ci"
 PATH = re.compile(rf"`((?:{TOP})/[\w./-]+)`")
 MODULE = re.compile(r"python -m (halfmap[\w.]*)")
-TARGET = re.compile(r"(?:^|`)make ([a-z]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|`)make ([a-z-]+)", re.MULTILINE)
 
 
 def found(pattern):

@@ -107,7 +107,8 @@ def test_nothing_catches_every_exception_but_the_job_runner():
 
 def texts():
     suffixes = {".py", ".md", ".toml", ".txt", ".j2", ".cfg", ".yml", ""}
-    hidden = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".import_linter_cache", "__pycache__", "halfmap-demo"}
+    hidden = {".git", ".venv", ".pytest_cache", ".ruff_cache", ".import_linter_cache", "__pycache__", "halfmap-demo",
+              "halfmap-case-study"}
     for path in sorted(ROOT.rglob("*")):
         if path.is_file() and path.suffix in suffixes and not hidden & set(path.relative_to(ROOT).parts):
             yield path

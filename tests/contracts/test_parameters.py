@@ -301,6 +301,7 @@ SIMULATE = {
                    "dark",
     "micrograph_size": "simulate/test_micrographs::test_boxes_lie_inside_and_do_not_overlap",
     "map": "jobs/test_simulate::test_a_map_that_is_given_is_what_the_images_show",
+    "domain_fraction": "simulate/test_molecule::test_a_hinged_molecule_is_the_same_one_in_two_parts",
     "n": "cli/test_end_to_end::test_a_simulation_keeps_the_truth_apart",
     "float16": "simulate/test_writing::test_float16_differs_by_its_rounding_only",
     **dict.fromkeys(

@@ -14,6 +14,7 @@ from halfmap.io import mrc
 from halfmap.jobs import events, local
 from halfmap.params.local import Local
 from halfmap.types import Map
+from tests.maps import test_sharpness
 from tests.refine import hinged, made
 
 
@@ -116,6 +117,13 @@ def test_a_mask_is_a_file_or_dynamic(inputs):
 def test_a_hard_edge_is_warned_of_and_a_soft_one_is_not(inputs):
     assert "hard edge" in read(inputs, mask=str(inputs / "hard.mrc"))[3].warnings[0]
     assert read(inputs)[3].warnings == []
+
+
+@pytest.mark.parametrize("centres, warned", [((34,), False), ((14, 34), True)], ids=["of the part", "of both"])
+def test_a_mask_with_what_rests_in_it_is_warned_of(centres, warned):
+    heard = events.Passing()
+    local.warn_of_rest("mask.mrc", test_sharpness.around(*centres), test_sharpness.second_blurred(), 12.0, heard)
+    assert ["mask.mrc: " in text and "will hold the poses" in text for text in heard.warnings] == [True] * warned
 
 
 def test_half_maps_may_be_files_of_their_own(inputs):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from halfmap import simulate
-from halfmap.geometry import symmetry
+from halfmap.data import relion
+from halfmap.geometry import rotations, symmetry
 from halfmap.io import mrc
 from halfmap.jobs import simulate as job
 from halfmap.params.simulate import Simulate
@@ -48,7 +49,7 @@ OF_THE_SIMULATION = {
 
 def settings(**given):
     params = Simulate(out="o", **given)
-    return job.settings(params, MOVING if params.moving else None)
+    return job.settings(params, job.hinge_of(params, MOVING if params.moving else None))
 
 
 @pytest.mark.parametrize("name", OF_THE_SIMULATION)
@@ -99,3 +100,31 @@ def test_a_map_that_is_given_is_what_the_images_show(tmp_path):
     given, images = ran(tmp_path / "b", map=tmp_path / "a" / "map.mrc")
     np.testing.assert_array_equal(given.data, first.data)
     assert given.voxel_size_A == first.voxel_size_A and images.shape == (6, 32, 32)
+
+
+def test_a_domain_of_an_object_turns_about_where_it_touches_the_body(tmp_path):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    params = Simulate(out=folder, n=6, domain_fraction=0.3, hinge_angle_deg=8.0)
+    told = job.run(params, folder, np.random.default_rng(3), lambda kind, **data: None)
+    body = mrc.read(folder / "map.mrc")
+    domain = mrc.read(folder / "moving.mrc")
+    assert domain.data.sum() / (domain.data.sum() + body.data.sum()) == pytest.approx(0.3, abs=0.1)  # whole helices
+    still, moving = (relion.read(folder / name).poses for name in ("truth.star", "truth_moving.star"))
+    turns = rotations.log_so3(np.swapaxes(still.rotations, 1, 2) @ moving.rotations)
+    assert 2 < np.rad2deg(turns.std()) < 14  # 18 numbers of standard deviation 8
+    pivot = (np.array(told["hinge_px"]) - body.box // 2) * body.voxel_size_A
+    where = [(poses.rotations @ pivot)[:, :2] - poses.shifts_A for poses in (still, moving)]
+    np.testing.assert_allclose(*where, atol=0.02)  # the hinge itself does not move; it is told to 0.01 voxels
+
+
+@pytest.mark.parametrize("given, said", [
+    ({"domain_fraction": 0.3}, "--hinge-angle"),
+    ({"hinge_angle_deg": 8.0}, "--moving MAP.mrc, or --domain-fraction"),
+    ({"domain_fraction": 0.3, "hinge_angle_deg": 8.0, "symmetry": "D2"}, "drop --symmetry D2"),
+    ({"domain_fraction": 0.3, "hinge_angle_deg": 8.0, "hinge_x_A": 1.0}, "the hinge is where the parts touch"),
+    ({"domain_fraction": 0.3, "hinge_angle_deg": 8.0, "micrographs": 2}, "knows no hinge"),
+])  # fmt: skip
+def test_half_a_hinge_is_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        Simulate(out="o", **given)

@@ -162,10 +162,12 @@ def test_neighbours_touch_by_the_area_between_them():
     assert found.numbers == [1, 2]
     area = 16 * 16 * VOXEL_A**2
     assert found.neighbours() == {1: {2: area}, 2: {1: area}}
+    assert segment.border(found, [1]) == segment.border(found, [2]) == (15.5, 15.5, 15.5)
 
 
 def test_regions_apart_have_no_neighbours(two):
-    assert segment.segment(two, 0.1).neighbours() == {1: {}, 2: {}}
+    found = segment.segment(two, 0.1)
+    assert found.neighbours() == {1: {}, 2: {}} and segment.border(found, [1]) is None
 
 
 def test_contacts_of_regions_are_those_of_their_labels(found):

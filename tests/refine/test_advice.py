@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from halfmap.maps.sharpness import Mixture
 from halfmap.refine import advice
 from halfmap.types import Curve
 
@@ -224,3 +225,15 @@ def test_poses_that_wander_while_the_map_gets_noisier_ask_for_a_prior():
     sentence = only(**NEARBY | {"course": ((6.0, 25.0), (9.0, 22.0))})
     assert "6.0 to 9.0 degrees" in sentence and "--use-alignment-prior" in sentence
     assert said(**NEARBY | {"course": ((6.0, 25.0), (6.5, 22.0))}) == []
+
+
+@pytest.mark.parametrize("mixture, told", [
+    (None, False),
+    (Mixture(blurred=0.8, sharp_detail=0.3), False),  # the part that moves, and what hangs on it
+    (Mixture(blurred=0.1, sharp_detail=0.8), False),  # nothing moves
+    (Mixture(blurred=0.6, sharp_detail=0.6), True),
+])  # fmt: skip
+def test_a_mask_of_a_part_must_not_hold_the_detail_of_the_rest(mixture, told):
+    sentence = advice.rest_in_mask(mixture)
+    assert (sentence is not None) == told
+    assert not told or ("60 % of its detail" in sentence and "--operation difference" in sentence)

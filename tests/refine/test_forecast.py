@@ -9,7 +9,7 @@ from halfmap import device
 from halfmap.refine import calibration, forecast, setup
 from halfmap.refine.batches import Frame
 from halfmap.refine.forecast import Power, Speeds
-from tests.refine import made
+from tests.refine import hinged, made
 
 SPEEDS = Speeds(
     start=1.0, compiling=0.0, prepare=1e-3, reading=1e-10, search=dict.fromkeys(range(1, 300), 1e-3),
@@ -175,3 +175,14 @@ def test_a_local_filter_and_marginalisation_are_foretold():
     before, after = (forecast.seconds(each, plans(128), SPEEDS) for each in (plain, local))
     assert after["insert"] == pytest.approx(recipe.layer.poses * before["insert"])
     assert after["poses"] > before["poses"] and after["prepare"] == before["prepare"]
+
+
+def test_a_local_refinement_goes_on_until_its_poses_rest():
+    f = frame(64)
+    blob = calibration._blob(f, 64)
+    local, usual = hinged.local(blob, blob), made.homogeneous(symmetry="C1")
+    course = forecast.course(local, f, 2000, 2 * f.voxel_size_A)
+    # a part that turned by 8 degrees per axis took 6: 4,000 images at 96 px
+    assert len(course) == 6 > len(forecast.course(usual, f, 2000, 2 * f.voxel_size_A))
+    searched = [int(plan.searched.sum()) for plan in course]
+    assert searched[0] == 2000 > searched[1] > searched[2] > 0 and not any(searched[3:])

@@ -5,7 +5,7 @@ import pytest
 
 from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
-from halfmap.simulate import protein_like
+from halfmap.simulate import hinged, protein_like
 from halfmap.simulate.molecule import _gaussians
 
 
@@ -89,3 +89,22 @@ def test_a_sphere_that_does_not_fit_is_refused():
 def test_a_sphere_too_small_for_its_symmetry_is_refused():
     with pytest.raises(UsageError, match="no helix fits 60 times"):
         molecule("I", diameter_A=60.0)
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+def test_a_hinged_molecule_is_the_same_one_in_two_parts(fraction):
+    body, domain, _ = hinged(64, 3.0, fraction, np.random.default_rng(1), 90.0)
+    atoms = float(molecule().data.sum()) * 27
+    np.testing.assert_allclose(body.data + domain.data, molecule().data, atol=1e-6)  # float32 densities below 0.1
+    # whole chains of at most 26 residues in a helix and 9 of coil, about 7 atoms each; off by no more than half of one
+    assert domain.data.sum() / molecule().data.sum() == pytest.approx(fraction, abs=0.5 * 35 * 7.5 / atoms)
+
+
+def test_the_hinge_lies_between_the_parts():
+    body, domain, hinge = hinged(64, 3.0, 0.3, np.random.default_rng(1), 90.0)
+    offset = (np.arange(64) - 32) * 3.0
+    centres = [np.array([(part.data.sum(axis=axes) * offset).sum() for axes in ((0, 1), (0, 2), (1, 2))])
+               / part.data.sum() for part in (body, domain)]  # fmt: skip
+    apart = centres[1] - centres[0]
+    along = (np.array(hinge) - centres[0]) @ apart / (apart @ apart)
+    assert 0.2 < along < 1.0

@@ -12,10 +12,10 @@ from halfmap.io import mrc
 from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results, volumes
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.homogeneous import read_particles
-from halfmap.maps import masks
+from halfmap.maps import masks, resample, sharpness
 from halfmap.params.local import Local
 from halfmap.params.volumes import VolumeInput
-from halfmap.refine import loop, recipes, start
+from halfmap.refine import advice, loop, recipes, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
@@ -54,6 +54,7 @@ def read(params: Local, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]
             inputs.check_mask(path, given, particles)
     if mask is not None:
         warn_of_edge(static, mask, watch)
+        warn_of_rest(static, mask, group.map, params.initial_lowpass, watch)
     halves = group.halves if params.initialize_from_halfmaps else None
     return recipes.local(params, group.map, halves, mask, fsc_mask), particles, group.map
 
@@ -65,6 +66,14 @@ def warn_of_edge(path: str, mask: Map, watch: Watch | Passing) -> None:
         watch("warning", message=f"{path}: the mask has a hard edge, {width:.1f} voxels wide; where it cuts through "
               "density it leaves ripples in the reference and makes the FSC too good: give it a soft edge of three "
               "resolutions or more")  # fmt: skip
+
+
+def warn_of_rest(path: str, mask: Map, reference: Map, resolution_A: float, watch: Watch | Passing) -> None:
+    """Warn of a mask that holds too much of what rests, judged in the band in which poses are searched."""
+    inside = resample.to_grid(mask, reference.box, reference.voxel_size_A)
+    sentence = advice.rest_in_mask(sharpness.mixture(reference, inside, max(resolution_A, reference.nyquist_A)))
+    if sentence is not None:
+        watch("warning", message=f"{path}: {sentence}")
 
 
 def ready(particles: Particles, params: Local) -> Particles:

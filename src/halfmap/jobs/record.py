@@ -28,7 +28,7 @@ from halfmap.params.common import Job
 FILES = (
     "job.json summary.json events.jsonl log.txt report.html "
     "map.mrc map_sharp.mrc half1.mrc half2.mrc "
-    "mask.mrc mask_refine.mrc mask_fsc.mrc mask_fsc_auto.mrc "
+    "moving.mrc mask.mrc mask_refine.mrc mask_fsc.mrc mask_fsc_auto.mrc "
     "regions.mrc regions.json mask_base.mrc "
     "particles.star particles.cs rejected.star check.txt particles.mrcs truth.star truth_moving.star candidates.npz "
     "fsc.json fsc.star fsc.xml guinier.json noise.json "

@@ -175,6 +175,7 @@ def _described_mask(found: Segmentation, numbers: list[int], mask: Map, words: s
         "chosen_volume_A3": sum(found.region(number).volume_A3 for number in numbers),
         "mask": words,
         "mask_volume_A3": float(mask.data.sum(dtype=np.float64)) * mask.voxel_size_A**3,
+        "border_px": segment.border(found, numbers),
         # what makes this very mask of mask_base.mrc again: all of it is above this
         "base_threshold": found.threshold,
     }

@@ -46,18 +46,16 @@ class Watched(simulate.Simulation):
 
 def run(params: Simulate, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Simulate and write; returns the summary of the result files."""
-    map, moving = inputs.read_all(
-        lambda: mrc.read(params.map) if params.map else _object(params, rng),
-        lambda: mrc.read(params.moving) if params.moving else None,
-    )
+    map, hinge = _object(params, rng) if params.map is None else _given(params)
     require_disk(folder, disk_GB(params, map.box))
-    simulation = simulate.simulation(map, params.n, rng, settings(params, moving))
+    simulation = simulate.simulation(map, params.n, rng, settings(params, hinge))
     mrc.write(folder / "map.mrc", map)
     if params.micrographs is None:
         simulate.write(folder, Watched(**vars(simulation), watch=watch), 12 if params.float16 else 2)
     else:
         _write_micrographs(params, folder, simulation, rng, watch)
-    return {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
+    told = {"symmetry": params.symmetry, "n_particles": params.n, "nyquist_A": map.nyquist_A}
+    return told if hinge is None else {**told, "hinge_px": _from_corner(hinge, map)}
 
 
 def _write_micrographs(params: Simulate, folder: Path, simulation: simulate.Simulation, rng: np.random.Generator,
@@ -93,7 +91,7 @@ def disk_GB(params: Simulate, box: int) -> float:
     return (pixels * (2 if params.float16 else 4) + params.n * ROW_BYTES + 4 * box**3 + PLOTS_BYTES) / 1e9
 
 
-def settings(params: Simulate, moving: Map | None) -> simulate.Settings:
+def settings(params: Simulate, hinge: simulate.Hinge | None) -> simulate.Settings:
     """The settings in the units of the simulation: Angstrom and radians."""
     return simulate.Settings(
         snr=params.snr,
@@ -113,7 +111,7 @@ def settings(params: Simulate, moving: Map | None) -> simulate.Settings:
         odd_zernike=params.odd_zernike,
         even_zernike=params.even_zernike,
         magnification=_magnification(params.magnification_anisotropy, np.deg2rad(params.magnification_axis_deg)),
-        hinge=_hinge(params, moving),
+        hinge=hinge,
     )
 
 
@@ -127,14 +125,33 @@ def _magnification(anisotropy: float, axis_rad: float) -> tuple[tuple[float, flo
     return tuple(map(tuple, (turn.T @ np.diag([along, across]) @ turn).tolist()))
 
 
-def _hinge(params: Simulate, moving: Map | None) -> simulate.Hinge | None:
+def hinge_of(params: Simulate, moving: Map | None) -> simulate.Hinge | None:
+    """The hinge of a domain that was given."""
     if moving is None:
         return None
     pivot = (params.hinge_x_A, params.hinge_y_A, params.hinge_z_A)
     return simulate.Hinge(moving, pivot, float(np.deg2rad(params.hinge_angle_deg)))
 
 
-def _object(params: Simulate, rng: np.random.Generator) -> Map:
-    operators = symmetry.group(params.symmetry or "C1")
+def _given(params: Simulate) -> tuple[Map, simulate.Hinge | None]:
+    """What the images shall show, as files."""
+    map, moving = inputs.read_all(
+        lambda: mrc.read(params.map),
+        lambda: mrc.read(params.moving) if params.moving else None,
+    )
+    return map, hinge_of(params, moving)
+
+
+def _object(params: Simulate, rng: np.random.Generator) -> tuple[Map, simulate.Hinge | None]:
+    """The same, made from nothing."""
     box, pixel_size_A = params.box_size or BOX, params.pixel_size_A or PIXEL_SIZE_A
-    return simulate.protein_like(box, pixel_size_A, operators, rng, params.object_diameter_A)
+    if params.domain_fraction is None:
+        operators = symmetry.group(params.symmetry or "C1")
+        return simulate.protein_like(box, pixel_size_A, operators, rng, params.object_diameter_A), None
+    body, domain, pivot_A = simulate.hinged(box, pixel_size_A, params.domain_fraction, rng, params.object_diameter_A)
+    return body, simulate.Hinge(domain, pivot_A, float(np.deg2rad(params.hinge_angle_deg)))
+
+
+def _from_corner(hinge: simulate.Hinge, map: Map) -> list[float]:
+    """The hinge in voxels from the corner of the box, as a fulcrum is given."""
+    return [round(x / map.voxel_size_A + map.box // 2, 2) for x in hinge.pivot_A]

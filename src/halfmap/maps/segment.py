@@ -223,6 +223,21 @@ def within(found: Segmentation, numbers: Sequence[int]) -> np.ndarray:
     return inside[found.basins.labels]
 
 
+def border(found: Segmentation, numbers: Sequence[int]) -> tuple[float, float, float] | None:
+    """x, y, z from the box corner, in voxels: the middle of the faces by which the regions ``numbers`` touch others.
+
+    Where a domain hangs on the rest, that is about where it turns. None where nothing touches them.
+    """
+    inside, others = within(found, numbers), ~within(found, numbers) & (found.basins.labels > 0)
+    met = []
+    for axis in range(3):
+        one, other = (np.moveaxis(part, axis, 0) for part in (inside, others))
+        faces = np.argwhere((one[:-1] & other[1:]) | (other[:-1] & one[1:])) + [0.5, 0, 0]
+        met.append(faces[:, [[0, 1, 2], [1, 0, 2], [1, 2, 0]][axis]])
+    met = np.concatenate(met)
+    return tuple(map(float, met.mean(axis=0)[::-1])) if len(met) else None
+
+
 def base(found: Segmentation, numbers: Sequence[int]) -> Map:
     """The mask base: the map, as it was segmented, within the regions ``numbers``, 0 elsewhere."""
     return Map(np.where(within(found, numbers), found.map.data, np.float32(0)), found.map.voxel_size_A)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from halfmap.params.common import Job, setting
 
 OF_THE_OBJECT = ("box_size", "pixel_size_A", "symmetry", "object_diameter_A")
-OF_THE_HINGE = ("hinge_x_A", "hinge_y_A", "hinge_z_A", "hinge_angle_deg")
+OF_THE_HINGE = ("hinge_x_A", "hinge_y_A", "hinge_z_A")
 
 
 class Simulate(Job):
@@ -84,6 +84,14 @@ class Simulate(Job):
     junk: float = setting(0.0, help="Fraction of images without a particle.", unit="fraction", ge=0, le=1)
     optics_groups: int = setting(1, help="Number of optics groups.", ge=1, le=1000)
     moving: Path | None = setting(None, help="Map of a hinged domain, which the main map must not hold, MRC.")
+    domain_fraction: float | None = setting(
+        None,
+        help="So much of the protein-like object is a hinged domain, about the place where it touches the rest; none "
+        "= it is rigid.",
+        unit="fraction",
+        gt=0,
+        le=0.5,
+    )
     hinge_x_A: float | None = setting(None, help="Hinge point, x from the box centre.", unit="A")
     hinge_y_A: float | None = setting(None, help="Hinge point, y from the box centre.", unit="A")
     hinge_z_A: float | None = setting(None, help="Hinge point, z from the box centre.", unit="A")
@@ -109,15 +117,33 @@ class Simulate(Job):
         useless = [name for name in OF_THE_OBJECT if self.map is not None and getattr(self, name) is not None]
         if useless:
             raise ValueError(f"with --map, the settings {useless} of the protein-like object have no effect; drop them")
-        given = {name: getattr(self, name) is not None for name in OF_THE_HINGE}
-        if self.moving is None and any(given.values()):
-            raise ValueError("the settings of a hinge need --moving MAP.mrc")
-        if self.moving is not None and (self.map is None or not all(given.values())):
-            raise ValueError("--moving needs --map, --hinge-x, --hinge-y, --hinge-z and --hinge-angle")
+        self._hinge_is_whole()
         if self.micrograph_size is not None and self.micrographs is None:
             raise ValueError("--micrograph-size needs --micrographs")
-        if self.micrographs is not None and self.moving is not None:
-            raise ValueError("--micrographs knows no hinge; drop --moving")
+        if self.micrographs is not None and self.hinged:
+            raise ValueError("--micrographs knows no hinge; drop --moving or --domain-fraction")
         if self.defocus_max_A < self.defocus_min_A:
             raise ValueError("--defocus-max must not be smaller than --defocus-min")
         return self
+
+    @property
+    def hinged(self) -> bool:
+        """Whether a domain turns about a hinge."""
+        return self.moving is not None or self.domain_fraction is not None
+
+    def _hinge_is_whole(self) -> None:
+        """Raises ValueError for a hinge that lacks something, or has what it cannot use."""
+        placed = [getattr(self, name) is not None for name in OF_THE_HINGE]
+        angle = self.hinge_angle_deg is not None
+        if not self.hinged and (any(placed) or angle):
+            raise ValueError("the settings of a hinge need --moving MAP.mrc, or --domain-fraction")
+        if self.moving is not None and (self.map is None or not all(placed) or not angle):
+            raise ValueError("--moving needs --map, --hinge-x, --hinge-y, --hinge-z and --hinge-angle")
+        if self.domain_fraction is None:
+            return
+        if self.map is not None or any(placed) or not angle:
+            raise ValueError("--domain-fraction needs --hinge-angle, and neither --map, --moving nor the place of the "
+                             "hinge: it parts the protein-like object, and the hinge is where the parts touch")
+        if self.symmetry not in (None, "C1"):
+            raise ValueError(f"--domain-fraction: a part that moves by itself has no symmetry; drop --symmetry "
+                             f"{self.symmetry}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from halfmap.fourier import transforms
+from halfmap.maps.sharpness import Mixture
 from halfmap.types import Curve
 from halfmap.validate import fsc
 
@@ -27,6 +28,7 @@ NOISIER = 0.95  # of the best area under the FSC
 WANDERED = 1.2  # times as far from the input as after the first iteration
 FOLLOWS = 0.5  # of the usual slope of data on map: junk has noise about 0
 SURE, MOST_SURE = 0.9, 2 / 3  # probability of one mate; the share of particles that have it where mates differ
+HOLDS, MUCH = 0.5, 0.3  # of the detail in a mask, where it is sharp; of the density in it, blurred: see maps.sharpness
 TELLING = 0.15  # standard deviation of a particle's slope up to which half the usual one is 3 sd away
 
 
@@ -63,6 +65,16 @@ class Evidence:
 def advise(evidence: Evidence) -> list[str]:
     """Every sentence that applies, the gravest first."""
     return [sentence for rule in RULES if (sentence := rule(evidence)) is not None]
+
+
+def rest_in_mask(mixture: Mixture | None) -> str | None:
+    """Before a local refinement: most of what its poses are found by rests already. Silent where all is alike."""
+    if mixture is None or mixture.sharp_detail < HOLDS or mixture.blurred < MUCH:
+        return None
+    return (f"{100 * mixture.blurred:.0f} % of the density inside is blurred, but {100 * mixture.sharp_detail:.0f} % "
+            "of its detail lies where the map is as sharp as anywhere: that is aligned already and will hold the poses "
+            "where they are. Take it out of the mask (halfmap mask combine --operation difference, with a mask of what "
+            "is sharp)")
 
 
 def split_not_passed(e: Evidence) -> str | None:

@@ -5,8 +5,8 @@ refinement of simulated images is a fair test of the refinement.
 """
 
 from halfmap.simulate.images import Hinge, Settings, Simulation, noise, simulation
-from halfmap.simulate.molecule import protein_like
+from halfmap.simulate.molecule import hinged, protein_like
 from halfmap.simulate.slices import Slices
 from halfmap.simulate.writing import write
 
-__all__ = ["Hinge", "Settings", "Simulation", "Slices", "noise", "protein_like", "simulation", "write"]
+__all__ = ["Hinge", "Settings", "Simulation", "Slices", "hinged", "noise", "protein_like", "simulation", "write"]

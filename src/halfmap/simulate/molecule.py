@@ -36,6 +36,7 @@ TRIED = 20  # places for the next helix looked at together
 PATIENCE = 15  # rounds without success per helix placed; then the packing is full
 SMALLEST_SIGMA = 0.75  # voxels: a narrower Gaussian would alias (6 % is left at the Nyquist frequency)
 REACH = 4.5  # standard deviations of an atom that are drawn: 4e-5 of its height is left
+CONTACT_A = 8.0  # atoms of two domains that near are where they touch: the distance of neighbouring helices
 
 
 def protein_like(
@@ -52,11 +53,49 @@ def protein_like(
     included; the Gaussian is never narrower than SMALLEST_SIGMA voxels. Density in atoms per A^3, 0 in the solvent.
     Raises UsageError where the sphere does not fit the box or is too small for one helix per operator.
     """
+    chains = _chains(operators, _radius_A(box, voxel_size_A, diameter_A), rng)
+    return _drawn(_copies(np.concatenate(chains), operators), box, voxel_size_A, bfactor_A2)
+
+
+def hinged(box: int, voxel_size_A: float, fraction: float, rng: np.random.Generator, diameter_A: float | None = None,
+           bfactor_A2: float = 80.0) -> tuple[Map, Map, tuple[float, float, float]]:
+    """The same molecule without symmetry, in two: its body, a domain, and where these touch.
+
+    The domain is what lies furthest along the longest axis of the molecule, so many whole helices with their coil that
+    it holds about ``fraction`` of the atoms. Where they touch, x y z in A from the box centre, is the mean of the
+    domain's atoms within CONTACT_A of the body. Raises UsageError as ``protein_like``, and for a molecule of one helix.
+    """
+    chains = _chains(np.eye(3)[None], _radius_A(box, voxel_size_A, diameter_A), rng)
+    if len(chains) < 2:
+        raise UsageError("simulated molecule: one helix is too few for a hinge; give a larger box or diameter")
+    domain, body = _parted(chains, fraction)
+    near = cKDTree(body).query(domain)[0]
+    touching = domain[near <= max(CONTACT_A, near.min())]
+    maps = (_drawn(atoms, box, voxel_size_A, bfactor_A2) for atoms in (body, domain))
+    return *maps, tuple(touching.mean(axis=0).tolist())
+
+
+def _parted(chains: list[np.ndarray], fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms of the chains at one end of the longest axis, at least one chain and never all; those of the others."""
+    atoms = np.concatenate(chains)
+    axis = np.linalg.svd(atoms - atoms.mean(axis=0), full_matrices=False)[2][0]
+    order = np.argsort([-(chain @ axis).mean() for chain in chains])
+    held = np.cumsum([len(chains[i]) for i in order]) / len(atoms)
+    first = min(int(np.argmin(abs(held - fraction))) + 1, len(chains) - 1)
+    parts = (np.concatenate([chains[i] for i in some]) for some in (order[:first], order[first:]))
+    return next(parts), next(parts)
+
+
+def _radius_A(box: int, voxel_size_A: float, diameter_A: float | None) -> float:
+    """Of the sphere the molecule lies in. Raises UsageError where it does not fit the box."""
+    limit = 0.9 * box * voxel_size_A
     diameter_A = 0.65 * box * voxel_size_A if diameter_A is None else diameter_A
-    if not 0 < diameter_A <= 0.9 * box * voxel_size_A:
-        limit = 0.9 * box * voxel_size_A
+    if not 0 < diameter_A <= limit:
         raise UsageError(f"simulated molecule: diameter {diameter_A:g} A; give at most {limit:g} A, 90 % of the box")
-    atoms = _copies(_asymmetric_unit(operators, diameter_A / 2, rng), operators)
+    return diameter_A / 2
+
+
+def _drawn(atoms: np.ndarray, box: int, voxel_size_A: float, bfactor_A2: float) -> Map:
     sigma = max(np.sqrt(bfactor_A2 / (8 * np.pi**2)) / voxel_size_A, SMALLEST_SIGMA)
     density = _gaussians(atoms / voxel_size_A + box // 2, sigma, box)
     return Map(density / np.float32(voxel_size_A**3), voxel_size_A)
@@ -70,13 +109,13 @@ class Helix:
     frame: np.ndarray
 
 
-def _asymmetric_unit(operators: np.ndarray, radius_A: float, rng: np.random.Generator) -> np.ndarray:
-    """Atoms (n, 3) in A of one unit."""
+def _chains(operators: np.ndarray, radius_A: float, rng: np.random.Generator) -> list[np.ndarray]:
+    """Atoms (n, 3) in A of one unit: an array for each helix with the coil that leaves it."""
     helices = _helices(operators, radius_A, rng)
     chains = [_helix_atoms(helix, rng) for helix in helices]
     tree = cKDTree(_copies(np.concatenate([helix.axis for helix in helices]), operators))
     coils = [_coil_atoms(helix.axis[-1], tree, radius_A, rng) for helix in helices]
-    return np.concatenate(chains + coils)
+    return [np.concatenate(both) for both in zip(chains, coils, strict=True)]
 
 
 def _helices(operators: np.ndarray, radius_A: float, rng: np.random.Generator) -> list[Helix]:

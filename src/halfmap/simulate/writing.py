@@ -1,7 +1,7 @@
 """Simulated particles as files.
 
 Owns the file names. particles.mrcs and particles.star hold what a real data set would tell; truth.star adds poses,
-half-sets and what was done to each image; truth_moving.star holds the poses of a hinged domain.
+half-sets and what was done to each image; truth_moving.star holds the poses of a hinged domain, moving.mrc its map.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from halfmap.data import relion
 from halfmap.io import mrc
 from halfmap.simulate.images import Simulation
 
-STACK, PARTICLES, TRUTH, TRUTH_MOVING = "particles.mrcs", "particles.star", "truth.star", "truth_moving.star"
+STACK, PARTICLES, TRUTH = "particles.mrcs", "particles.star", "truth.star"
+TRUTH_MOVING, MOVING = "truth_moving.star", "moving.mrc"
 
 
 def write(folder: Path, simulation: Simulation, mode: int = 2) -> list[Path]:
@@ -33,7 +34,8 @@ def write(folder: Path, simulation: Simulation, mode: int = 2) -> list[Path]:
     if simulation.moving is not None:
         moving = replace(truth, poses=simulation.moving, columns=done_to_images(simulation))
         relion.write(folder / TRUTH_MOVING, moving)
-        written.append(folder / TRUTH_MOVING)
+        mrc.write(folder / MOVING, simulation.settings.hinge.moving)
+        written += [folder / TRUTH_MOVING, folder / MOVING]
     return written
 
 
