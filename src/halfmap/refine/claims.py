@@ -14,8 +14,10 @@ from halfmap.refine.batches import Frame
 from halfmap.types import Curve
 from halfmap.validate import fsc, fsc_masks
 
-LEAK = 3  # shells over which a mask spreads what the halves share, with room for what is aligned to it
-CHANCE = 6.0  # standard deviations of the mean FSC of independent shells: noise reached 4 where it could stop at will
+# Shells over which a mask spreads what the halves share, with room for what is aligned to it. Set on the one noise set
+# there is: with 2 an iteration of it (C1, from 60 A) passed CHANCE in a single shell and 25.7 A was believed
+LEAK = 3
+CHANCE = 6.0  # standard deviations of the mean FSC of independent shells; not a rate of error, see LEAK
 
 
 @dataclass(frozen=True)
