@@ -96,8 +96,8 @@ def classes(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
         table = relion.read(done.folder / "particles.star")
         found = np.array([float(x) for x in table.columns["rlnClassNumber"]])
         right = np.mean(found == true[[names[table.image_name(row)] for row in range(len(table))]])
-        values.append(max(right, 1 - right))
-    good = sum(value >= RIGHT for value in values)
+        values.append(float(max(right, 1 - right)))
+    good = int(sum(value >= RIGHT for value in values))
     shown = ", ".join(f"{value:.3f}" for value in values)
     ledger.row(f"two classes: seeds with 90 % in the right one ({shown})", good, f">= {len(seeds) - 1}",
                good >= len(seeds) - 1)
