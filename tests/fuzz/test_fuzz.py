@@ -123,3 +123,12 @@ def test_signalling_nans_are_named_and_not_warned_of(tmp_path, recwarn):
     with pytest.raises(InputError, match="ctf/df1_A: row 1: nan is not a finite number"):
         cryosparc.read_table(tmp_path / "a.cs")
     assert tables.cs.is_table(tmp_path / "a.cs") and not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["ctf/tilt_A", "ctf/anisomag"])
+def test_a_nan_in_a_vector_of_the_lens_is_named(name, tmp_path):
+    table = targets.test_cryosparc.made()
+    table[name][0, 1] = np.nan
+    cs.write(tmp_path / "a.cs", table)
+    with pytest.raises(InputError, match=f"{name}: row 1: .* are not finite numbers"):
+        cryosparc.read_table(tmp_path / "a.cs")

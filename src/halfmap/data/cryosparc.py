@@ -353,7 +353,15 @@ class _Table:
         return replace(optics, beam_tilt_rad=self._beam_tilt(row, optics.spherical_aberration_A))
 
     def _vector(self, name: str, row: int, length: int) -> np.ndarray:
-        return self.fields[name][row].astype(np.float64) if name in self.fields else np.zeros(length)
+        """Finite float64 values of a field of several numbers; zeros where there are faults, kept for later."""
+        if name not in self.fields:
+            return np.zeros(length)
+        with np.errstate(invalid="ignore"):  # signalling NaN; found by the next line
+            values = self.fields[name][row].astype(np.float64)
+        if np.all(np.isfinite(values)):
+            return values
+        self.faults.append(f"{self.where(name)}: row {row + 1}: {values} are not finite numbers")
+        return np.zeros(length)
 
     def _magnification(self, row: int) -> tuple[tuple[float, float], tuple[float, float]]:
         """cryoSPARC keeps the matrix less the identity."""
