@@ -21,7 +21,7 @@ HEADLINES = {
     "local_resolution_5_percent_A": ("Local resolution, best 5 % finer than", "{:.2f} A"),
     "local_resolution_95_percent_A": ("Local resolution, worst 5 % coarser than", "{:.2f} A"),
     "unresolved": ("Part of the mask without any resolution", "{:.1%}"),
-    "verdict": ("Viewing directions", "{}"),
+    "verdict": ("Verdict", "{}"),
     "cfar": ("cFAR: evenness of the resolution over directions", "{:.2f}"),
     "precision_ratio": ("Precision, best over worst Fourier direction", "{:.1f}"),
     "scf": ("SCF*: evenness of the views", "{:.2f}"),
