@@ -14,7 +14,7 @@ from halfmap.jobs import queue_locks
 from tests.jobs.queue_made import ROOT, queue_in, write_summary
 from tests.jobs.slurm_stand_in import Slurm
 
-SIMULATE = ("simulate", "-n", "4", "--box-size", "16", "--threads", "1")
+SIMULATE = ("simulate", "-n", "4", "--box-size", "16", "--threads", "1", "--seed", "3")
 
 
 @pytest.fixture
