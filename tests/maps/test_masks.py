@@ -152,12 +152,6 @@ def test_absolute_density_finds_what_is_negative():
         masks.region(Map(-1 - blob.data, blob.voxel_size_A), 12.0, 0.3)
 
 
-@pytest.mark.parametrize("edge", [0.01, 2, 5, 8])
-def test_the_width_of_an_edge_is_that_of_its_cosine(edge):
-    # a voxel grid makes steps of an edge narrower than two voxels
-    assert masks.edge_width_px(masks.sphere(64, 15, edge)) == pytest.approx(edge, abs=0.06)
-
-
 def test_a_mask_has_its_centre_and_radius_of_gyration_in_angstrom():
     ball = _blob(box=48, radius=8, voxel_A=2.0, at=(20, 30, 27))
     np.testing.assert_allclose(masks.centre(ball), [6.0, 12.0, -8.0], atol=1e-6)

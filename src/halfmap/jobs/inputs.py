@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -99,7 +99,8 @@ def values_of_no_mask(path: object, mask: Map) -> list[str]:
             "mask --threshold"]
 
 
-def warn_of_mask(path: object, mask: Map, watch: Watch | Passing) -> None:
+def warn_of_mask(path: object, mask: Map, watch: Watch | Passing, rules: Sequence[mask_faults.Rule] = mask_faults.RULES
+                 ) -> None:
     """Warn of all that makes a static mask unfit; its edge by the Nyquist limit: the resolution is not known yet."""
-    for sentence in mask_faults.faults(mask):
+    for sentence in mask_faults.faults(mask, rules=rules):
         watch("warning", message=f"{path}: {sentence}")

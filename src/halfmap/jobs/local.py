@@ -12,14 +12,12 @@ from halfmap.io import mrc
 from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results, volumes
 from halfmap.jobs.events import Passing, Watch
 from halfmap.jobs.homogeneous import read_particles
-from halfmap.maps import masks, resample, sharpness
+from halfmap.maps import mask_faults, resample, sharpness
 from halfmap.params.local import Local
 from halfmap.params.volumes import VolumeInput
 from halfmap.refine import advice, loop, recipes, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
-
-HARD_PX = 2.0  # an edge no wider is a hard one
 
 
 def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -53,19 +51,10 @@ def read(params: Local, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]
         if given is not None:
             inputs.check_mask(path, given, particles)
     if mask is not None:
-        warn_of_edge(static, mask, watch)
+        inputs.warn_of_mask(static, mask, watch, (mask_faults.hard_edge,))
         warn_of_rest(static, mask, group.map, params.initial_lowpass, watch)
     halves = group.halves if params.initialize_from_halfmaps else None
     return recipes.local(params, group.map, halves, mask, fsc_mask), particles, group.map
-
-
-def warn_of_edge(path: str, mask: Map, watch: Watch | Passing) -> None:
-    """Warn of a mask with a hard edge."""
-    width = masks.edge_width_px(mask.data)
-    if width < HARD_PX:
-        watch("warning", message=f"{path}: the mask has a hard edge, {width:.1f} voxels wide; where it cuts through "
-              "density it leaves ripples in the reference and makes the FSC too good: give it a soft edge of three "
-              "resolutions or more")  # fmt: skip
 
 
 def warn_of_rest(path: str, mask: Map, reference: Map, resolution_A: float, watch: Watch | Passing) -> None:

@@ -53,10 +53,13 @@ class Case:
         return EDGE_RESOLUTIONS * (self.resolution_A or 2 * self.voxel_size_A) / self.voxel_size_A
 
 
-def faults(mask: Map, resolution_A: float | None = None) -> list[str]:
-    """Every sentence that applies, the gravest first."""
+Rule = Callable[[Case], str | None]  # the sentence, where the rule is broken
+
+
+def faults(mask: Map, resolution_A: float | None = None, rules: Sequence[Rule] | None = None) -> list[str]:
+    """Every sentence of the rules (None = all) that applies, the gravest first."""
     case = Case(measured(mask.data), mask.voxel_size_A, resolution_A)
-    return [sentence for rule in RULES if (sentence := rule(case)) is not None]
+    return [sentence for rule in rules or RULES if (sentence := rule(case)) is not None]
 
 
 def measured(data: np.ndarray) -> Measures:
@@ -169,7 +172,7 @@ def has_islands(c: Case) -> str | None:
             f"them (--smallest-island {masks.SMALLEST_ISLAND:g})")
 
 
-RULES: Sequence[Callable[[Case], str | None]] = (
+RULES: Sequence[Rule] = (
     out_of_range, hard_edge, narrow_edge, at_border, fills_box, tiny, has_islands,
 )  # fmt: skip
 

@@ -161,15 +161,6 @@ def _moments(mask: Map) -> tuple[np.ndarray, np.ndarray]:
     return mean, (profiles * (axis - mean[:, None]) ** 2).sum(1)
 
 
-def edge_width_px(mask: np.ndarray) -> float:
-    """Width of the soft edge in voxels, of a cosine one: 0 for a hard one.
-
-    Over the edge m (1 - m) is 1/8 on average, and |gradient| adds up to the area of the surface.
-    """
-    slope = np.sqrt(sum(np.square(part) for part in np.gradient(mask.astype(np.float32))))
-    return 8 * float((mask * (1 - mask)).sum(dtype=float)) / max(float(slope.sum(dtype=float)), 1e-30)
-
-
 def _ball(box: int, rank: int, radius_px: float, edge_px: float) -> np.ndarray:
     """Squared distances to the centre are integers: a table of them replaces a root and a cosine per voxel."""
     square = (np.arange(box) - box // 2) ** 2
