@@ -9,7 +9,7 @@ from halfmap.errors import UsageError
 from halfmap.jobs import record, run
 from tests.faults import made
 
-NASTY = ("a; rm -rf x", "$(touch owned)", "`touch owned`", "{{ 7 * 7 }}", "<script>alert(1)", "a\nb", "-rf", "%s%n",
+NASTY = ("a; rm -rf x", "$(touch owned)", "`touch owned`", "{{ 1237 * 1237 }}", "<script>alert(1)", "a\nb", "-rf", "%s%n",
          "'quoted\"")  # fmt: skip
 VALUES = (("--seed", "7; ls"), ("--seed", "__import__('os')"), ("--threads", "-1"), ("--box-size", "1e99"),
           ("--symmetry", "D2; rm"), ("--symmetry", "{{x}}"), ("--particle-diameter-A", "nan"))  # fmt: skip
@@ -29,7 +29,7 @@ def test_a_hostile_name_of_a_job_is_only_a_name(name, monkeypatch, tmp_path):
     assert json.loads((tmp_path / name / "job.json").read_text())["params"]["data"] == str(tmp_path / name)
     assert os.listdir(tmp_path) == [name]
     page = (tmp_path / name / "report.html").read_text()
-    assert "<script>alert" not in page and "49" not in page.split("<body", 1)[-1].split("plots")[0].replace("7 * 7", "")
+    assert "<script>alert" not in page and "1530169" not in page
     for line in (tmp_path / name / "events.jsonl").read_text().splitlines():
         json.loads(line)
 

@@ -59,7 +59,7 @@ class Abinitio(ParticleOutput):
         0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
     )
     class_similarity: float = setting(
-        0.1, help="0 = classes are independent from the start, 1 = every image counts equally in all.",
+        0.1, help="How alike classes are at first: 0 = independent, 1 = every image counts equally in all.",
         known_as="cryoSPARC: Class similarity", ge=0, le=1,
     )  # fmt: skip
     class_anneal_start: int = setting(
