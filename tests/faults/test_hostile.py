@@ -9,8 +9,8 @@ from halfmap.errors import UsageError
 from halfmap.jobs import record, run
 from tests.faults import made
 
-NASTY = ("a; rm -rf x", "$(touch owned)", "`touch owned`", "{{ 1237 * 1237 }}", "<script>alert(1)", "a\nb", "-rf", "%s%n",
-         "'quoted\"")  # fmt: skip
+NASTY = ("a; rm -rf x", "$(touch owned)", "`touch owned`", "{{ 1237 * 1237 }}", "<script>alert(1)", "a\nb", "-rf",
+         "%s%n", "'quoted\"")  # fmt: skip
 VALUES = (("--seed", "7; ls"), ("--seed", "__import__('os')"), ("--threads", "-1"), ("--box-size", "1e99"),
           ("--symmetry", "D2; rm"), ("--symmetry", "{{x}}"), ("--particle-diameter-A", "nan"))  # fmt: skip
 

@@ -5,7 +5,6 @@ Owns manifest.json and SHA256SUMS. Knows no kind of file.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -14,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from halfmap.errors import InputError
-from halfmap.io import mrc
+from halfmap.io import digest, mrc
 from halfmap.jobs import record
 
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
-CHUNK = 1 << 22  # bytes
 SAME_LENGTH = 1e-4  # relative: cells in headers are single precision
 
 
@@ -71,16 +69,7 @@ class Bundle:
 
     def _list(self, name: str, role: str, copy_of: str | None) -> None:
         place = self.folder / name
-        self.files.append(File(name, role, copy_of, place.stat().st_size, sha256(place)))
-
-
-def sha256(path: Path) -> str:
-    """Of the whole file, as ``sha256sum`` has it."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while part := stream.read(CHUNK):
-            digest.update(part)
-    return digest.hexdigest()
+        self.files.append(File(name, role, copy_of, place.stat().st_size, digest.sha256(place)))
 
 
 def header_faults(paths: list[Path]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from halfmap.data import relion
 from halfmap.errors import InputError
-from halfmap.io import mrc
+from halfmap.io import digest, mrc
 from halfmap.jobs import bundle, finished, methods, surface, table_one
 from halfmap.jobs.bundle import Bundle
 from halfmap.jobs.events import Passing, Watch
@@ -200,7 +200,7 @@ def _copies(job: Finished, primary: Path) -> dict[Path, tuple[str, str]]:
 
 def _require_two_halves(job: Finished) -> None:
     """Raise InputError where both half-maps are one file or the same: the EMDB refuses that, and no FSC is of them."""
-    one, two = (bundle.sha256(job.folder / name) for name in finished.HALVES)
+    one, two = (digest.sha256(job.folder / name) for name in finished.HALVES)
     if one == two:
         raise InputError(f"{job.folder}: half1.mrc and half2.mrc are the same; a deposition needs two half-maps")
 

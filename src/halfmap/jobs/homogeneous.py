@@ -35,7 +35,13 @@ def check(params: Homogeneous, watch: Passing) -> dict:
 
 def refined(recipe_of: RecipeOf, params: MapRefinement, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """``run`` with any recipe from a map."""
-    recipe, particles, reference = read(recipe_of, params, watch)
+    return carried_out(read(recipe_of, params, watch), params, folder, rng, watch)
+
+
+def carried_out(ready: tuple[Recipe, Particles, Map], params: MapRefinement, folder: Path, rng: np.random.Generator,
+                watch: Watch) -> dict:
+    """Refine what was read, by its recipe, and write; returns the summary of the result files."""
+    recipe, particles, reference = ready
     resources.demand(recipe, particles, reference, params, folder, watch)
     keeper = relion_files.beside(checkpoint.of_job(params, folder, watch), params, folder)
     with relion_project.of(folder, params, watch):

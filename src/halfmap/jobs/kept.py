@@ -6,7 +6,6 @@ affair of ``checkpoint``; no numerics here.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from halfmap.errors import InputError
-from halfmap.io import atomic
+from halfmap.io import atomic, digest
 
 FOLDER = "checkpoints"
 MANIFEST = "manifest.json"
 LAYOUT = 3  # number of the layout; a checkpoint with another one is not read
 LAST = 2  # that stay: the newest, and one more in case a disk loses it
 _NAME = re.compile(r"it_(\d{3,})")
-_CHUNK = 1 << 20  # bytes hashed at a time
 
 
 def path_of(job: Path, iteration: int) -> Path:
@@ -43,7 +41,8 @@ def iteration_of(place: Path) -> int:
 
 def seal(place: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of the files in ``place``: their sizes and SHA-256, and ``facts`` beside."""
-    files = {path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in sorted(place.iterdir())}
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": digest.sha256(path)}
+             for path in sorted(place.iterdir())}  # fmt: skip
     (place / MANIFEST).write_text(json.dumps({"layout": LAYOUT, **facts, "files": files}, indent=1) + "\n")
 
 
@@ -55,7 +54,7 @@ def verified(place: Path) -> dict[str, Any]:
                          f"on with halfmap {manifest.get('halfmap', 'of the version that wrote it')}")  # fmt: skip
     for name, told in manifest["files"].items():
         path = place / name
-        if not path.is_file() or path.stat().st_size != told["bytes"] or _digest(path) != told["sha256"]:
+        if not path.is_file() or path.stat().st_size != told["bytes"] or digest.sha256(path) != told["sha256"]:
             raise InputError(f"{path}: not what {MANIFEST} says: the checkpoint is damaged")
     return manifest
 
@@ -119,14 +118,6 @@ def _merit(place: Path) -> tuple[float, float]:
     except InputError:
         return -float("inf"), 0.0
     return -float(manifest.get("resolution_A") or float("inf")), float(manifest.get("fsc_area") or 0.0)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def writing(job: Path, iteration: int, needed_bytes: int):

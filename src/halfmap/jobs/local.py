@@ -9,27 +9,20 @@ import numpy as np
 from halfmap.data.particles import UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, inputs, relion_files, relion_project, resources, results, volumes
+from halfmap.jobs import inputs, resources, volumes
 from halfmap.jobs.events import Passing, Watch
-from halfmap.jobs.homogeneous import read_particles
+from halfmap.jobs.homogeneous import carried_out, read_particles
 from halfmap.maps import mask_faults, resample, sharpness
 from halfmap.params.local import Local
 from halfmap.params.volumes import VolumeInput
-from halfmap.refine import advice, loop, recipes, start
+from halfmap.refine import advice, recipes, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
 
 
 def run(params: Local, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Refine and write; returns the summary of the result files."""
-    recipe, particles, reference = read(params, watch)
-    resources.demand(recipe, particles, reference, params, folder, watch)
-    keeper = relion_files.beside(checkpoint.of_job(params, folder, watch), params, folder)
-    with relion_project.of(folder, params, watch):
-        outcome = loop.run(recipe, particles, reference, None, rng, watch, keeper)
-        told = results.write(outcome, particles, params, folder, watch)
-        keeper.finish(outcome, watch)
-    return told
+    return carried_out(read(params, watch), params, folder, rng, watch)
 
 
 def check(params: Local, watch: Passing) -> dict:
