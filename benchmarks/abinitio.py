@@ -31,8 +31,8 @@ SETS = (("nothing_6cvm", "D2", 190.0), ("nothing_70s", "C1", 290.0), ("nothing_8
 RIGHT = 0.9
 # the smaller of the two kinds lies 30 A off the centre of its images: maps stay where they grow; and rough maps leave
 # wrong shapes more easily: at 37 A three of seven starts, without either setting none of four
-OF_CLASSES = ("--classes", 2, "--starts", 4, "--no-center-structure", "--no-non-negative", "--initial-learning-rate", 0.8,
-              "--final-learning-rate", 0.3, "--initial-minibatch-size", 150, "--minibatch-size", 200,
+OF_CLASSES = ("--classes", 2, "--starts", 4, "--no-center-structure", "--no-non-negative",
+              "--initial-learning-rate", 0.8, "--final-learning-rate", 0.3, "--initial-minibatch-size", 150, "--minibatch-size", 200,
               "--initial-structure-lowpass", 3, "--final-passes", 2)  # fmt: skip
 
 
