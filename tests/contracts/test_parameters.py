@@ -399,6 +399,8 @@ ABINITIO = {
     "minibatch_size": "refine/test_annealing::test_batches_grow_after_the_first_phase",
     "initial_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_from_the_first_to_the_last",
     "final_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_from_the_first_to_the_last",
+    "class_start": "refine/test_recipes::test_classes_split_from_a_consensus_or_grow_on_their_own",
+    "class_resolution": "refine/test_recipes::test_classes_split_from_a_consensus_or_grow_on_their_own",
     "class_similarity": "align/test_soft::test_similarity_deals_images_out_evenly",
     "class_anneal_start": "refine/test_annealing::test_classes_part_between_two_steps",
     "class_anneal_end": "refine/test_annealing::test_classes_part_between_two_steps",

@@ -14,7 +14,7 @@ from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.refine import recipes
+from halfmap.refine import parting, recipes
 from halfmap.types import Map
 
 GIVEN = Map(np.roll(masks.sphere(16, 5, 2), 2, axis=1), 8.0)
@@ -96,7 +96,7 @@ ELSEWHERE = {  # what is no affair of the refinement itself: files, processes, w
     "bfactor": -80.0, "bfactor_fit_low_A": 12.0, "bfactor_fit_high_A": 5.0,
 }  # fmt: skip
 OF_REFINEMENT = {"volume": Path("other.mrc"), "intermediate_plots": False, "write_candidates": True,
-                 "continue_from": Path("other"), "continue_iteration": 3}  # fmt: skip
+                 "continue_from": Path("other"), "continue_iteration": 3, "relion_files": "result"}  # fmt: skip
 FILTERED = REFINED | {
     "marginalization": ({}, False, {"laying"}),
     "nonuniform_enable": ({}, False, {"prior.places"}),
@@ -263,10 +263,23 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
     plain = recipes.stochastic(settings(), 200.0)
     assert (plain.annealing.initial_A, plain.annealing.final_A) == pytest.approx((200 / 5.7, 20))
     for name, value in other.items():
-        assert value != ours[name] and recipes.stochastic(settings(**{name: value}), 200.0) != plain, name
+        changed = recipes.stochastic(settings(**{"class_start": "independent", name: value}), 200.0)
+        assert value != ours[name] and changed != plain, name
     for name, value in of_passes.items():
         assert recipes.stochastic(settings(**{name: value}), 200.0) == plain, name
     passes = recipes.final_passes(settings(**of_passes), 20.0)
     assert passes.start.lowpass_A == 20.0
     assert (passes.schedule.max_iterations, passes.schedule.max_align_A, len(passes.group), passes.diameter_A) == (
         9, 8.0, 3, 77.0)
+
+
+def test_classes_split_from_a_consensus_or_grow_on_their_own():
+    def made(**changes):
+        params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
+        method = recipes.stochastic(params, 200.0)
+        return method.classes, recipes.parting(params, method)
+
+    grown, split = made(classes=3, class_resolution=15.0)
+    assert grown == split.grown == 1 and (split.classes, split.resolution_A) == (3, 15.0)
+    assert made(classes=3, class_start="independent") == (3, parting.Growing(3))
+    assert made() == (1, parting.Growing(1))

@@ -15,10 +15,10 @@ from halfmap.jobs import homogeneous, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import resample
 from halfmap.params.abinitio import Abinitio
-from halfmap.refine import loop, recipes, setup, stochastic
+from halfmap.refine import parting, recipes, setup, stochastic
+from halfmap.refine.parting import Parted
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
-from halfmap.refine.state import Outcome
 from halfmap.types import Map
 
 FEWEST = 50  # particles: a class of fewer gets no final passes
@@ -43,20 +43,37 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
     method = recipes.stochastic(params, job.frame.diameter_A)
     found = stochastic.run(job, method, used)
+    parted = None
     if not found.something:
         job.warn(found.verdict)
     watch("note", text=found.verdict)
     if found.something:
-        shares = stochastic.shares(job, method, found, used) if params.classes > 1 else np.ones((len(used), 1))
+        parted = recipes.parting(params, method).parted(job, method, found, used)
+        _tell(job, parted)
         passes = recipes.final_passes(params, method.annealing.final_A)
-        classes = [_finished(passes, job, grown, used, shares, number) for number, grown in enumerate(found.maps)]
+        classes = [_finished(passes, job, parted, number) for number in range(params.classes)]
     else:
         classes = [_unfinished(job, grown) for grown in found.maps]
-    return _written(params, folder, particles, classes) | {
+    return _written(params, folder, particles, classes) | _told(parted) | {
         "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
         "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
         "symmetry": params.symmetry, "warnings": list(job.warnings),
     }  # fmt: skip
+
+
+def _tell(job: Run, parted: Parted) -> None:
+    """Say whether there are several kinds of particles; a warning where there are not."""
+    if parted.significance > stochastic.SIGNIFICANT:
+        job.watch("note", text=parted.verdict)
+    elif parted.verdict:
+        job.warn(parted.verdict)
+
+
+def _told(parted: Parted | None) -> dict:
+    """What the summary says of the classes, where several maps were held against one."""
+    if parted is None or not parted.verdict:
+        return {}
+    return {"class_verdict": parted.verdict, "class_gain": parted.gain, "class_significance": parted.significance}
 
 
 def check(params: Abinitio, watch: Passing) -> dict:
@@ -86,37 +103,23 @@ def _chosen(params: Abinitio, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.permutation(n)[:count])
 
 
-def _finished(passes: Recipe, job: Run, grown: Map, used: np.ndarray, shares: np.ndarray, number: int) -> Sorted:
+def _finished(passes: Recipe, job: Run, parted: Parted, number: int) -> Sorted:
     """Class ``number``: its particles refined from its map, on the axes of the symmetry."""
-    mine = np.flatnonzero(shares.argmax(1) == number)
-    grown = stochastic.onto_axes(grown, job.recipe.group, job)
+    mine = np.flatnonzero(parted.shares.argmax(1) == number)
+    grown = stochastic.onto_axes(parted.maps[number], job.recipe.group, job)
     if len(mine) < FEWEST:
         job.warn(f"class {number + 1} has {len(mine)} particles: too few for poses; its map is that of the steps")
         return _unfinished(job, grown)
-    outcome = _passed(passes, job, grown, used[mine])
+    outcome = parting.passed(passes, job, grown, parted.rows[mine])
     left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
-    return Sorted(outcome.map, outcome.particles, shares[mine[left], number], outcome.history[-1]["resolution_A"],
-                  used[mine[left]])
+    return Sorted(outcome.map, outcome.particles, parted.shares[mine[left], number],
+                  outcome.history[-1]["resolution_A"], parted.rows[mine[left]])
 
 
 def _unfinished(job: Run, grown: Map) -> Sorted:
     """A class without final passes: its map as it has grown, no particle with a pose."""
     whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
     return Sorted(whole, None, np.zeros(0), None, np.zeros(0, int))
-
-
-def _passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
-    """The final passes over particles ``rows``.
-
-    Their plots would mix with those of the steps, and their warnings speak of a refinement that nobody asked for.
-    """
-
-    def told(kind: str, **data) -> None:
-        if kind in ("progress", "iteration"):
-            job.watch(kind, **data)
-
-    start = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
-    return loop.run(passes, job.source.particles[rows], start, None, job.rng, told)
 
 
 def _written(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> dict:

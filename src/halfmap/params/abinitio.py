@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from halfmap.params.common import ParticleOutput, setting
 
 
@@ -58,17 +60,27 @@ class Abinitio(ParticleOutput):
     final_learning_rate: float = setting(
         0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
     )
+    class_start: Literal["consensus", "independent"] = setting(
+        "consensus", help="Where classes come from: a map of all particles that is split, which tells states of one "
+        "particle apart; or maps of their own from the first step on, for particles with little in common.",
+    )  # fmt: skip
+    class_resolution: float = setting(
+        20.0, help="Finest data by which the particles of a consensus are split into classes.", unit="A", gt=0,
+        needs={"class_start": "consensus"},
+    )  # fmt: skip
     class_similarity: float = setting(
         0.1, help="How alike classes are at first: 0 = independent, 1 = every image counts equally in all.",
-        known_as="cryoSPARC: Class similarity", ge=0, le=1,
+        known_as="cryoSPARC: Class similarity", ge=0, le=1, needs={"class_start": "independent"},
     )  # fmt: skip
     class_anneal_start: int = setting(
         30, help="Step at which the similarity of the classes begins to fall.",
         known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
+        needs={"class_start": "independent"},
     )  # fmt: skip
     class_anneal_end: int = setting(
-        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0
-    )
+        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0,
+        needs={"class_start": "independent"},
+    )  # fmt: skip
     starts: int = setting(
         2, help="Random starts that are tried half of the way; the one that tells most of particles held back goes on.",
         ge=1, le=100,

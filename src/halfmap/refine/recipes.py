@@ -39,6 +39,7 @@ from halfmap.refine import (
     surround,
 )
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.parting import Growing, Splitting
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.stochastic import Method
 from halfmap.types import Map
@@ -247,8 +248,20 @@ def stochastic(params: Abinitio, diameter_A: float) -> Method:
         (params.initial_learning_rate, params.final_learning_rate),
         params.class_similarity, (params.class_anneal_start, params.class_anneal_end),
     )  # fmt: skip
-    return Method(annealing, params.classes, params.starts, params.offset_range_A, params.initial_structure_lowpass,
+    return Method(annealing, _grown(params), params.starts, params.offset_range_A, params.initial_structure_lowpass,
                   params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
+
+
+def parting(params: Abinitio, method: Method) -> Growing | Splitting:
+    """How the particles come apart into classes."""
+    if _grown(params) == params.classes:
+        return Growing(params.classes)
+    return Splitting(params.classes, params.class_resolution, final_passes(params, method.annealing.final_A))
+
+
+def _grown(params: Abinitio) -> int:
+    """How many maps grow from nothing."""
+    return params.classes if params.class_start == "independent" else 1
 
 
 def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
