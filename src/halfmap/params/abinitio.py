@@ -5,15 +5,11 @@ from __future__ import annotations
 from halfmap.params.common import ParticleOutput, setting
 
 
-class Abinitio(ParticleOutput):
-    """One map or several from particles alone: no starting map, no poses."""
+class Growing(ParticleOutput):
+    """How maps grow from particles alone."""
 
-    settled_at_start = ParticleOutput.settled_at_start | {"classes", "symmetry", "num_particles"}
+    settled_at_start = ParticleOutput.settled_at_start | {"symmetry", "num_particles"}
 
-    classes: int = setting(
-        1, help="Number of maps; particles are sorted between them.",
-        known_as="cryoSPARC: Number of Ab-Initio classes; RELION --K", ge=1, le=20,
-    )  # fmt: skip
     num_particles: int | None = setting(
         None, help="Particles to use, a random choice; none = all. The others are listed in particles_unused.star.",
         unit="images", known_as="cryoSPARC: Num particles to use", ge=100,
@@ -58,17 +54,6 @@ class Abinitio(ParticleOutput):
     final_learning_rate: float = setting(
         0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
     )
-    class_similarity: float = setting(
-        0.1, help="0 = classes are independent from the start, 1 = every image counts equally in all.",
-        known_as="cryoSPARC: Class similarity", ge=0, le=1,
-    )  # fmt: skip
-    class_anneal_start: int = setting(
-        30, help="Step at which the similarity of the classes begins to fall.",
-        known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
-    )  # fmt: skip
-    class_anneal_end: int = setting(
-        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0
-    )
     starts: int = setting(
         2, help="Random starts that are tried half of the way; the one that tells most of particles held back goes on.",
         ge=1, le=100,
@@ -96,6 +81,32 @@ class Abinitio(ParticleOutput):
         True, help="Set negative density of the maps to 0 after every step.",
         known_as="cryoSPARC: Enforce non-negativity",
     )
+    intermediate_plots: bool = setting(
+        True, help="Draw the plots of every tenth step while the job runs, as far as a little spare time allows.",
+        known_as="cryoSPARC: Make intermediate plots",
+    )  # fmt: skip
+
+
+class Abinitio(Growing):
+    """One map or several from particles alone: no starting map, no poses."""
+
+    settled_at_start = Growing.settled_at_start | {"classes"}
+
+    classes: int = setting(
+        1, help="Number of maps; particles are sorted between them.",
+        known_as="cryoSPARC: Number of Ab-Initio classes; RELION --K", ge=1, le=20,
+    )  # fmt: skip
+    class_similarity: float = setting(
+        0.1, help="0 = classes are independent from the start, 1 = every image counts equally in all.",
+        known_as="cryoSPARC: Class similarity", ge=0, le=1,
+    )  # fmt: skip
+    class_anneal_start: int = setting(
+        30, help="Step at which the similarity of the classes begins to fall.",
+        known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
+    )  # fmt: skip
+    class_anneal_end: int = setting(
+        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0
+    )
     final_passes: int = setting(
         3, help="Refinement passes over all particles of a class at the end; they give every particle its pose.", ge=1,
         le=20,
@@ -103,7 +114,3 @@ class Abinitio(ParticleOutput):
     final_resolution: float = setting(
         12.0, help="Finest data the final passes align with.", unit="A", gt=0
     )
-    intermediate_plots: bool = setting(
-        True, help="Draw the plots of every tenth step while the job runs, as far as a little spare time allows.",
-        known_as="cryoSPARC: Make intermediate plots",
-    )  # fmt: skip

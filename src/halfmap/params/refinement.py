@@ -19,24 +19,11 @@ MARGINALIZATION = {
 }
 
 
-class MapRefinement(Refinement, CurveSettings):
-    """A gold-standard refinement of one structure from particles and a starting map."""
+class HalfMapRefinement(Refinement, CurveSettings):
+    """A refinement of two half-sets, wherever it starts."""
 
-    settled_at_start = Refinement.settled_at_start | {
-        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "scale_reset", "noise_model",
-        "noise_initial_scale", "candidates",
-    }  # fmt: skip
+    settled_at_start = Refinement.settled_at_start | {"scale_reset", "noise_model", "noise_initial_scale", "candidates"}
 
-    volume: Path = setting(
-        help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
-    )
-    initial_lowpass: float = setting(
-        30.0,
-        help="Resolution the starting map is low-pass filtered to; about 20 for small molecules.",
-        unit="A",
-        known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
-        gt=0,
-    )
     marginalization: bool = setting(False, **MARGINALIZATION)
     max_align_resolution: float | None = setting(
         None,
@@ -51,18 +38,6 @@ class MapRefinement(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Minimum align resolution, Highpass",
         gt=0,
-    )
-    gsfsc_split_resolution: float = setting(
-        20.0,
-        help="The half-sets are independent beyond this resolution; below it they share data.",
-        unit="A",
-        known_as="RELION --low_resol_join_halves; cryoSPARC: GSFSC split resolution",
-        gt=0,
-    )
-    reestimate_greyscale: bool = setting(
-        True,
-        help="Scale the starting map to the grey values of the images.",
-        known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
     )
     per_particle_scale: bool = setting(
         False,
@@ -211,6 +186,37 @@ class MapRefinement(Refinement, CurveSettings):
         if self.dynamic_mask_far_factor <= self.dynamic_mask_near_factor:
             raise ValueError("--dynamic-mask-far-factor must be larger than --dynamic-mask-near-factor")
         return self
+
+
+class MapRefinement(HalfMapRefinement):
+    """A gold-standard refinement of one structure from particles and a starting map."""
+
+    settled_at_start = HalfMapRefinement.settled_at_start | {
+        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale",
+    }  # fmt: skip
+
+    volume: Path = setting(
+        help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
+    )
+    initial_lowpass: float = setting(
+        30.0,
+        help="Resolution the starting map is low-pass filtered to; about 20 for small molecules.",
+        unit="A",
+        known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
+        gt=0,
+    )
+    gsfsc_split_resolution: float = setting(
+        20.0,
+        help="The half-sets are independent beyond this resolution; below it they share data.",
+        unit="A",
+        known_as="RELION --low_resol_join_halves; cryoSPARC: GSFSC split resolution",
+        gt=0,
+    )
+    reestimate_greyscale: bool = setting(
+        True,
+        help="Scale the starting map to the grey values of the images.",
+        known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
+    )
 
 
 class LocalFilterSettings(Job):

@@ -10,6 +10,7 @@ from halfmap.reconstruct import ewald
 from halfmap.refine.batches import Frame
 from halfmap.refine.laying import AtBest
 from halfmap.refine.masking import MaskPart, StaticMask
+from halfmap.refine.meeting import AsTheyAre
 from halfmap.refine.relaxation import Imposed
 from halfmap.refine.search import Everywhere
 from halfmap.types import Map
@@ -23,7 +24,7 @@ class Recipe:
     """Parts of a refinement."""
 
     group: np.ndarray  # (g, 3, 3) point group: poses are searched for in one of its asymmetric units
-    start: object  # start.FromMap | start.FromPoses
+    start: object  # start.FromMap | start.FromBoth | start.FromEach | start.FromPoses
     schedule: object  # schedules.Marching | schedules.OnePass
     mask: MaskPart
     prior: object  # maximisation.FscPrior
@@ -42,6 +43,7 @@ class Recipe:
     relaxation: Imposed = Imposed()  # what the group is to the map
     laying: AtBest = AtBest()  # at which of its poses an image makes the map
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
+    meeting: AsTheyAre = AsTheyAre()  # what the halves have to do with each other
 
     @property
     def map_group(self) -> np.ndarray:
