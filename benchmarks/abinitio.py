@@ -88,15 +88,16 @@ def simulated(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
 def classes(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
     folder = bench / "nothing_classes"
     true = np.array((folder / "classes.txt").read_text().split(), int)
-    names = {relion.read(folder / "particles.star").image_name(row): row for row in range(len(true))}
+    source = relion.read(folder / "particles.star")
+    names = {source.image_name(row): row for row in range(len(source))}
     values = []
     for seed in seeds:
         done = job(folder / "particles.star", out / f"classes_{seed}", seed, 290.0, "--classes", 2, "--final-passes", 1)
         table = relion.read(done.folder / "particles.star")
         found = np.array([float(x) for x in table.columns["rlnClassNumber"]])
         right = np.mean(found == true[[names[table.image_name(row)] for row in range(len(table))]])
-        values.append(max(right, 1 - right))
-    good = sum(value >= RIGHT for value in values)
+        values.append(float(max(right, 1 - right)))
+    good = int(sum(value >= RIGHT for value in values))
     shown = ", ".join(f"{value:.3f}" for value in values)
     ledger.row(f"two classes: seeds with 90 % in the right one ({shown})", good, f">= {len(seeds) - 1}",
                good >= len(seeds) - 1)

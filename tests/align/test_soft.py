@@ -87,3 +87,12 @@ def test_grids_are_never_the_same_and_never_sparser_than_asked(rng):
     assert np.abs(one.matrices[0] - two.matrices[0]).max() > 1e-3
     assert len(one.matrices) == pytest.approx(4 * np.pi / one.step_rad**2, rel=0.05)  # both hands of half of them
     assert one.step_rad == pytest.approx(soft.SPACING * made.LENGTH_A / RADIUS / DIAMETER_A)
+
+
+def test_the_number_of_threads_changes_nothing(rng, monkeypatch):
+    images, projector, grid, _ = posed(rng)
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(soft.device, "threads", lambda threads=threads: threads)
+        found.append(posterior([projector], images, grid).rings[0])
+    assert np.array_equal(found[0].values, found[1].values) and np.array_equal(found[0].weight, found[1].weight)

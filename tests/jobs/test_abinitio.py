@@ -85,6 +85,17 @@ def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
     assert len(particles) + told["n_unused"] == N
 
 
+def test_of_noise_no_particle_gets_a_pose(tmp_path):
+    noise = made.stacked(tmp_path / "noise.mrcs", made.white(N, 1.0), made.experiment(tmp_path, n=N).told())
+    relion.write(tmp_path / "particles.star", noise)
+    out = tmp_path / "job"
+    assert cli.main(["abinitio", str(tmp_path / "particles.star"), "--out", str(out), *QUICK]) == 0
+    told = json.loads((out / "summary.json").read_text())
+    assert not told["found"] and told["resolution_A"] is None and told["n_unused"] == N
+    assert any("NOTHING WAS FOUND" in sentence for sentence in told["warnings"])
+    assert not (out / "particles.star").exists() and (out / "map.mrc").exists()
+
+
 def test_too_few_particles_are_refused_in_words(tmp_path, capsys):
     relion.write(tmp_path / "few.star", made.experiment(tmp_path, n=20).told())
     assert cli.main(["abinitio", str(tmp_path / "few.star"), "--out", str(tmp_path / "job")]) != 0

@@ -24,6 +24,7 @@ def inputs(tmp_path_factory):
     relion.write(folder / "particles.star", sample.truth)
     mrc.write(folder / "map.mrc", sample.map)
     mrc.write(folder / "mask.mrc", replace(sample.map, data=np.ones_like(sample.map.data)))
+    relion.write(folder / "many.star", sample.truth[np.arange(120) % 40])
     relion.write(folder / "subtracted.star", originals.remembered(sample.truth))
     words = "simulate -n 8 --box-size 32 --micrographs 2".split()
     assert cli.main([*words, "--out", str(folder / "in_micrographs")]) == 0
@@ -64,6 +65,7 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
     "fsc --half1 {0}/map.mrc --half2 {0}/map.mrc", "import particles --particles {0}/particles.star",
     "check particles --particles {0}/particles.star", "simulate --map {0}/map.mrc -n 10", "simulate --symmetry D3",
     "demo", "mask segment --volume {0}/map.mrc",
+    "abinitio --particles {0}/many.star --classes 2",
     "volume resample --volume {0}/map.mrc --voxel-size 4", "volume flip --volume {0}/map.mrc",
     "volume recenter --volume {0}/map.mrc --particles {0}/particles.star --shift 1,2,3",
     "volume align --volume {0}/map.mrc --to-symmetry D2",
@@ -90,6 +92,7 @@ def test_every_other_job_checks_its_inputs_and_leaves_nothing(inputs, tmp_path, 
     ("refine homogeneous --particles {0}/particles.star --volume {0}/map.mrc --symmetry Q7", 2),
     ("refine homogeneous --particles {0}/particles.star --volume {0}/map.mrc --particle-diameter 5000", 2),
     ("reconstruct --particles nowhere.star", 3), ("fsc --half1 nowhere.mrc --half2 {0}/map.mrc", 3),
+    ("abinitio --particles {0}/particles.star", 3), ("abinitio --particles {0}/many.star --symmetry Q7", 2),
     ("import particles --particles nowhere.star", 3), ("check particles --particles nowhere.star", 3),
     ("simulate --map nowhere.mrc", 3), ("simulate --symmetry Q7", 2), ("mask segment --volume nowhere.mrc", 3),
     ("mask segment --volume {0}/map.mrc --choose 99", 2),

@@ -83,7 +83,7 @@ def test_of_noise_nothing_is_said_to_be_found(tmp_path, sample):
 
 def test_particles_held_back_make_no_map(sample):
     setting = stochastic._prepared(job(sample.told()), METHOD, np.arange(N))
-    assert len(setting.judges) == N // 12 and not set(setting.judges) & set(setting.pool)
+    assert len(setting.judges) == 100 and not set(setting.judges) & set(setting.pool)
     assert len(setting.judges) + len(setting.pool) == N
 
 

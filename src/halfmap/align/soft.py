@@ -28,6 +28,7 @@ from halfmap.types import Images
 
 SPACING = 2.2  # of directions, in resolution / diameter: coarser than that of a search, for it is another one each time
 SHIFT_STEP = 0.5  # of the resolution
+PARTS = 8  # sums of their own, dealt out to the threads: the result does not depend on how many there are
 
 
 def scattered(radius: int, box_length_A: float, diameter_A: float, offset_range_A: float, group: np.ndarray,
@@ -83,12 +84,12 @@ def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.nda
     work = _Weighing(searches, similarity, *first.on_rings(images))
     with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:
         for start, spectra in first.shifted(work.signal, images, centres_A):
-            list(pool.map(lambda part, s=start, x=spectra: work.share(part, s, x), range(device.threads())))
+            list(pool.map(lambda part, s=start, x=spectra: work.share(part, s, x), range(PARTS)))
     return work.result(centres_A)
 
 
 class _Weighing:
-    """A posterior under construction: every thread has sums of its own, in a fixed order of images."""
+    """A posterior under construction; each of the PARTS has sums of its own, in a fixed order of images."""
 
     def __init__(self, searches: Sequence[PolarSearch], similarity: float, signal: np.ndarray, half_power: np.ndarray):
         grid, k = searches[0].grid, searches[0].radius
@@ -99,10 +100,10 @@ class _Weighing:
         self.best = np.zeros((b, c), np.int64)
         self.seen = np.zeros((b, c, v), np.float32)  # weight of each direction, shares of the maps included
         rows = 2 * (grid.angles // 2 + 1)
-        self.back = np.zeros((device.threads(), c, rows, 2 * k, v), np.float32)
+        self.back = np.zeros((PARTS, c, rows, 2 * k, v), np.float32)
 
     def share(self, part: int, first: int, spectra: np.ndarray) -> None:
-        """Every so many-th image of a batch of spectra (m, images, s, 2K): those of one thread."""
+        """Every PARTS-th image of a batch of spectra (m, images, s, 2K)."""
         for i in range(part, spectra.shape[1], len(self.back)):
             self._image(self.back[part], first + i, np.concatenate([spectra[:, i], spectra[:, i]]))
 

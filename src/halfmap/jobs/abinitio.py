@@ -46,9 +46,12 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     if not found.something:
         job.warn(found.verdict)
     watch("note", text=found.verdict)
-    shares = stochastic.shares(job, method, found, used) if params.classes > 1 else np.ones((len(used), 1))
-    passes = recipes.final_passes(params, method.annealing.final_A)
-    classes = [_finished(passes, job, grown, used, shares, number) for number, grown in enumerate(found.maps)]
+    if found.something:
+        shares = stochastic.shares(job, method, found, used) if params.classes > 1 else np.ones((len(used), 1))
+        passes = recipes.final_passes(params, method.annealing.final_A)
+        classes = [_finished(passes, job, grown, used, shares, number) for number, grown in enumerate(found.maps)]
+    else:
+        classes = [_unfinished(job, grown) for grown in found.maps]
     return _written(params, folder, particles, classes) | {
         "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
         "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
@@ -89,12 +92,17 @@ def _finished(passes: Recipe, job: Run, grown: Map, used: np.ndarray, shares: np
     grown = stochastic.onto_axes(grown, job.recipe.group, job)
     if len(mine) < FEWEST:
         job.warn(f"class {number + 1} has {len(mine)} particles: too few for poses; its map is that of the steps")
-        whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
-        return Sorted(whole, None, np.zeros(0), None, used[:0])
+        return _unfinished(job, grown)
     outcome = _passed(passes, job, grown, used[mine])
     left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
     return Sorted(outcome.map, outcome.particles, shares[mine[left], number], outcome.history[-1]["resolution_A"],
                   used[mine[left]])
+
+
+def _unfinished(job: Run, grown: Map) -> Sorted:
+    """A class without final passes: its map as it has grown, no particle with a pose."""
+    whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
+    return Sorted(whole, None, np.zeros(0), None, np.zeros(0, int))
 
 
 def _passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
@@ -116,20 +124,27 @@ def _written(params: Abinitio, folder: Path, particles: Particles, classes: list
     names = ["map"] if len(classes) == 1 else [f"map_class{number + 1}" for number in range(len(classes))]
     for name, one in zip(names, classes, strict=True):
         mrc.write(folder / f"{name}.mrc", one.map)
-    kept = [(number, one) for number, one in enumerate(classes) if one.particles is not None]
-    rows = np.concatenate([one.rows for _, one in kept])
-    order = np.argsort(rows, kind="stable")
-    table = _joined(particles[rows[order]], [one.particles for _, one in kept], order)
-    extra = {"class": np.concatenate([np.full(len(one.rows), number + 1) for number, one in kept])[order],
-             "class_probability": np.concatenate([one.probability for _, one in kept])[order]}
-    results.write_particles(folder, table, extra, params)
+    rows = np.concatenate([one.rows for one in classes])
+    if len(rows):
+        _write_particles(params, folder, particles, classes)
     unused = np.setdiff1d(np.arange(len(particles)), rows)
     if len(unused):
         relion.write(folder / "particles_unused.star", particles[unused])
-    return {"n_particles": len(table), "n_unused": len(unused), "maps": [f"{name}.mrc" for name in names],
+    return {"n_particles": len(rows), "n_unused": len(unused), "maps": [f"{name}.mrc" for name in names],
             "class_particles": [len(one.rows) for one in classes],
             "resolution_A": classes[0].resolution_A if len(classes) == 1 else None,
             "class_resolution_A": [one.resolution_A for one in classes]}
+
+
+def _write_particles(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> None:
+    """Those with poses, of all classes, in the order of the table."""
+    kept = [(number, one) for number, one in enumerate(classes) if one.particles is not None]
+    rows = np.concatenate([one.rows for _, one in kept])
+    order = np.argsort(rows, kind="stable")
+    extra = {"class": np.concatenate([np.full(len(one.rows), number + 1) for number, one in kept])[order],
+             "class_probability": np.concatenate([one.probability for _, one in kept])[order]}
+    table = _joined(particles[rows[order]], [one.particles for _, one in kept], order)
+    results.write_particles(folder, table, extra, params)
 
 
 def _joined(source: Particles, parts: list[Particles], order: np.ndarray) -> Particles:

@@ -54,7 +54,7 @@ def _occupancy(figure: Figure, view: views.View) -> None:
 
 def _views(figure: Figure, view: views.View) -> None:
     directions, weight = view.arrays["class_views"], view.arrays["class_view_weights"]
-    axes = figure.add_axes((0.09, 0.13, 0.89, 0.82))
+    axes = figure.add_axes((0.11, 0.15, 0.87, 0.80))
     azimuth = np.rad2deg(np.arctan2(directions[:, 1], directions[:, 0]))
     size = 220 * weight / max(float(weight.max()), 1e-9)
     axes.scatter(azimuth, directions[:, 2], s=size, alpha=0.6, lw=0)

@@ -31,7 +31,7 @@ from halfmap.types import Map, Sums
 
 EDGE_VOXELS = 3.0  # of the window of the maps
 BLOB = (0.3, 0.2)  # of the diameter: radius of the first random blob, and its soft edge
-JUDGES, FEWEST_JUDGES = 200, 20  # particles held back to judge by, at most and at least; a twelfth of all between
+JUDGES, FEWEST_JUDGES = 200, 100  # particles held back to judge by: a twelfth of all, but not more nor fewer than these
 REPORTED_EVERY = 10  # steps
 SIGNIFICANT = 4.0  # standard errors by which a map must beat a ball
 
@@ -119,7 +119,7 @@ def run(job: Run, method: Method, rows: np.ndarray) -> Found:
 
 def _prepared(job: Run, method: Method, rows: np.ndarray) -> _Setting:
     rows = job.rng.permutation(rows)
-    held = int(np.clip(len(rows) // 12, min(FEWEST_JUDGES, len(rows) // 2), JUDGES))
+    held = int(np.clip(len(rows) // 12, min(FEWEST_JUDGES, len(rows) // 3), JUDGES))
     return _Setting(job, method, start.first_models(job), np.sort(rows[held:]), np.sort(rows[:held]))
 
 
@@ -265,7 +265,7 @@ def rounded(map: Map) -> Map:
 
 def shares(job: Run, method: Method, found: Found, rows: np.ndarray) -> np.ndarray:
     """(rows, classes) probability of every map for particles ``rows``, on the last grid."""
-    setting = replace(_Setting(job, method, start.first_models(job), rows, rows))
+    setting = _Setting(job, method, start.first_models(job), rows, rows)
     frame, band = job.frame, method.annealing.step(np.inf, job.frame).band
     grid = soft.scattered(band, frame.length_A, frame.diameter_A, method.offset_A, np.eye(3)[None], job.rng)
     searches = _searches(found.maps, band, frame, grid)
