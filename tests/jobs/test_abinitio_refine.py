@@ -45,15 +45,16 @@ def sample(tmp_path_factory):
 
 
 def run(table, out, *flags):
-    """(summary, particles) of a job that must succeed."""
+    """The summary of a job that must succeed."""
     assert cli.main(["abinitio-refine", str(table), "--out", str(out), *QUICK, "--symmetry", "D2", *flags]) == 0
-    return json.loads((out / "summary.json").read_text()), relion.read_table(out / "particles.star")
+    return json.loads((out / "summary.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def job(sample, tmp_path_factory):
     out = tmp_path_factory.mktemp("job") / "job"
-    return (*run(sample[1], out, "--num-particles", "360", "--max-restarts", "1"), out)
+    told = run(sample[1], out, "--num-particles", "360", "--max-restarts", "1")
+    return told, relion.read_table(out / "particles.star"), out
 
 
 def settings(table, **changes):
@@ -144,7 +145,7 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     def grow(params, recipe, table, half, rng, watch):
         asked.append(half)
         map, gain = next(made_of)
-        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0))
+        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True))
 
     monkeypatch.setattr(job_module, "grow", grow)
     params = settings(table, max_restarts=5)
@@ -153,14 +154,17 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     assert asked == [1, 2, 2, 2] and first.gain == 3.0 and second.gain == 2.5
 
 
-def test_of_noise_nothing_is_found_and_the_halves_do_not_agree(sample, tmp_path):
+def test_of_noise_nothing_is_found_and_no_particle_gets_a_pose(sample, tmp_path):
     one, _ = sample
     noise = made.stacked(tmp_path / "noise.mrcs", made.white(N, 1.0), one.told())
     relion.write(tmp_path / "particles.star", noise)
-    told, _ = run(tmp_path / "particles.star", tmp_path / "job", "--max-restarts", "0")
-    assert told["found"] is False and told["halves_agree"] is False
+    told = run(tmp_path / "particles.star", tmp_path / "job")
+    assert told["found"] is False and told["halves_agree"] is False and told["n_particles"] == 0
     words = " ".join(told["warnings"])
-    assert "half 1: " in words and "NOTHING WAS FOUND" in words and "do not trust the map" in words
+    assert "half 1: " in words and "half 2: " in words and "NOTHING WAS FOUND" in words
+    left = {path.name for path in (tmp_path / "job").iterdir()}
+    assert {"half1.mrc", "half2.mrc", "fsc.json"} <= left and not {"map.mrc", "particles.star"} & left
+    assert len(relion.read_table(tmp_path / "job" / "particles_unused.star")) == N
 
 
 def test_the_start_of_the_refinement_is_no_finer_than_the_grown_maps(sample):

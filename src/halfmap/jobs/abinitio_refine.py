@@ -12,14 +12,14 @@ from halfmap.data.particles import FIRST, UNASSIGNED, Particles
 from halfmap.io import mrc
 from halfmap.jobs import abinitio, checkpoint, inputs, resources, results
 from halfmap.jobs.events import Passing, Watch
-from halfmap.maps import turn
+from halfmap.maps import resample, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.refine import loop, masking, meeting, recipes, setup, stochastic
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.state import Outcome
 from halfmap.refine.stochastic import Found
 from halfmap.types import Map
-from halfmap.validate import fsc
+from halfmap.validate import fsc, fsc_report
 
 ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
 
@@ -49,8 +49,10 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
     used = abinitio.chosen(params, len(particles), rng)
     table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
     resources.demand(recipe, table, None, folder, watch)
-    last_A = recipes.growing(params, setup.frame_of(recipe, table, None).diameter_A).annealing.final_A
     grown = grown_together(params, recipe, table, (first, second), watch)
+    if not all(one.found.something for one in grown):
+        return _unrefined(grown, recipe, particles, folder) | _growth(grown)
+    last_A = _grown_A(params, recipe, table)
     outcome = loop.run(recipes.from_each(recipe, tuple(one.map for one in grown), last_A, len(particles.optics)), table,
                        None, None, rng, watch, checkpoint.Checkpoints(folder, watch))
     outcome = replace(outcome, particles=halves.with_optics_of(outcome.particles, particles))
@@ -98,7 +100,7 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
     best = [grow(params, recipe, table, half, stream, watch) for half, stream in enumerate(streams, FIRST)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
     for _ in range(params.max_restarts):
-        if alike(best[0].map, there, params, table, recipe):
+        if alike(best[0].map, there, params, table, recipe) or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
@@ -148,7 +150,25 @@ def alike(one: Map, other: Map, params: AbinitioRefine, table: Particles, recipe
     frame = setup.frame_of(recipe, table, None)
     sphere = masking.SphereMask().of(one, np.inf, frame).data
     agreed_A = fsc.resolution_A(fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical"), 0.5)
-    return agreed_A < ALIKE * recipes.growing(params, frame.diameter_A).annealing.final_A
+    return agreed_A < ALIKE * _grown_A(params, recipe, table)
+
+
+def _grown_A(params: AbinitioRefine, recipe: Recipe, table: Particles) -> float:
+    """The resolution that maps are grown to."""
+    return recipes.growing(params, setup.frame_of(recipe, table, None).diameter_A).annealing.final_A
+
+
+def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles, folder: Path) -> dict:
+    """Writes the half-maps as they have grown, and their FSC; no particle has a pose, and there is no map of all."""
+    frame = setup.frame_of(recipe, particles, None)
+    whole = [resample.to_grid(one.map, frame.box, frame.voxel_size_A) for one in grown]
+    for number, one in enumerate(whole, FIRST):
+        mrc.write(folder / f"half{number}.mrc", one)
+    report = fsc_report.report(*whole, recipe.curves, order=len(recipe.map_group))
+    results.write_curves(folder, report)
+    _write_unused(folder, particles, np.zeros(0, int))
+    return {**results.describe_curves(report.curves), "n_particles": 0, "n_unused": len(particles),
+            "halves_agree": False}
 
 
 def _write_unused(folder: Path, particles: Particles, used: np.ndarray) -> None:
