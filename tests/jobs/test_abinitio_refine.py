@@ -93,6 +93,9 @@ def test_steps_of_both_halves_and_the_fsc_of_each_iteration_can_be_drawn(job):
     names = diagnostics.iterations(out)
     grown = [name for name in names if "half" in name]
     assert {name.split("_")[2] for name in grown} == {"half1", "half2"} and names[: len(grown)] == grown
+    assert names[len(grown)] == "iteration_000_meeting"
+    meet = View(out, "iteration_000_meeting")
+    assert {plot.name for plot in plots.drawable(meet)} == {"halves_meet", "halves_meet_fsc"}
     assert "iteration_001" in names
     shown = {plot.name for plot in plots.drawable(View(out, grown[-1]))}
     assert {"ab_initio_maps", "ab_initio_course"} <= shown
@@ -100,6 +103,9 @@ def test_steps_of_both_halves_and_the_fsc_of_each_iteration_can_be_drawn(job):
     plots.import_all()
     plots.draw("ab_initio_maps", View(out, grown[-1]))
     assert View(out, grown[-1]).picture("ab_initio_maps", ".png").stat().st_size > 5000
+    for name in ("halves_meet", "halves_meet_fsc"):
+        plots.draw(name, meet)
+        assert meet.picture(name, ".png").stat().st_size > 5000
 
 
 # ---- one half and the other

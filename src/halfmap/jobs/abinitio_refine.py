@@ -15,10 +15,12 @@ from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import resample, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.refine import loop, masking, meeting, recipes, setup, stochastic
+from halfmap.refine.batches import Frame
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.state import Outcome
 from halfmap.refine.stochastic import Found
-from halfmap.types import Map
+from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_report
 
 ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
@@ -32,6 +34,7 @@ class Grown:
 
     map: Map
     found: Found
+    warnings: tuple[str, ...] = ()
 
     @property
     def gain(self) -> float:
@@ -50,6 +53,8 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
     table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
     resources.demand(recipe, table, None, folder, watch)
     grown = grown_together(params, recipe, table, (first, second), watch)
+    for message in (message for one in grown for message in one.warnings):
+        watch("warning", message=message)
     if not all(one.found.something for one in grown):
         return _unrefined(grown, recipe, particles, folder) | _growth(grown)
     last_A = _grown_A(params, recipe, table)
@@ -97,16 +102,20 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
     Where the two are not of one structure, the one that tells less of particles that did not make it is grown anew:
     that they differ is all that one half learns of the other.
     """
+    frame, grown_A = setup.frame_of(recipe, table, None), _grown_A(params, recipe, table)
     best = [grow(params, recipe, table, half, stream, watch) for half, stream in enumerate(streams, FIRST)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
     for _ in range(params.max_restarts):
-        if alike(best[0].map, there, params, table, recipe) or not any(one.found.something for one in best):
+        agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
+        if agreed_A < ALIKE * grown_A or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
         anew = grow(params, recipe, table, weaker + 1, streams[weaker], watch)
         best[weaker] = max(best[weaker], anew, key=lambda one: one.gain)
         there = brought_together(best[0].map, best[1].map, recipe, watch)
+    curve = agreement(best[0].map, there, recipe, frame)
+    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A, frame))
     return best[0], replace(best[1], map=there)
 
 
@@ -116,23 +125,31 @@ def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, half: int, rn
     mine = table[table.half == half]
     mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
     job = setup.prepare(recipe, mine, None, rng, _of_half(half, watch))
+    of_table = len(job.warnings)  # the refinement has the same to say
     found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)))
     if found.something:
         job.watch("note", text=found.verdict)
     else:
         job.warn(found.verdict)
-    return Grown(stochastic.onto_axes(found.maps[0], recipe.group, job), found)
+    map = stochastic.onto_axes(found.maps[0], recipe.group, job)
+    return Grown(map, found, tuple(f"half {half}: {text}" for text in job.warnings[of_table:]))
 
 
 def _of_half(half: int, watch: Watch):
-    """Says of what it passes on which half it tells of; views of the steps come before those of the iterations."""
+    """Says of what it passes on which half it tells of; views of the steps come before those of the iterations.
+
+    Warnings become notes: those of a map that is grown anew are no longer true.
+    """
 
     def told(kind: str, **data) -> None:
+        if kind == "warning":
+            kind, data = "note", {"text": data["message"]}
         if kind == "diagnostics":
             step = data["made"].name.rpartition("_")[2]
             data = {"made": replace(data["made"], name=f"iteration_000_half{half}_step{step}")}
-        words = {name: f"half {half}: {data[name]}" for name in ("text", "message") if name in data}
-        watch(kind, **{**data, **words})
+        if "text" in data:
+            data = {**data, "text": f"half {half}: {data['text']}"}
+        watch(kind, **data)
 
     return told
 
@@ -145,12 +162,18 @@ def brought_together(still: Map, moving: Map, recipe: Recipe, watch: Watch) -> M
     return turn.placed(moving, found)
 
 
-def alike(one: Map, other: Map, params: AbinitioRefine, table: Particles, recipe: Recipe) -> bool:
-    """Whether two maps show one structure, about as far as they were grown."""
-    frame = setup.frame_of(recipe, table, None)
+def agreement(one: Map, other: Map, recipe: Recipe, frame: Frame) -> Curve:
+    """FSC of two maps in the sphere of the particle."""
     sphere = masking.SphereMask().of(one, np.inf, frame).data
-    agreed_A = fsc.resolution_A(fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical"), 0.5)
-    return agreed_A < ALIKE * _grown_A(params, recipe, table)
+    return fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical")
+
+
+def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_A: float, frame: Frame) -> Diagnostics:
+    """What the meeting of the half-maps shows: half 1, half 2 as it was and as it lies on half 1."""
+    cuts = np.stack([[np.take(one.data, one.box // 2, axis=axis) for axis in (2, 1, 0)] for one in maps])
+    arrays = {"meeting_slices": cuts.astype(np.float32), "meeting_fsc": curve.values}
+    return Diagnostics("iteration_000_meeting", arrays, {
+        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_A})
 
 
 def _grown_A(params: AbinitioRefine, recipe: Recipe, table: Particles) -> float:
