@@ -10,7 +10,7 @@ from halfmap.params.refinement import HalfMapRefinement
 class AbinitioRefine(Growing, HalfMapRefinement):
     """Two half-maps from particles alone, each from a random start of its own, refined to high resolution apart."""
 
-    settled_at_start = HalfMapRefinement.settled_at_start | frozenset(Growing.model_fields) - {
+    settled_at_start = HalfMapRefinement.settled_at_start | {"max_restarts"} | frozenset(Growing.model_fields) - {
         "write_cs", "intermediate_plots", "out", "overwrite", "resume", "dry_run", "threads", "device",
     }  # fmt: skip
 
