@@ -9,10 +9,11 @@ import pytest
 
 from halfmap.cli import main as cli
 from halfmap.data import halves, relion
+from halfmap.errors import Interrupted
 from halfmap.geometry import frames, symmetry
 from halfmap.io import mrc
 from halfmap.jobs import abinitio_refine as job_module
-from halfmap.jobs import diagnostics, painter, plots
+from halfmap.jobs import diagnostics, events, painter, plots
 from halfmap.jobs.views import View
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
@@ -179,3 +180,22 @@ def test_the_start_of_the_refinement_is_no_finer_than_the_grown_maps(sample):
     told = job_module.check(params, made.Heard())
     assert told["resolved"]["max_resolution"] == 25.0 and told["resolved"]["steps"] > 10
     assert len(recipe.group) == len(symmetry.group("D2")) and particles.poses is None
+
+
+def test_a_stopped_job_resumes_to_the_same_result(sample, job, tmp_path, monkeypatch):
+    tell, struck = events.Watch.tell, []
+
+    def told(self, kind, **data):
+        tell(self, kind, **data)
+        if kind == "checkpoint" and not struck:
+            struck.append(data)
+            raise Interrupted("stopped by the test")
+
+    monkeypatch.setattr(events.Watch, "tell", told)
+    words = ["abinitio-refine", str(sample[1]), "--out", str(tmp_path / "job"), *QUICK, "--symmetry", "D2",
+             "--num-particles", "360", "--max-restarts", "1"]
+    assert cli.main(words) == Interrupted.exit_code and struck
+    assert cli.main([*words, "--resume"]) == 0
+    *_, whole = job
+    for name in ("half1.mrc", "half2.mrc", "particles.star"):
+        assert (tmp_path / "job" / name).read_bytes() == (whole / name).read_bytes()
