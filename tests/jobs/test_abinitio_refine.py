@@ -22,12 +22,12 @@ from tests.jobs.test_tables import NoPlots
 from tests.refine import made
 
 N = 400
-STEPS = {"initial_resolution": 40.0, "max_resolution": 25.0, "num_initial_iterations": 8, "num_final_iterations": 3,
+STEPS = {"initial_resolution": 40.0, "max_resolution": 25.0, "num_initial_iterations": 10, "num_final_iterations": 4,
          "fourier_radius_step": 0.25, "initial_minibatch_size": 60, "minibatch_size": 90, "starts": 1,
          "particle_diameter_A": 140.0}
 FLAGS = {"particle_diameter_A": "particle-diameter"}
 QUICK = [word for name, value in STEPS.items() for word in (f"--{FLAGS.get(name, name).replace('_', '-')}", str(value))]
-QUICK += ["--max-iterations", "3", "--seed", "1", "--no-intermediate-plots"]
+QUICK += ["--max-iterations", "2", "--seed", "1", "--no-intermediate-plots"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,7 +40,7 @@ def no_plots():
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
-    one = made.experiment(folder, n=N, snr=0.3)
+    one = made.experiment(folder, n=N, snr=1.0)
     relion.write(folder / "particles.star", one.told())
     return one, folder / "particles.star"
 
@@ -54,7 +54,7 @@ def run(table, out, *flags):
 @pytest.fixture(scope="module")
 def job(sample, tmp_path_factory):
     out = tmp_path_factory.mktemp("job") / "job"
-    told = run(sample[1], out, "--num-particles", "360", "--max-restarts", "1")
+    told = run(sample[1], out, "--num-particles", "360", "--max-restarts", "0")
     return told, relion.read_table(out / "particles.star"), out
 
 
@@ -126,10 +126,8 @@ def test_a_half_grows_the_same_map_whatever_the_images_of_the_other_are(sample, 
              for particles in (whole, mixed)]
     np.testing.assert_array_equal(grown[0].map.data, grown[1].map.data)
     assert grown[0].found.evidence == grown[1].found.evidence
-    other = [job_module.grow(params, recipe, particles, 2, np.random.default_rng(5), made.Heard())
-             for particles in (whole, mixed)]
-    assert not np.array_equal(other[0].map.data, other[1].map.data)
-    assert not other[1].found.something
+    other = job_module.grow(params, recipe, mixed, 2, np.random.default_rng(5), made.Heard())
+    assert grown[0].found.something and not other.found.something
 
 
 def test_bringing_half_2_onto_half_1_leaves_half_1_as_it_is(sample):
@@ -193,7 +191,7 @@ def test_a_stopped_job_resumes_to_the_same_result(sample, job, tmp_path, monkeyp
 
     monkeypatch.setattr(events.Watch, "tell", told)
     words = ["abinitio-refine", str(sample[1]), "--out", str(tmp_path / "job"), *QUICK, "--symmetry", "D2",
-             "--num-particles", "360", "--max-restarts", "1"]
+             "--num-particles", "360", "--max-restarts", "0"]
     assert cli.main(words) == Interrupted.exit_code and struck
     assert cli.main([*words, "--resume"]) == 0
     *_, whole = job
