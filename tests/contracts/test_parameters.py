@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from halfmap.jobs import catalog
+from halfmap.params.abinitio import Growing
 from halfmap.params.common import Job, ParticleInput, ParticleJob, ParticleOutput, Refinement
 from halfmap.params.curves import CurveSettings
-from halfmap.params.refinement import MapRefinement
+from halfmap.params.refinement import HalfMapRefinement, MapRefinement
 from halfmap.params.volumes import VolumeAndParticles, VolumeInput
 
 TESTS = Path(__file__).parents[1]
@@ -115,6 +116,8 @@ OF_MAP_REFINEMENT = OF_REFINEMENT | OF_CURVES | {
     "max_iterations": "refine/test_schedules::test_the_refinement_ends_at_the_largest_number_of_iterations",
     "relion_files": "jobs/test_relion_files::test_the_setting_decides_what_is_written",
 }  # fmt: skip
+OF_HALF_MAP_REFINEMENT = {name: test for name, test in OF_MAP_REFINEMENT.items()
+                          if name in HalfMapRefinement.model_fields}
 HOMOGENEOUS = OF_MAP_REFINEMENT | {
     "align_symmetry": "refine/test_start::test_a_map_off_its_axes_starts_on_them",
     "relax_symmetry": "refine/test_relaxation::test_the_maps_obey_the_group_only_where_it_is_imposed",
@@ -416,8 +419,14 @@ ABINITIO = {
     "intermediate_plots": "jobs/test_painting::test_plots_of_iterations_are_asked_for_where_wanted_and_their_numbers_"
                           "kept_anyway",
 }  # fmt: skip
+ABINITIO_REFINE = {
+    "num_particles": "jobs/test_abinitio_refine::test_particles_beyond_the_number_asked_for_are_listed_as_unused",
+    "max_restarts": "jobs/test_abinitio_refine::test_the_weaker_half_is_grown_anew_where_the_halves_differ",
+    **{name: test for name, test in ABINITIO.items() if name in Growing.model_fields and name != "num_particles"},
+}
 TABLE = {
     "abinitio": OF_PARTICLE_OUTPUT | ABINITIO,
+    "abinitio-refine": OF_HALF_MAP_REFINEMENT | ABINITIO_REFINE,
     "refine homogeneous": HOMOGENEOUS,
     "refine auto": AUTO,
     "refine local": LOCAL,

@@ -98,3 +98,19 @@ def test_the_same_number_in_two_files_is_not_the_same_image():
     table = particles(100, half=[1, 2] * 50, index=np.arange(100) // 2)
     table = dataclasses.replace(table, files=(Path("a"), Path("b")), file=(np.arange(100) % 2).astype(np.int32))
     assert halves.audit(table) == []
+
+
+def test_with_optics_of_its_own_no_half_has_a_group_in_common_with_the_other():
+    table = particles(60, np.arange(60) % 3, half=1 + np.arange(60) // 30)
+    table = dataclasses.replace(table, optics_columns={"gain": np.array([5, 6, 7])})
+    apart = halves.with_own_optics(table)
+    assert not set(apart.group[:30]) & set(apart.group[30:]) and len(apart.optics) == len(apart.optics_columns["gain"])
+    names = [apart.optics[group].name for group in apart.group]
+    assert len(set(names)) == 6 and all(name.endswith("half 1") for name in names[:30])
+    for row in (0, 1, 31, 59):
+        one, other = apart.optics[apart.group[row]], table.optics[table.group[row]]
+        assert dataclasses.replace(one, name="") == dataclasses.replace(other, name="")
+        assert apart.optics_columns["gain"][apart.group[row]] == table.optics_columns["gain"][table.group[row]]
+    back = halves.with_optics_of(apart, table)
+    assert back.optics == table.optics and back.group.dtype == table.group.dtype
+    np.testing.assert_array_equal(back.group, table.group)

@@ -281,5 +281,5 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
 
     grown, split = made(classes=3, class_resolution=15.0)
     assert grown == split.grown == 1 and (split.classes, split.resolution_A) == (3, 15.0)
-    assert made(classes=3, class_start="independent") == (3, parting.Growing(3))
-    assert made() == (1, parting.Growing(1))
+    assert made(classes=3, class_start="independent") == (3, parting.Competing(3))
+    assert made() == (1, parting.Competing(1))

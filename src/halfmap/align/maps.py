@@ -320,8 +320,8 @@ class Overlay:
     @property
     def variances(self) -> np.ndarray:
         """(6,) of the rotation vector, rad^2, and of the shift, box lengths^2; infinite where nothing is known."""
-        scale = np.sqrt(np.maximum(np.diag(self._curve), np.finfo(float).tiny))
-        if np.linalg.cond(self._curve / np.outer(scale, scale)) > 1e12:
+        scale = np.sqrt(np.maximum(np.diag(self._curve), 0))
+        if not scale.all() or np.linalg.cond(self._curve / np.outer(scale, scale)) > 1e12:
             return np.full(6, np.inf)
         return np.maximum(np.diag(np.linalg.inv(self._curve)), 0)
 

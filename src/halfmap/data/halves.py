@@ -32,6 +32,26 @@ def assign(particles: Particles, rng: np.random.Generator, resplit: bool = False
     return dataclasses.replace(particles, half=_random_split(particles, rng))
 
 
+def with_own_optics(particles: Particles) -> Particles:
+    """The table with every optics group twice, once for each half-set: what is estimated by group, noise and grey
+    scale, is then estimated by half.
+    """
+    count = len(particles.optics)
+    optics = tuple(dataclasses.replace(group, name=f"{group.name}, half {half}")
+                   for half in (FIRST, SECOND) for group in particles.optics)
+    group = particles.group + count * (particles.half == SECOND)
+    columns = {name: np.concatenate([values, values]) for name, values in particles.optics_columns.items()}
+    return dataclasses.replace(particles, optics=optics, group=group.astype(particles.group.dtype),
+                               optics_columns=columns)
+
+
+def with_optics_of(particles: Particles, source: Particles) -> Particles:
+    """The way back, to the optics groups of the table it was made of."""
+    group = particles.group % len(source.optics)
+    return dataclasses.replace(particles, optics=source.optics, group=group.astype(source.group.dtype),
+                               optics_columns=source.optics_columns)
+
+
 def audit(particles: Particles) -> list[str]:
     """Warnings about a split as plain sentences; empty if nothing is suspicious."""
     first, second = (np.count_nonzero(particles.half == half) for half in (FIRST, SECOND))

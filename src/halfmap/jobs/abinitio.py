@@ -14,7 +14,7 @@ from halfmap.io import mrc
 from halfmap.jobs import homogeneous, results
 from halfmap.jobs.events import Passing, Watch
 from halfmap.maps import resample
-from halfmap.params.abinitio import Abinitio
+from halfmap.params.abinitio import Abinitio, Growing
 from halfmap.refine import parting, recipes, setup, stochastic
 from halfmap.refine.parting import Parted
 from halfmap.refine.recipe import Recipe
@@ -39,7 +39,7 @@ class Sorted:
 def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Grow, sort, refine, write; returns what the summary says."""
     particles = read(params, watch)
-    used = _chosen(params, len(particles), rng)
+    used = chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
     method = recipes.stochastic(params, job.frame.diameter_A)
     found = stochastic.run(job, method, used)
@@ -89,7 +89,7 @@ def check(params: Abinitio, watch: Passing) -> dict:
     }
 
 
-def read(params: Abinitio, watch: Watch | Passing) -> Particles:
+def read(params: Growing, watch: Watch | Passing) -> Particles:
     """The particles, without poses they may have. Raises InputError for too few."""
     particles = homogeneous.checked_particles(params, watch)
     if len(particles) < FEWEST_OF_ALL:
@@ -98,7 +98,7 @@ def read(params: Abinitio, watch: Watch | Passing) -> Particles:
     return replace(particles, poses=None)
 
 
-def _chosen(params: Abinitio, n: int, rng: np.random.Generator) -> np.ndarray:
+def chosen(params: Growing, n: int, rng: np.random.Generator) -> np.ndarray:
     count = min(params.num_particles or n, n)
     return np.sort(rng.permutation(n)[:count])
 

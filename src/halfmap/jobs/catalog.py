@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from halfmap.errors import UsageError
 from halfmap.params.abinitio import Abinitio
+from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.params.auto import Auto
 from halfmap.params.checking import CheckParticles
 from halfmap.params.common import Job
@@ -72,6 +73,13 @@ JOBS = (
         Abinitio,
         ("particles", "passthrough"),
         "halfmap.jobs.abinitio:run",
+    ),
+    Entry(
+        "abinitio-refine",
+        "Make two half-maps from particles alone, each from a start of its own, and refine them to high resolution.",
+        AbinitioRefine,
+        ("particles", "passthrough", "mask", "fsc_mask", "continue_from"),
+        "halfmap.jobs.abinitio_refine:run",
     ),
     Entry(
         "refine homogeneous",

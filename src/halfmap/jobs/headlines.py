@@ -7,6 +7,7 @@ from typing import Any
 
 HEADLINES = {
     "found": ("Something was found", "{}"),
+    "halves_agree": ("Two maps from nothing agree", "{}"),
     "evidence": ("Evidence per unseen particle, nats", "{:.2f}"),
     "evidence_of_ball": ("... of balls in place of the maps", "{:.2f}"),
     "n_unused": ("Particles not used", "{}"),

@@ -11,6 +11,7 @@ from halfmap.jobs import (
     diagnostics,
     gallery,
     gallery_abinitio,
+    gallery_abinitio_refine,
     gallery_auto,
     gallery_ctf,
     gallery_export,
@@ -27,6 +28,7 @@ DPI = 110  # 770 pixels for a plot 7 inches wide
 SMALL_DPI = 80  # of iterations: a report of 20 of them stays below 5 MB
 PLOTS = (
     *gallery_abinitio.PLOTS,
+    *gallery_abinitio_refine.PLOTS,
     *gallery.PLOTS,
     *gallery_auto.PLOTS,
     *gallery_ctf.PLOTS,

@@ -7,15 +7,11 @@ from typing import Literal
 from halfmap.params.common import ParticleOutput, setting
 
 
-class Abinitio(ParticleOutput):
-    """One map or several from particles alone: no starting map, no poses."""
+class Growing(ParticleOutput):
+    """How maps grow from particles alone."""
 
-    settled_at_start = ParticleOutput.settled_at_start | {"classes", "symmetry", "num_particles"}
+    settled_at_start = ParticleOutput.settled_at_start | {"symmetry", "num_particles"}
 
-    classes: int = setting(
-        1, help="Number of maps; particles are sorted between them.",
-        known_as="cryoSPARC: Number of Ab-Initio classes; RELION --K", ge=1, le=20,
-    )  # fmt: skip
     num_particles: int | None = setting(
         None, help="Particles to use, a random choice; none = all. The others are listed in particles_unused.star.",
         unit="images", known_as="cryoSPARC: Num particles to use", ge=100,
@@ -60,27 +56,6 @@ class Abinitio(ParticleOutput):
     final_learning_rate: float = setting(
         0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
     )
-    class_start: Literal["consensus", "independent"] = setting(
-        "consensus", help="Where classes come from: a map of all particles that is split, which tells states of one "
-        "particle apart; or maps of their own from the first step on, for particles with little in common.",
-    )  # fmt: skip
-    class_resolution: float = setting(
-        20.0, help="Finest data by which the particles of a consensus are split into classes.", unit="A", gt=0,
-        needs={"class_start": "consensus"},
-    )  # fmt: skip
-    class_similarity: float = setting(
-        0.1, help="How alike classes are at first: 0 = independent, 1 = every image counts equally in all.",
-        known_as="cryoSPARC: Class similarity", ge=0, le=1, needs={"class_start": "independent"},
-    )  # fmt: skip
-    class_anneal_start: int = setting(
-        30, help="Step at which the similarity of the classes begins to fall.",
-        known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
-        needs={"class_start": "independent"},
-    )  # fmt: skip
-    class_anneal_end: int = setting(
-        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0,
-        needs={"class_start": "independent"},
-    )  # fmt: skip
     starts: int = setting(
         2, help="Random starts that are tried half of the way; the one that tells most of particles held back goes on.",
         ge=1, le=100,
@@ -108,6 +83,42 @@ class Abinitio(ParticleOutput):
         True, help="Set negative density of the maps to 0 after every step.",
         known_as="cryoSPARC: Enforce non-negativity",
     )
+    intermediate_plots: bool = setting(
+        True, help="Draw the plots of every tenth step while the job runs, as far as a little spare time allows.",
+        known_as="cryoSPARC: Make intermediate plots",
+    )  # fmt: skip
+
+
+class Abinitio(Growing):
+    """One map or several from particles alone: no starting map, no poses."""
+
+    settled_at_start = Growing.settled_at_start | {"classes"}
+
+    classes: int = setting(
+        1, help="Number of maps; particles are sorted between them.",
+        known_as="cryoSPARC: Number of Ab-Initio classes; RELION --K", ge=1, le=20,
+    )  # fmt: skip
+    class_start: Literal["consensus", "independent"] = setting(
+        "consensus", help="Where classes come from: a map of all particles that is split, which tells states of one "
+        "particle apart; or maps of their own from the first step on, for particles with little in common.",
+    )  # fmt: skip
+    class_resolution: float = setting(
+        20.0, help="Finest data by which the particles of a consensus are split into classes.", unit="A", gt=0,
+        needs={"class_start": "consensus"},
+    )  # fmt: skip
+    class_similarity: float = setting(
+        0.1, help="How alike classes are at first: 0 = independent, 1 = every image counts equally in all.",
+        known_as="cryoSPARC: Class similarity", ge=0, le=1, needs={"class_start": "independent"},
+    )  # fmt: skip
+    class_anneal_start: int = setting(
+        30, help="Step at which the similarity of the classes begins to fall.",
+        known_as="cryoSPARC: Class similarity anneal start iteration", ge=0,
+        needs={"class_start": "independent"},
+    )  # fmt: skip
+    class_anneal_end: int = setting(
+        60, help="Step at which it is 0.", known_as="cryoSPARC: Class similarity anneal end iteration", ge=0,
+        needs={"class_start": "independent"},
+    )  # fmt: skip
     final_passes: int = setting(
         3, help="Refinement passes over all particles of a class at the end; they give every particle its pose.", ge=1,
         le=20,
@@ -115,7 +126,3 @@ class Abinitio(ParticleOutput):
     final_resolution: float = setting(
         12.0, help="Finest data the final passes align with.", unit="A", gt=0
     )
-    intermediate_plots: bool = setting(
-        True, help="Draw the plots of every tenth step while the job runs, as far as a little spare time allows.",
-        known_as="cryoSPARC: Make intermediate plots",
-    )  # fmt: skip

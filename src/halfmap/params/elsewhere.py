@@ -606,8 +606,37 @@ CRYOSPARC_ABINITIO = (
     P("abinit_highpass_res", "Minimum align resolution", ("min_align_resolution",)),
 )  # fmt: skip
 
+_ONE = "One structure: its two half-maps."
+CRYOSPARC_ABINITIO_REFINE = tuple(
+    {"abinit_K": P("abinit_K", "Number of Ab-Initio classes", (), _ONE),
+     "abinit_max_res": P("abinit_max_res", "Maximum resolution", ("max_resolution", "max_align_resolution"),
+                         "The first is where the steps end and the alignment of the half-maps begins."),
+     "abinit_num_particles": P("abinit_num_particles", "Num particles to use", ("num_particles",), "A random choice; "
+                               "none = all, and all are aligned."),
+     "abinit_noise_model": P("abinit_noise_model", "Noise model", ("noise_model",), "Of the iterations; each half has "
+                             "its own."),
+     "abinit_noise_priorw": P("abinit_noise_priorw", "Noise priorw", ("noise_prior_weight",), "Of the iterations."),
+     "abinit_noise_init_sigmascale": P("abinit_noise_init_sigmascale", "Noise initial sigma-scale",
+                                       ("noise_initial_scale",), "Of steps and iterations; there above 1."),
+     "abinit_scale_compute": P("abinit_scale_compute", "per-image scales", ("per_particle_scale",)),
+     }.get(one.name, P(one.name, one.title, (), _ONE) if one.name.startswith("abinit_class") else one)
+    for one in CRYOSPARC_ABINITIO
+)  # fmt: skip
+_OF_STEPS = {name for one in CRYOSPARC_ABINITIO_REFINE for name in one.settings}
+_OF_A_MAP = {  # what only a refinement of a given map has
+    "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "relax_symmetry", "align_symmetry",
+    "early_subsets", "subset_size", "subset_growth", "refine_defocus", "refine_group_ctf", "mask_start_resolution",
+    "defocus_min_fit_resolution", "defocus_range", "ctf_min_fit_resolution", "fit_tilt", "fit_trefoil",
+    "fit_spherical", "fit_tetrafoil", "fit_anisotropic_magnification",
+}  # fmt: skip
+CRYOSPARC_HALVES = tuple(one for one in CRYOSPARC_HOMOGENEOUS
+                         if one.settings and not set(one.settings) & (_OF_A_MAP | _OF_STEPS))
+
 TABLES = (
     Table("cryoSPARC: Ab-Initio Reconstruction", "abinitio", CRYOSPARC_ABINITIO),
+    Table("cryoSPARC: Homogeneous Ab-Initio Refinement (BETA)", "abinitio-refine", CRYOSPARC_ABINITIO_REFINE),
+    Table("cryoSPARC: Homogeneous Refinement, where half-maps from nothing are refined", "abinitio-refine",
+          CRYOSPARC_HALVES),
     Table("cryoSPARC: Homogeneous Refinement", "refine homogeneous", CRYOSPARC_HOMOGENEOUS),
     Table("cryoSPARC: Local Refinement (New)", "refine local", CRYOSPARC_LOCAL),
     Table("cryoSPARC: Non-Uniform Refinement", "refine nonuniform", CRYOSPARC_NONUNIFORM),

@@ -29,24 +29,11 @@ RELION_FILES = {
 }
 
 
-class MapRefinement(Refinement, CurveSettings):
-    """A gold-standard refinement of one structure from particles and a starting map."""
+class HalfMapRefinement(Refinement, CurveSettings):
+    """A refinement of two half-sets, wherever it starts."""
 
-    settled_at_start = Refinement.settled_at_start | {
-        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale", "scale_reset", "noise_model",
-        "noise_initial_scale", "candidates",
-    }  # fmt: skip
+    settled_at_start = Refinement.settled_at_start | {"scale_reset", "noise_model", "noise_initial_scale", "candidates"}
 
-    volume: Path = setting(
-        help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
-    )
-    initial_lowpass: float = setting(
-        30.0,
-        help="Resolution the starting map is low-pass filtered to; about 20 for small molecules.",
-        unit="A",
-        known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
-        gt=0,
-    )
     marginalization: bool = setting(False, **MARGINALIZATION)
     max_align_resolution: float | None = setting(
         None,
@@ -61,18 +48,6 @@ class MapRefinement(Refinement, CurveSettings):
         unit="A",
         known_as="cryoSPARC: Minimum align resolution, Highpass",
         gt=0,
-    )
-    gsfsc_split_resolution: float = setting(
-        20.0,
-        help="The half-sets are independent beyond this resolution; below it they share data.",
-        unit="A",
-        known_as="RELION --low_resol_join_halves; cryoSPARC: GSFSC split resolution",
-        gt=0,
-    )
-    reestimate_greyscale: bool = setting(
-        True,
-        help="Scale the starting map to the grey values of the images.",
-        known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
     )
     per_particle_scale: bool = setting(
         False,
@@ -200,7 +175,6 @@ class MapRefinement(Refinement, CurveSettings):
     candidates: int = setting(
         8, help="Poses kept per particle after the global search, until the data tell them apart.", ge=1, le=64
     )
-    relion_files: Literal["off", "result", "iterations"] = setting("off", **RELION_FILES)
     max_iterations: int = setting(
         20,
         help="Iterations after which the last one follows, which reconstructs all particles to Nyquist, even if not "
@@ -222,6 +196,38 @@ class MapRefinement(Refinement, CurveSettings):
         if self.dynamic_mask_far_factor <= self.dynamic_mask_near_factor:
             raise ValueError("--dynamic-mask-far-factor must be larger than --dynamic-mask-near-factor")
         return self
+
+
+class MapRefinement(HalfMapRefinement):
+    """A gold-standard refinement of one structure from particles and a starting map."""
+
+    settled_at_start = HalfMapRefinement.settled_at_start | {
+        "volume", "initial_lowpass", "gsfsc_split_resolution", "reestimate_greyscale",
+    }  # fmt: skip
+
+    volume: Path = setting(
+        help="Starting map, MRC, any box and pixel size.", known_as="RELION --ref; cryoSPARC: Initial model"
+    )
+    initial_lowpass: float = setting(
+        30.0,
+        help="Resolution the starting map is low-pass filtered to; about 20 for small molecules.",
+        unit="A",
+        known_as="RELION --ini_high; cryoSPARC: Initial lowpass resolution",
+        gt=0,
+    )
+    gsfsc_split_resolution: float = setting(
+        20.0,
+        help="The half-sets are independent beyond this resolution; below it they share data.",
+        unit="A",
+        known_as="RELION --low_resol_join_halves; cryoSPARC: GSFSC split resolution",
+        gt=0,
+    )
+    reestimate_greyscale: bool = setting(
+        True,
+        help="Scale the starting map to the grey values of the images.",
+        known_as="RELION without --firstiter_cc; cryoSPARC: Re-estimate greyscale level of input reference",
+    )
+    relion_files: Literal["off", "result", "iterations"] = setting("off", **RELION_FILES)
 
 
 class LocalFilterSettings(Job):

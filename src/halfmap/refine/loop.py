@@ -22,7 +22,7 @@ from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run, Watch, prepare
 from halfmap.refine.state import Keeper, Outcome, State
-from halfmap.refine.update import new_state, resampled, with_seconds
+from halfmap.refine.update import brought_along, new_state, resampled, with_seconds
 from halfmap.types import Map, Sums
 
 
@@ -66,11 +66,13 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     sums = tuple(total for _, total in halves)
     progress(0, "solve")
     then = time.perf_counter()
+    sums, brought = job.recipe.meeting.met(sums, plan.box, plan.band, job.recipe, job.frame)
     result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
     maps = (state.reference(0), state.reference(1)) if plan.final else references(sums, result, job.recipe, job.frame)
     job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
     state = new_state(job, state, plan, posed, result, maps, shells)
+    state = brought_along(job, state, brought)
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums

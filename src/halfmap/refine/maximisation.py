@@ -66,7 +66,8 @@ def maximise(halves: tuple[Sums, Sums], recipe: Recipe, last_A: float, box: int,
 def references(halves: tuple[Sums, Sums], result: Maximised, recipe: Recipe, frame: Frame) -> tuple[Map, Map]:
     """The references of the next iteration: both halves filtered by what is trusted of their FSC, and masked."""
     filtered = recipe.prior.filtered(halves, result.filter, result.mask.box, frame)
-    return tuple(Map(r.data * result.mask.data, r.voxel_size_A) for r in filtered)
+    masks = recipe.meeting.masks(result, recipe, frame)
+    return tuple(Map(r.data * mask, r.voxel_size_A) for r, mask in zip(filtered, masks, strict=True))
 
 
 def trusted_curve(curve: Curve) -> tuple[np.ndarray, float]:

@@ -71,6 +71,25 @@ class Coloured(Symmetric):
         return replace(super().first(power), angular=noise.by_direction(power))
 
 
+@dataclass(frozen=True)
+class OfEachHalf:
+    """The same for the optics groups of one half-set, and again for those of the other: they learn nothing together.
+
+    The table has its optics groups twice, see data.halves.
+    """
+
+    inner: Symmetric
+    groups: int  # of each half
+
+    def first(self, power: np.ndarray) -> noise.GroupModel:
+        return self.inner.first(power)
+
+    def updated(self, models: tuple[noise.GroupModel, ...], shells: dict[int, np.ndarray]):
+        for half in (0, 1):
+            models = self.inner.updated(models, {g: s for g, s in shells.items() if g // self.groups == half})
+        return models
+
+
 MODELS = {"white": White, "symmetric": Symmetric, "coloured": Coloured}
 
 

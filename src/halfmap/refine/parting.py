@@ -1,6 +1,6 @@
 """How the particles of an ab-initio job come apart into classes. Two exchangeable parts.
 
-`Growing`: as many maps as classes compete from the first step on. `Splitting`: one map of all particles is grown and
+`Competing`: as many maps as classes compete from the first step on. `Splitting`: one map of all particles is grown and
 refined first, then the particles part at the poses they have in it. The first is for particles that have little in
 common, the second for one particle in several states, which maps of 30 A do not tell apart, and poses do.
 
@@ -67,7 +67,7 @@ class Parted:
 
 
 @dataclass(frozen=True)
-class Growing:
+class Competing:
     """The maps have grown apart; particles are sorted by the last grid of poses."""
 
     classes: int

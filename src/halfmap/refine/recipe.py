@@ -12,6 +12,7 @@ from halfmap.refine.claims import AsMeasured
 from halfmap.refine.junk import Everybody
 from halfmap.refine.laying import AtBest
 from halfmap.refine.masking import MaskPart, StaticMask
+from halfmap.refine.meeting import AsTheyAre
 from halfmap.refine.relaxation import Imposed
 from halfmap.refine.search import Everywhere
 from halfmap.refine.surround import Zeros
@@ -26,7 +27,7 @@ class Recipe:
     """Parts of a refinement."""
 
     group: np.ndarray  # (g, 3, 3) point group: poses are searched for in one of its asymmetric units
-    start: object  # start.FromMap | start.FromPoses
+    start: object  # start.FromMap | start.FromBoth | start.FromEach | start.FromPoses
     schedule: object  # schedules.Marching | schedules.OnePass
     mask: MaskPart
     prior: object  # maximisation.FscPrior
@@ -49,6 +50,7 @@ class Recipe:
     claim: AsMeasured = AsMeasured()  # what resolution is believed
     surround: Zeros = Zeros()  # of the circle that masks the images
     sphere: ewald.Flat = ewald.Flat()  # noqa: RUF009 - frozen; or ewald.Curved
+    meeting: AsTheyAre = AsTheyAre()  # what the halves have to do with each other
 
     @property
     def map_group(self) -> np.ndarray:

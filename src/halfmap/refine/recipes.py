@@ -11,7 +11,8 @@ from halfmap.errors import UsageError
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, masks, resample
 from halfmap.params import points
-from halfmap.params.abinitio import Abinitio
+from halfmap.params.abinitio import Abinitio, Growing
+from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.params.auto import Auto
 from halfmap.params.common import Refinement
 from halfmap.params.curves import CurveSettings
@@ -19,7 +20,7 @@ from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
-from halfmap.params.refinement import LocalFilterSettings, MapRefinement
+from halfmap.params.refinement import HalfMapRefinement, LocalFilterSettings, MapRefinement
 from halfmap.reconstruct import ewald, transfer
 from halfmap.reconstruct.nonuniform import SHAPES, Butterworth, CrossValidated, Everywhere
 from halfmap.refine import (
@@ -29,6 +30,7 @@ from halfmap.refine import (
     laying,
     masking,
     maximisation,
+    meeting,
     noises,
     optics,
     relaxation,
@@ -39,8 +41,8 @@ from halfmap.refine import (
     surround,
 )
 from halfmap.refine.annealing import Annealing
-from halfmap.refine.parting import Growing, Splitting
-from halfmap.refine.recipe import Recipe
+from halfmap.refine.parting import Competing, Splitting
+from halfmap.refine.recipe import LEAST_OFFSET_A, Recipe
 from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
@@ -50,6 +52,8 @@ REFITS = 4  # looks at the CTF at most; two or three settle it
 # fourth power of diameter over resolution; at a tenth, beta-galactosidase at 20 A, refinement has always gone on
 FIRST_DETAIL, LAST_DETAIL = 5.7, 10.0
 FIRST_A, LAST_A = (20.0, 80.0), (10.0, 40.0)
+# settings that the steps of an ab-initio job have in common with the refinement that follows, in a sense of their own
+OF_STEPS = ("minibatch_size", "non_negative")
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
 
 
@@ -240,22 +244,30 @@ def reconstruction(params: Reconstruct) -> Recipe:
 
 def stochastic(params: Abinitio, diameter_A: float) -> Method:
     """How maps of a particle of ``diameter_A`` grow from nothing."""
+    method = growing(params, diameter_A)
+    annealing = replace(method.annealing, similarity=params.class_similarity,
+                        similar_until=(params.class_anneal_start, params.class_anneal_end))
+    return replace(method, classes=_grown(params), annealing=annealing)
+
+
+def growing(params: Growing, diameter_A: float) -> Method:
+    """The same for one map."""
     annealing = Annealing(
         params.initial_resolution or float(np.clip(diameter_A / FIRST_DETAIL, *FIRST_A)),
         params.max_resolution or float(np.clip(diameter_A / LAST_DETAIL, *LAST_A)),
         params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
         (params.initial_minibatch_size, params.minibatch_size),
         (params.initial_learning_rate, params.final_learning_rate),
-        params.class_similarity, (params.class_anneal_start, params.class_anneal_end),
+        0.0, (0, 0),
     )  # fmt: skip
-    return Method(annealing, _grown(params), params.starts, params.offset_range_A, params.initial_structure_lowpass,
+    return Method(annealing, 1, params.starts, params.offset_range_A, params.initial_structure_lowpass,
                   params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
 
 
-def parting(params: Abinitio, method: Method) -> Growing | Splitting:
+def parting(params: Abinitio, method: Method) -> Competing | Splitting:
     """How the particles come apart into classes."""
     if _grown(params) == params.classes:
-        return Growing(params.classes)
+        return Competing(params.classes)
     return Splitting(params.classes, params.class_resolution, final_passes(params, method.annealing.final_A))
 
 
@@ -272,6 +284,27 @@ def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
         max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
         min_align_resolution=params.min_align_resolution, force_resplit=True,
     ))
+
+
+def refined_halves(params: AbinitioRefine, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:
+    """Homogeneous refinement of two half-sets that share nothing and are kept on each other; still without a start.
+
+    Coarse steps have found the poses' neighbourhood, so all that is said of a homogeneous refinement holds from there.
+    """
+    taken = {name: getattr(params, name) for name in HalfMapRefinement.model_fields if name not in OF_STEPS}
+    recipe = homogeneous(Homogeneous(
+        **taken, volume=params.out / "map.mrc", gsfsc_split_resolution=np.inf, align_symmetry=False,
+        offset_range_A=max(params.offset_range_A, LEAST_OFFSET_A),
+    ), mask, fsc_mask)
+    return replace(recipe, meeting=meeting.Aligned())
+
+
+def from_each(recipe: Recipe, halves: tuple[Map, Map], resolution_A: float, groups: int) -> Recipe:
+    """The recipe from maps of both halves that reach a resolution; particles have ``groups`` optics groups a half."""
+    schedule = schedules.FromSketch(**vars(replace(recipe.schedule, initial_lowpass_A=resolution_A,
+                                                   research_A=resolution_A)))  # fmt: skip
+    return replace(recipe, start=start.FromEach(*halves, resolution_A), schedule=schedule,
+                   noise=noises.OfEachHalf(recipe.noise, groups))  # fmt: skip
 
 
 def _kept(params: Refinement) -> int | None:

@@ -168,6 +168,16 @@ class Marching:
 
 
 @dataclass(frozen=True)
+class FromSketch(Marching):
+    """The same from a map that is little more than a sketch: the first search makes another reference of it, and a
+    second one at the same band is worthwhile.
+    """
+
+    def _worthwhile(self, radius: int, frame: Frame) -> bool:
+        return radius >= self._allowed(frame.shell(self.initial_lowpass_A), frame)
+
+
+@dataclass(frozen=True)
 class FromPoses(Marching):
     """The same from poses that are nearly right: searched about them, at the low band, then on to all of the map.
 

@@ -73,13 +73,10 @@ class FromMap:
         start = resample.fourier_crop(filters.lowpass(start, self.lowpass_A), plan.box)
         start = start if found is None else found.onto(start)
         start = Map(start.data * SphereMask().of(start, np.inf, frame).data, start.voxel_size_A)
-        width = job.recipe.candidates + SPARE_CANDIDATES + job.recipe.relaxation.places(job.recipe.group)
-        nowhere = Candidates(np.broadcast_to(np.eye(3), (n, width, 3, 3)).copy(), np.zeros((n, width, 2)),
-                             np.full((n, width), -np.inf))
         models = first_models(job)
         if self.fit_grey:
             models = with_grey_scale(job, start, models, plan)
-        return _state(job, (start, start), nowhere, models, frame.length_A / self.lowpass_A, plan), plan
+        return _state(job, (start, start), _nowhere(job), models, frame.length_A / self.lowpass_A, plan), plan
 
 
 @dataclass(frozen=True)
@@ -109,6 +106,32 @@ class FromBoth:
                            np.repeat(particles.poses.shifts_A[:, None], width, 1),
                            np.tile(np.r_[0.0, np.full(width - 1, -np.inf)], (n, 1)))  # fmt: skip
         return _state(job, masked, known, models, frame.length_A / self.resolution_A, plan), plan
+
+
+@dataclass(frozen=True)
+class FromEach:
+    """A map for each half as it stands, which share nothing; nothing known of the poses.
+
+    The maps are on the grey scale of the images that made them, and stay there.
+    """
+
+    half1: Map  # in the frame of each other, windowed
+    half2: Map
+    resolution_A: float  # that they reach
+
+    def begin(self, job: Run, reference: Map | None) -> tuple[State, Plan]:
+        frame, n = job.frame, len(job.half)
+        plan = job.recipe.schedule.first(frame, n, job.recipe.offset_range(frame))
+        whole = tuple(_on_grid(half, plan.box, frame) for half in (self.half1, self.half2))
+        return _state(job, whole, _nowhere(job), first_models(job), frame.length_A / self.resolution_A, plan), plan
+
+
+def _nowhere(job: Run) -> Candidates:
+    """Room for the candidates of a global search."""
+    n, recipe = len(job.half), job.recipe
+    width = recipe.candidates + SPARE_CANDIDATES + recipe.relaxation.places(recipe.group)
+    return Candidates(np.broadcast_to(np.eye(3), (n, width, 3, 3)).copy(), np.zeros((n, width, 2)),
+                      np.full((n, width), -np.inf))  # fmt: skip
 
 
 def _on_grid(map: Map, box: int, frame: Frame) -> Map:

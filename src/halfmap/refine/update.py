@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 
 from halfmap.align import posterior
+from halfmap.data.particles import SECOND
+from halfmap.geometry.frames import Frame
 from halfmap.maps import resample
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.posed import OF_PARTICLES, Posed
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run
 from halfmap.refine.state import State
-from halfmap.types import Candidates, Map
+from halfmap.types import Candidates, Map, Poses
 from halfmap.validate import fsc
 
 DECISIVE = 0.9  # probability of the best candidate below which a particle counts as undecided
@@ -48,6 +50,27 @@ def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised,
                  "the resolution of the alignment in its place; give a wider, softer mask")
     state = replace(state, history=(*old.history, _history_row(job, old, state, plan, posed, result)))
     return _with_facts(state, job.recipe.schedule.facts(state, plan, job.frame))
+
+
+def brought_along(job: Run, state: State, frame: Frame | None) -> State:
+    """The state with the poses of half 2 as the frame shows them that its map was brought into; tells of it."""
+    if frame is None:
+        return state
+    rows = np.flatnonzero((job.half == SECOND) & state.seen)
+    known = state.candidates[rows]
+    count = known.log_likelihood.shape[1]
+    lens = np.array([entry.magnification for entry in state.optics])[job.source.particles.group[rows]]
+    there = frame.poses(Poses(known.rotations.reshape(-1, 3, 3), known.shifts_A.reshape(-1, 2)), lens.repeat(count, 0))
+    moved = replace(known, rotations=there.rotations.reshape(known.rotations.shape),
+                    shifts_A=there.shifts_A.reshape(known.shifts_A.shape))
+    candidates = Candidates(*(
+        _with_rows(getattr(state.candidates, f), rows, getattr(moved, f)) for f in Candidates.__dataclass_fields__
+    ))
+    facts = {"halves_turned_deg": frame.angle_deg, "halves_moved_A": float(np.linalg.norm(frame.centre_A)),
+             "halves_mirrored": frame.mirrored}
+    job.watch("note", text=f"half 2 was turned by {frame.angle_deg:.2f} degrees and moved by "
+              f"{facts['halves_moved_A']:.2f} A{', and mirrored,' if frame.mirrored else ''} onto half 1")
+    return replace(state, candidates=candidates, history=(*state.history[:-1], {**state.history[-1], **facts}))
 
 
 def with_seconds(state: State, total: float, stages: dict[str, float]) -> State:
