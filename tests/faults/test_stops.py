@@ -25,7 +25,11 @@ def asks(number):
 @pytest.mark.parametrize("number", events.STOPPING, ids=lambda number: number.name)
 def test_a_signal_ends_the_job_at_its_next_batch_with_exit_5(number, monkeypatch, tmp_path):
     """D 2 and 34: SIGTERM, the walltime signal of a queue, Ctrl-C, a terminal that is closed."""
-    ended = made.job(monkeypatch, asks(number), tmp_path / "a")
+    before = signal.signal(number, signal.default_int_handler)  # the tests themselves may run under nohup
+    try:
+        ended = made.job(monkeypatch, asks(number), tmp_path / "a")
+    finally:
+        signal.signal(number, before)
     assert ended.exit_code == 5 and ended.summary["status"] == "interrupted"
     assert number.name in made.told(ended) and "halfmap resume" in made.told(ended)
     assert json.loads((tmp_path / "a" / "summary.json").read_text())["status"] == "interrupted"
