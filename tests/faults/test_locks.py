@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -108,7 +109,9 @@ def test_garbage_in_the_lock_is_not_a_holder(monkeypatch, tmp_path):
     monkeypatch.setattr(lock.time, "sleep", lambda _: None)
     for garbage in (b"", b"\0" * 512, b"[1]", b'{"pid": "x"}'):
         (tmp_path / lock.FILE).write_bytes(garbage)
-        lock.take(tmp_path).release()
+        held = lock.take(tmp_path)
+        assert json.loads((tmp_path / lock.FILE).read_text())["pid"] == os.getpid()
+        held.release()
 
 
 def test_a_folder_of_other_files_gets_no_lock(monkeypatch, tmp_path):
@@ -121,6 +124,8 @@ def test_a_folder_of_other_files_gets_no_lock(monkeypatch, tmp_path):
 def test_the_holder_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(lock, "BEAT_S", 0.01)
     held = lock.take(tmp_path)
-    while json.loads((tmp_path / lock.FILE).read_text())["beats"] < 3:
-        pass
+    before, until = 0, time.monotonic() + 30
+    while before < 3 and time.monotonic() < until:
+        before = json.loads((tmp_path / lock.FILE).read_text())["beats"]
     held.release()
+    assert before >= 3

@@ -13,14 +13,14 @@ from typing import Any
 
 def this() -> dict[str, Any]:
     """The process that asks, as ``alive`` wants it told."""
-    return {"pid": os.getpid(), "ticks": _ticks(os.getpid()), **_machine()}
+    return {"pid": os.getpid(), "ticks": _ticks(os.getpid()), **machine()}
 
 
 def alive(process: Any) -> bool | None:
     """Whether a process told by ``this`` lives; None where that cannot be known from here."""
     if not isinstance(process, dict) or not isinstance(process.get("pid"), int):
         return None
-    mine = _machine()
+    mine = machine()
     if process.get("host") != mine["host"]:
         return None
     if process.get("boot") != mine["boot"]:
@@ -31,7 +31,8 @@ def alive(process: Any) -> bool | None:
     return ticks is not None and ticks == process.get("ticks")
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """Name of this machine, the id of its start, and the namespace of process numbers: empty where not told."""
     return {"host": os.uname().nodename, "boot": _boot_id(), "namespace": _namespace()}
 
 

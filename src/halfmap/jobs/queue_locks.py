@@ -9,29 +9,27 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from halfmap.errors import UsageError
+from halfmap.jobs import processes
 
-BOOT = Path("/proc/sys/kernel/random/boot_id")
-NAMESPACE = Path("/proc/self/ns/pid")
 HELD = (errno.EAGAIN, errno.EACCES)
 FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length (0 = all), process
 
 
 def host() -> str:
     """Name of this machine."""
-    return socket.gethostname()
+    return processes.machine()["host"]
 
 
 def boot() -> str:
     """What a process number is good for: the time since this machine was started, and this container on it."""
-    started = BOOT.read_text().strip() if BOOT.is_file() else ""
-    return f"{started} {os.readlink(NAMESPACE) if NAMESPACE.is_symlink() else ''}".strip()
+    here = processes.machine()
+    return f"{here['boot']} {here['namespace']}".strip()
 
 
 def claim(path: Path) -> int | None:

@@ -246,6 +246,21 @@ RELION_COMBINE = (
     P("--invert", "the other side", ("operation",), "complement."),
 )  # fmt: skip
 
+# What relion_refine has in every use, from its iterations to its processors
+RELION_USUAL = (
+    P("--iter", "number of iterations", ("max_iterations",)),
+    P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
+    P("--blush", "Blush regularisation", (), "Not offered."),
+    P("--K", "number of classes", (), "One structure."),
+    P("--helix ...", "helical symmetry", (), "Point groups only."),
+    P("--pad", "padding factor", (), "Always 2."),
+    P("--skip_gridding", "skip gridding", (), "Always: division by the weights and an exact correction for "
+      "interpolation."),
+    P("--pool", "pooled particles", ("minibatch_size",)),
+    P("--j", "threads", ("threads",)),
+    P("--gpu", "GPUs", (), f"{NO_GPU}."),
+)  # fmt: skip
+
 RELION_REFINE = (
     P("--i", "input images", ("particles",)),
     P("--ref", "reference map", ("volume",)),
@@ -281,17 +296,7 @@ RELION_REFINE = (
     P("--auto_ignore_angles, --auto_resol_angles", "finer angular sampling faster", (), "No grid."),
     P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates", "marginalization"), "Poses that the "
       "search leaves to be refined; the map is made of the best one, or with --marginalization of all."),
-    P("--iter", "number of iterations", ("max_iterations",)),
-    P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
-    P("--blush", "Blush regularisation", (), "Not offered."),
-    P("--K", "number of classes", (), "One structure."),
-    P("--helix ...", "helical symmetry", (), "Point groups only."),
-    P("--pad", "padding factor", (), "Always 2."),
-    P("--skip_gridding", "skip gridding", (), "Always: division by the weights and an exact correction for "
-      "interpolation."),
-    P("--pool", "pooled particles", ("minibatch_size",)),
-    P("--j", "threads", ("threads",)),
-    P("--gpu", "GPUs", (), f"{NO_GPU}."),
+    *RELION_USUAL,
     P("--scratch_dir, --keep_free_scratch", "scratch disk", ("cache_dir", "cache_reserve_GB"), "Copies stay for later "
       "jobs, and no job wipes those of another."),
     P("--preread_images", "images in memory", (), "Images stream, read ahead."),
@@ -338,17 +343,7 @@ RELION_AUTO = (
     P("--force_converge", "make the next iteration the last", ("force_convergence",)),
     P("--adaptive_fraction, --maxsig", "how many poses count", ("candidates", "marginalization"), "All that the image "
       "allows, by their probabilities."),
-    P("--iter", "number of iterations", ("max_iterations",)),
-    P("--tau2_fudge", "regularisation", (), "The FSC of the halves sets the filter."),
-    P("--blush", "Blush regularisation", (), "Not offered."),
-    P("--K", "number of classes", (), "One structure."),
-    P("--helix ...", "helical symmetry", (), "Point groups only."),
-    P("--pad", "padding factor", (), "Always 2."),
-    P("--skip_gridding", "skip gridding", (), "Always: division by the weights and an exact correction for "
-      "interpolation."),
-    P("--pool", "pooled particles", ("minibatch_size",)),
-    P("--j", "threads", ("threads",)),
-    P("--gpu", "GPUs", (), f"{NO_GPU}."),
+    *RELION_USUAL,
     P("--preread_images, --scratch_dir", "images in memory or on a scratch disk", (), "Images stream, read ahead; "
       "copy them to a fast disk and name it with --images-root."),
     P("--dont_combine_weights_via_disc, --no_parallel_disc_io", "MPI", (), "One process."),
