@@ -11,23 +11,17 @@ from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import abinitio, demo, diagnostics, painter, plots
+from halfmap.jobs import abinitio, demo, diagnostics, plots
 from halfmap.jobs.views import View
-from tests.jobs.test_tables import NoPlots
 from tests.refine import made
+
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 N = 300
 QUICK = ["--initial-resolution", "40", "--max-resolution", "25", "--num-initial-iterations", "8",
          "--num-final-iterations", "3", "--fourier-radius-step", "0.25", "--initial-minibatch-size", "60",
          "--minibatch-size", "90", "--starts", "1", "--final-passes", "1", "--particle-diameter", "140", "--seed", "1",
          "--no-intermediate-plots"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
 
 
 @pytest.fixture(scope="module")

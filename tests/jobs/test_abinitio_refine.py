@@ -13,13 +13,14 @@ from halfmap.errors import Interrupted
 from halfmap.geometry import frames, symmetry
 from halfmap.io import mrc
 from halfmap.jobs import abinitio_refine as job_module
-from halfmap.jobs import diagnostics, events, painter, plots
+from halfmap.jobs import diagnostics, events, plots
 from halfmap.jobs.views import View
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.types import Map
-from tests.jobs.test_tables import NoPlots
 from tests.refine import made
+
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 N = 600
 STEPS = {"initial_resolution": 40.0, "max_resolution": 23.0, "num_initial_iterations": 15, "num_final_iterations": 5,
@@ -28,13 +29,6 @@ STEPS = {"initial_resolution": 40.0, "max_resolution": 23.0, "num_initial_iterat
 FLAGS = {"particle_diameter_A": "particle-diameter"}
 QUICK = [word for name, value in STEPS.items() for word in (f"--{FLAGS.get(name, name).replace('_', '-')}", str(value))]
 QUICK += ["--max-iterations", "2", "--seed", "1", "--no-intermediate-plots"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,10 @@ from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.data.stack import Stack
 from halfmap.io import mrc, star
-from halfmap.jobs import painter
-from tests.jobs.test_tables import NoPlots
+
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 BOX, N = 32, 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,13 @@ from halfmap.data import expansion, originals, relion
 from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import cs, mrc
-from halfmap.jobs import homogeneous, painter
+from halfmap.jobs import homogeneous
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import recipes
 from halfmap.types import Map
-from tests.jobs.test_tables import NoPlots
 from tests.refine import made
 
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture(scope="module")

@@ -8,35 +8,14 @@ import pytest
 
 from halfmap.data import cryosparc, relion
 from halfmap.io import cs, mrc
-from halfmap.jobs import painter, run
+from halfmap.jobs import run
 from halfmap.params.checking import CheckParticles
 from halfmap.params.importing import ImportParticles
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.params.simulate import Simulate
 from halfmap.physics import lengths
 
-
-class NoPlots:
-    """Stands in for the drawing process: starting it takes longer than any job here."""
-
-    def __init__(self, folder):
-        pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        pass
-
-    def draw(self):
-        return ""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from halfmap.data import relion
 from halfmap.geometry import rotations
 from halfmap.io import mrc, star
-from halfmap.jobs import painter, plots, run
+from halfmap.jobs import plots, run
 from halfmap.jobs.views import View
 from halfmap.maps import filters, masks, resample, sharpening
 from halfmap.params.fsc import Fsc
@@ -20,18 +20,12 @@ from halfmap.params.sharpen import Sharpen
 from halfmap.types import Map, Poses
 from halfmap.validate import fsc, guinier, orientation
 from tests.jobs import made as jobs_made
-from tests.jobs.test_tables import NoPlots
 from tests.validate import made
+
+pytestmark = pytest.mark.usefixtures("no_plots")
 
 BOX, VOXEL_A = 40, made.VOXEL_A
 SD = 3.0  # of the noise: the halves agree to 8 A or so, Nyquist is 6 A
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_plots():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(painter, "Painter", NoPlots)
-        yield
 
 
 @pytest.fixture(scope="module")
