@@ -143,6 +143,22 @@ def test_noise_alone_makes_few_particles_doubtful():
     assert flagged == pytest.approx(0.0062, abs=0.0018)
 
 
+@pytest.mark.parametrize("kind", [schedules.Marching, schedules.FromSketch])
+def test_particles_off_their_model_are_searched_about_the_box_centre(kind):
+    power = np.full(6, 200.0)
+    cross = power * np.array([1, 1, 1, 1, 0.0, 1])  # the fifth does not lie along its projection
+    doubt = np.tile([1.0, 0.0], (6, 1))
+    doubt[1] = 0.5  # this one's candidates disagree: its shift is believed
+    plan = kind(32.0, None, 0, 20).next(state(6, shell=12, cross=cross, power=power, weights=doubt), FRAME)
+    assert np.flatnonzero(plan.searched).tolist() == [1, 4] and np.flatnonzero(plan.astray).tolist() == [4]
+
+
+def test_a_search_near_given_poses_stays_there_whatever_the_images_say():
+    plan = schedules.FromPoses(32.0, None, 0, 20, research_A=32.0).next(
+        state(4, shell=12, cross=np.zeros(4), power=np.full(4, 200.0)), FRAME)
+    assert plan.astray is None
+
+
 def test_particles_off_their_model_are_doubtful():
     power = np.full(100, 200.0)
     cross = np.where(np.arange(100) < 10, 0.0, power)
