@@ -22,7 +22,9 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_70s | 70S ribosome, both parts at rest, SNR 0.1 | 96 px, 3.5 A | 1,500 |
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
-| noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
+| noise, noise_2 | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
+| noise_48 | the same | 48 px, 4.72 A | 3,000 |
+| noise_70s | the same, to start from the 70S ribosome | 56 px, 6.0 A | 3,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
 atoms), so centring the model, which model_to_map.py does, also puts its two-fold axes on those of halfmap and RELION.
@@ -215,22 +217,53 @@ def make_nothing_classes(sources: Sources, out: Path) -> None:
 
 
 def make_noise(sources: Sources, out: Path) -> None:
-    particles = relion.read(sources.data / "empiar-10204" / "particles.star")[np.arange(2000)]
-    optics = particles.optics[0]
-    images = simulate.noise(len(particles), optics.box, np.random.default_rng(7))
-    mrc.write_stack(out / "particles.mrcs", images, optics.pixel_size_A, mode=2)
+    noise_alone(sources, out, 2000, _cut(_beta_galactosidase_map(sources), 64), seed=7)
+
+
+def make_noise_2(sources: Sources, out: Path) -> None:
+    noise_alone(sources, out, 2000, _cut(_beta_galactosidase_map(sources), 64), seed=17)
+
+
+def make_noise_48(sources: Sources, out: Path) -> None:
+    """Pixels of 4.72 A, the same length as 64 of 3.54 A."""
+    whole = _cut(_beta_galactosidase_map(sources), 64)
+    noise_alone(sources, out, 3000, resample.fourier_crop(whole, 48), seed=18)
+
+
+def make_noise_70s(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    whole = Map(body.data + moving.data, body.voxel_size_A)
+    noise_alone(sources, out, 3000, resample.fourier_crop(whole, 56), seed=19)
+
+
+def noise_alone(sources: Sources, out: Path, number: int, start: Map, seed: int) -> None:
+    """Coloured noise in the sampling of the map it will start from, with CTFs of EMPIAR-10204, in turn."""
+    known = relion.read(sources.data / "empiar-10204" / "particles.star")
+    particles = known[np.arange(number) % len(known)]
+    optics = replace(particles.optics[0], box=start.box, pixel_size_A=start.voxel_size_A)
+    images = simulate.noise(number, start.box, np.random.default_rng(seed))
+    mrc.write_stack(out / "particles.mrcs", images, start.voxel_size_A, mode=2)
     own = replace(
         particles,
         files=(out / "particles.mrcs",),
-        file=np.zeros(len(particles), np.int32),
-        index=np.arange(len(particles)),
+        file=np.zeros(number, np.int32),
+        index=np.arange(number),
         poses=None,
+        optics=(optics,),
     )
     relion.write(out / "particles.star", own)
     relion.write(out / "truth.star", own)
-    reference = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
-    edge = (reference.box - optics.box) // 2
-    mrc.write(out / "map.mrc", Map(reference.data[(slice(edge, -edge),) * 3].copy(), reference.voxel_size_A))
+    mrc.write(out / "map.mrc", start)
+
+
+def _beta_galactosidase_map(sources: Sources) -> Map:
+    return mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
+
+
+def _cut(map: Map, box: int) -> Map:
+    """The middle of the map."""
+    edge = (map.box - box) // 2
+    return Map(map.data[(slice(edge, -edge),) * 3].copy(), map.voxel_size_A)
 
 
 SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}
