@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from halfmap.jobs import diagnostics, painter, painting, plots, run
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import painter, painting, plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import diagnostics, run
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 
