@@ -171,6 +171,11 @@ def _mates(figure: Figure, view: views.View) -> None:
     pictures.mates(figure, view.arrays["mates"], certainty, title)
 
 
+def _scaled(view: views.View) -> bool:
+    """Scales were fitted: a single column at 1 tells nothing."""
+    return np.count_nonzero(view.arrays.get("scales", ())) > 1
+
+
 def _scales(figure: Figure, view: views.View) -> None:
     label = f"mean {float(view.arrays['scales_mean']):.3f}"
     counts = pictures.Counts(label, view.arrays["scales"], view.arrays["scales_edges"])
@@ -307,7 +312,7 @@ PLOTS = (
         "Scales of particles",
         "How strongly each particle shows the map, relative to the others. Good: one peak at 1; values near 0 are "
         "empty images, values above 2 crowded ones.",
-        views.array("scales"),
+        _scaled,
         _scales,
     ),
     views.Plot(
