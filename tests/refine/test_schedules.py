@@ -149,8 +149,9 @@ def test_particles_off_their_model_are_searched_about_the_box_centre(kind):
     cross = power * np.array([1, 1, 1, 1, 0.0, 1])  # the fifth does not lie along its projection
     doubt = np.tile([1.0, 0.0], (6, 1))
     doubt[1] = 0.5  # this one's candidates disagree: its shift is believed
-    plan = kind(32.0, None, 0, 20).next(state(6, shell=12, cross=cross, power=power, weights=doubt), FRAME)
+    plan = kind(32.0, None, 0, 20).next(state(6, shell=12, cross=cross, power=power, weights=doubt), FRAME, 25.0)
     assert np.flatnonzero(plan.searched).tolist() == [1, 4] and np.flatnonzero(plan.astray).tolist() == [4]
+    assert plan.astray_A == 25.0 > plan.offset_A  # as far off as at the first search
 
 
 def test_a_search_near_given_poses_stays_there_whatever_the_images_say():

@@ -44,6 +44,7 @@ class Plan:
     stock_every: int = 1  # every how manieth particle takes part in the estimate of noise and grey scale
     sampling: Sampling | None = None  # of the search; None = what the band needs
     astray: np.ndarray | None = None  # (n,) bool: particles whose pose is not believed: searched about the box centre
+    astray_A: float = 0.0  # shifts tried there: as far off as particles may be
 
 
 def _plan(frame: Frame, band: int, stages, searched, radius: int, offset_A: float, final: bool, used) -> Plan:
@@ -105,7 +106,7 @@ class Marching:
         return self._filtered(_plan(frame, band, ((band, 10),), used, band, offset_A, False, used), frame)
 
     def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
-        """The plan after ``state``; ``offset_A``: shifts tried for particles that join late."""
+        """The plan after ``state``; ``offset_A``: shifts tried of particles that nothing is known of."""
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
         radius = min(band, frame.shell(self.research_A))
         again = self._worthwhile(radius, frame) and state.iteration <= self.last_research
@@ -117,7 +118,8 @@ class Marching:
         offset = offset_A if new.any() else frame.resolution_A(radius) / 2
         stages = _stages(radius if new.any() else state.band, band)
         plan = _plan(frame, band, stages, new, radius, offset, final, used)
-        plan = self._searching(replace(plan, refit=refit), state, used & (again & doubtful(state) | new))
+        plan = replace(plan, refit=refit, astray_A=max(offset_A, offset))
+        plan = self._searching(plan, state, used & (again & doubtful(state) | new))
         return self._filtered(plan, frame)
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
