@@ -143,21 +143,14 @@ def test_noise_alone_makes_few_particles_doubtful():
     assert flagged == pytest.approx(0.0062, abs=0.0018)
 
 
-@pytest.mark.parametrize("kind", [schedules.Marching, schedules.FromSketch])
-def test_particles_off_their_model_are_searched_about_the_box_centre(kind):
+def test_a_search_of_particles_off_their_model_is_about_the_box_centre():
     power = np.full(6, 200.0)
-    cross = power * np.array([1, 1, 1, 1, 0.0, 1])  # the fifth does not lie along its projection
-    doubt = np.tile([1.0, 0.0], (6, 1))
-    doubt[1] = 0.5  # this one's candidates disagree: its shift is believed
-    plan = kind(32.0, None, 0, 20).next(state(6, shell=12, cross=cross, power=power, weights=doubt), FRAME, 25.0)
-    assert np.flatnonzero(plan.searched).tolist() == [1, 4] and np.flatnonzero(plan.astray).tolist() == [4]
-    assert plan.astray_A == 25.0 > plan.offset_A  # as far off as at the first search
-
-
-def test_a_search_near_given_poses_stays_there_whatever_the_images_say():
-    plan = schedules.FromPoses(32.0, None, 0, 20, research_A=32.0).next(
-        state(4, shell=12, cross=np.zeros(4), power=np.full(4, 200.0)), FRAME)
-    assert plan.astray is None
+    cross = power * np.array([1, 1, 1, 1, 0.0, 0.0])  # the last two do not lie along their projections
+    found = state(6, shell=12, cross=cross, power=power)
+    plan = marching().next(found, FRAME, 25.0)
+    assert plan.astray is None and plan.astray_A == 25.0  # as far off as at the first search
+    told = schedules.searching(plan, found, np.arange(6) < 5)
+    assert told.searched.tolist() == [True] * 5 + [False] and np.flatnonzero(told.astray).tolist() == [4]
 
 
 def test_particles_off_their_model_are_doubtful():

@@ -86,7 +86,7 @@ class Marching:
     """Global search at the start, frequency marching by the FSC, until neither resolution nor poses improve.
 
     Particles whose candidates disagree, or whose data do not lie along their projection, are searched again while the
-    map still grows: the former about the shift they have, the latter about the box centre.
+    map still grows, about the shift they have: of the few that are off their model so early, none gained by more.
     """
 
     initial_lowpass_A: float
@@ -117,10 +117,9 @@ class Marching:
         new = used & ~state.seen
         offset = offset_A if new.any() else frame.resolution_A(radius) / 2
         stages = _stages(radius if new.any() else state.band, band)
-        plan = _plan(frame, band, stages, new, radius, offset, final, used)
-        plan = replace(plan, refit=refit, astray_A=max(offset_A, offset))
-        plan = self._searching(plan, state, used & (again & doubtful(state) | new))
-        return self._filtered(plan, frame)
+        searched = (doubtful(state) & again) | new
+        plan = _plan(frame, band, stages, searched, radius, offset, final, used)
+        return self._filtered(replace(plan, refit=refit, astray_A=max(offset_A, offset)), frame)
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         """What an iteration tells of the schedule; the line of history so far is the last of ``state``."""
@@ -139,10 +138,6 @@ class Marching:
         if plan.searched.any():
             finest = min(finest, plan.search_radius)
         return replace(plan, lowest=max(min(frame.shell(self.min_align_A), finest - LEAST_BAND), 0))
-
-    def _searching(self, plan: Plan, state: State, searched: np.ndarray) -> Plan:
-        """The plan with a search of particles ``searched`` (n,)."""
-        return searching(plan, state, searched)
 
     def _worthwhile(self, radius: int, frame: Frame) -> bool:
         """Whether a second search could find what the first did not: it is finer."""
@@ -191,10 +186,6 @@ class FromPoses(Marching):
     """
 
     known_A: float = np.inf  # resolution of the starting map, where it is not low-passed
-
-    def _searching(self, plan: Plan, state: State, searched: np.ndarray) -> Plan:
-        """About the poses there are, believed or not: they are nearly right."""
-        return replace(plan, searched=searched)
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
         """Everything is searched at the low band; the alignment goes as far as the starting map does."""
