@@ -13,7 +13,7 @@ from halfmap.errors import Interrupted
 from halfmap.geometry import frames, symmetry
 from halfmap.io import mrc
 from halfmap.jobs import abinitio_refine as job_module
-from halfmap.jobs import diagnostics, events, plots
+from halfmap.jobs import diagnostics, events, growths, plots
 from halfmap.jobs.views import View
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
@@ -118,11 +118,11 @@ def test_a_half_grows_the_same_map_whatever_the_images_of_the_other_are(sample, 
         name: getattr(whole, name) for name in ("half", "group", "optics", "optics_columns")})
     params = settings(table)
     recipe, _ = job_module.read(params, made.Heard())
-    grown = [job_module.grow(params, recipe, particles, 1, np.random.default_rng(5), made.Heard())
+    grown = [job_module.grow(params, recipe, particles, job_module.Origin(1, np.random.default_rng(5)), made.Heard())
              for particles in (whole, mixed)]
     np.testing.assert_array_equal(grown[0].map.data, grown[1].map.data)
     assert grown[0].found.evidence == grown[1].found.evidence
-    other = job_module.grow(params, recipe, mixed, 2, np.random.default_rng(5), made.Heard())
+    other = job_module.grow(params, recipe, mixed, job_module.Origin(2, np.random.default_rng(5)), made.Heard())
     assert grown[0].found.something and not other.found.something
 
 
@@ -143,15 +143,16 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     made_of = iter([(right, 3.0), (wrong, 1.0), (wrong, 0.5), (right, 2.5)])
     asked = []
 
-    def grow(params, recipe, table, half, rng, watch):
-        asked.append(half)
+    def grow(params, recipe, table, origin, watch):
+        asked.append(origin.half)
         map, gain = next(made_of)
         return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True))
 
     monkeypatch.setattr(job_module, "grow", grow)
     params = settings(table, max_restarts=5)
     recipe, particles = job_module.read(params, made.Heard())
-    first, second = job_module.grown_together(params, recipe, particles, (None, None), made.Heard())
+    first, second = job_module.grown_together(params, recipe, particles, (None, None), made.Heard(),
+                                              growths.Growths(sample[1].parent, made.Heard()))
     assert asked == [1, 2, 2, 2] and first.gain == 3.0 and second.gain == 2.5
 
 

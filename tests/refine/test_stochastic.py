@@ -11,6 +11,7 @@ from halfmap.maps import filters, resample, turn
 from halfmap.reconstruct import online
 from halfmap.refine import setup, stochastic
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import made
 
@@ -48,7 +49,7 @@ def after(sample, steps, **changes):
     """(run, growth) after some steps of another method."""
     work = job(sample.told())
     setting = stochastic._prepared(work, replace(METHOD, **changes), np.arange(N))
-    return setting, stochastic._grown(setting, stochastic._first(setting), steps, [], 0)
+    return setting, stochastic._grown(setting, stochastic._begun(setting), steps, Keeper()).grown
 
 
 def test_the_molecule_grows_from_its_images(sample, grown):

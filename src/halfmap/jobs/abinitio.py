@@ -13,6 +13,7 @@ from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.jobs import homogeneous, results
 from halfmap.jobs.events import Passing, Watch
+from halfmap.jobs.growths import Growths
 from halfmap.maps import resample
 from halfmap.params.abinitio import Abinitio, Growing
 from halfmap.refine import parting, recipes, setup, stochastic
@@ -42,7 +43,7 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     used = chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
     method = recipes.stochastic(params, job.frame.diameter_A)
-    found = stochastic.run(job, method, used)
+    found = stochastic.run(job, method, used, Growths(folder, watch).of(0))
     parted = None
     if not found.something:
         job.warn(found.verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,14 @@ from halfmap.data.particles import FIRST, UNASSIGNED, Particles
 from halfmap.io import mrc
 from halfmap.jobs import abinitio, checkpoint, inputs, resources, results
 from halfmap.jobs.events import Passing, Watch
+from halfmap.jobs.growths import Growths
 from halfmap.maps import resample, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.refine import loop, masking, meeting, recipes, setup, stochastic
 from halfmap.refine.batches import Frame
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.recipe import Recipe
-from halfmap.refine.state import Outcome
+from halfmap.refine.state import Keeper, Outcome
 from halfmap.refine.stochastic import Found
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_report
@@ -42,6 +43,15 @@ class Grown:
         return self.found.evidence - self.found.ball
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a map of one half-set grows from."""
+
+    half: int
+    rng: np.random.Generator
+    keeper: Keeper = field(default_factory=Keeper)  # with what an interrupted run left of it
+
+
 def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Split, grow, align, refine, write; returns what the summary says.
 
@@ -52,7 +62,8 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
     used = abinitio.chosen(params, len(particles), rng)
     table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
     resources.demand(recipe, table, None, params, folder, watch)
-    grown = grown_together(params, recipe, table, (first, second), watch)
+    growths = Growths(folder, watch, params.keep_checkpoints == "all", params.continue_from)
+    grown = grown_together(params, recipe, table, (first, second), watch, growths)
     for message in (message for one in grown for message in one.warnings):
         watch("warning", message=message)
     if not all(one.found.something for one in grown):
@@ -95,38 +106,39 @@ def read(params: AbinitioRefine, watch: Watch | Passing) -> tuple[Recipe, Partic
     return recipes.refined_halves(params, mask, fsc_mask), inputs.without_ignored(particles, params)
 
 
-def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, streams: Streams, watch: Watch
-                   ) -> tuple[Grown, Grown]:
+def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, streams: Streams, watch: Watch,
+                   growths: Growths) -> tuple[Grown, Grown]:
     """A map of each half, the second one brought onto the first.
 
     Where the two are not of one structure, the one that tells less of particles that did not make it is grown anew:
     that they differ is all that one half learns of the other.
     """
     frame, grown_A = setup.frame_of(recipe, table, None), _grown_A(params, recipe, table)
-    best = [grow(params, recipe, table, half, stream, watch) for half, stream in enumerate(streams, FIRST)]
+    best = [grow(params, recipe, table, Origin(half + FIRST, stream, growths.of(half)), watch)
+            for half, stream in enumerate(streams)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
-    for _ in range(params.max_restarts):
+    for number in range(len(best), len(best) + params.max_restarts):
         agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
         if agreed_A < ALIKE * grown_A or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
-        anew = grow(params, recipe, table, weaker + 1, streams[weaker], watch)
-        best[weaker] = max(best[weaker], anew, key=lambda one: one.gain)
+        again = Origin(weaker + FIRST, streams[weaker], growths.of(number))
+        best[weaker] = max(best[weaker], grow(params, recipe, table, again, watch), key=lambda one: one.gain)
         there = brought_together(best[0].map, best[1].map, recipe, watch)
     curve = agreement(best[0].map, there, recipe, frame)
     watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A, frame))
     return best[0], replace(best[1], map=there)
 
 
-def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, half: int, rng: np.random.Generator, watch: Watch
-         ) -> Grown:
+def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, origin: Origin, watch: Watch) -> Grown:
     """A map of one half-set, on the axes of its symmetry. It knows no particle of the other half."""
+    half = origin.half
     mine = table[table.half == half]
     mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
-    job = setup.prepare(recipe, mine, None, rng, _of_half(half, watch))
+    job = setup.prepare(recipe, mine, None, origin.rng, _of_half(half, watch))
     of_table = len(job.warnings)  # the refinement has the same to say
-    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)))
+    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)), origin.keeper)
     if found.something:
         job.watch("note", text=found.verdict)
     else:

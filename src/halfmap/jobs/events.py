@@ -73,9 +73,10 @@ class LineFile:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress iteration checkpoint optics diagnostics warning note finished failed. Raises Interrupted
-    from the call that follows ``request_stop`` or a file named ``stop`` in the folder; ``warnings`` collects the
-    messages of all warnings. Neither a full disk nor a terminal that is gone ends the job.
+    Kinds: started progress batch iteration checkpoint optics diagnostics warning note finished failed; a ``batch`` has
+    nothing to tell, and leaves no line. Raises Interrupted from the call that follows ``request_stop`` or a file named
+    ``stop`` in the folder; ``warnings`` collects the messages of all warnings. Neither a full disk nor a terminal that
+    is gone ends the job.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
@@ -97,6 +98,8 @@ class Watch:
         """Record an event even after a stop request."""
         if kind in self._takers:
             self._takers[kind](**data)
+            return
+        if kind == "batch":
             return
         if kind == "warning":
             self.warnings.append(str(data["message"]))
@@ -170,7 +173,7 @@ class Passing:
             raise Interrupted("stopped on request")
         if kind == "warning":
             self.warnings.append(str(data["message"]))
-        for listener in self._listeners:
+        for listener in () if kind == "batch" else self._listeners:
             listener({"time": time.time(), "kind": kind, **plain(data)})
 
     def request_stop(self, why: str = "") -> None:
@@ -263,7 +266,8 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
     "optics": _optics,
-    "checkpoint": lambda event: f"checkpoint of iteration {event['iteration']} written",
+    "checkpoint": lambda event: "checkpoint of {} written".format(
+        f"iteration {event['iteration']}" if "iteration" in event else f"step {event['steps']} of the growth"),
     "note": lambda event: event["text"],
     "finished": lambda event: f"finished after {event['seconds']:.1f} s: {event['folder']}",
     "failed": lambda event: "failed: " + "\n".join(event["faults"]),

@@ -27,6 +27,7 @@ from halfmap.refine.batches import Frame
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import above
 from halfmap.refine.setup import Run
+from halfmap.refine.state import Keeper
 from halfmap.types import Map, Sums
 
 EDGE_VOXELS = 3.0  # of the window of the maps
@@ -82,6 +83,23 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How far all starts have come: what a step or the judgement of a start leaves for the next one."""
+
+    start: int  # under way, from 0; as many as there are: the best one, which goes on to the end
+    grown: Growth | None  # none at the end
+    history: tuple[dict, ...] = ()
+    trials: tuple[float, ...] = ()  # evidence of every start that was judged
+    best: Growth | None = None  # of them
+    found: Found | None = None  # at the end
+
+    @property
+    def iteration(self) -> int:
+        """Steps of all starts."""
+        return len(self.history)
+
+
+@dataclass(frozen=True)
 class _Setting:
     """What does not change between steps."""
 
@@ -100,21 +118,41 @@ class _Setting:
         return transforms.good_box(2 * band + 8)
 
 
-def run(job: Run, method: Method, rows: np.ndarray) -> Found:
-    """Grow ``method.classes`` maps from particles ``rows``: several starts for a while, the best one to the end."""
+def run(job: Run, method: Method, rows: np.ndarray, keeper: Keeper = Keeper()) -> Found:  # noqa: B008 - it holds nothing
+    """Grow ``method.classes`` maps from particles ``rows``: several starts for a while, the best one to the end.
+
+    Goes on from the newest snapshot of ``keeper`` if it has one; its last one holds what was found.
+    """
     setting = _prepared(job, method, rows)
-    total, trial = method.annealing.steps(job.frame), method.annealing.trial_steps(job.frame)
-    history: list[dict] = []
-    tried = []
-    for number in range(method.starts):
-        grown = _grown(setting, _first(setting), trial if method.starts > 1 else 0, history, number)
-        tried.append((_evidence(setting, grown, grown.maps).mean() if method.starts > 1 else 0.0, grown))
-    evidence, best = max(tried, key=lambda found: found[0])
-    if method.starts > 1:
-        job.watch("note", text="evidence of the starts, nats per particle held back: "
-                  + ", ".join(f"{e:.2f}" for e, _ in tried) + f"; the best goes on ({evidence:.2f})")
-    grown = _grown(setting, best, total, history, method.starts)
-    return _judged(setting, grown, tuple(history), tuple(float(e) for e, _ in tried))
+    snapshot = keeper.newest()
+    course = _begun(setting) if snapshot is None else job.restored(snapshot)
+    while course.start < method.starts:
+        course = _compared(setting, _grown(setting, course, method.annealing.trial_steps(job.frame), keeper))
+    if course.found is None:
+        course = _grown(setting, course, method.annealing.steps(job.frame), keeper)
+        found = _judged(setting, course.grown, course.history, course.trials)
+        course = replace(course, grown=None, found=found)
+        keeper.keep(job.snapshot(course))
+    return course.found
+
+
+def _begun(setting: _Setting) -> Course:
+    """The first start, which is the best one where there is no other."""
+    if setting.method.starts > 1:
+        return Course(0, _first(setting))
+    return Course(1, _first(setting), trials=(0.0,))
+
+
+def _compared(setting: _Setting, course: Course) -> Course:
+    """The start that has come as far as starts are compared, judged; then the next one, or the best one."""
+    evidence = float(_evidence(setting, course.grown, course.grown.maps).mean())
+    best = course.grown if evidence > max(course.trials, default=-np.inf) else course.best
+    trials = (*course.trials, evidence)
+    if len(trials) < setting.method.starts:
+        return replace(course, start=len(trials), grown=_first(setting), trials=trials, best=best)
+    setting.job.watch("note", text="evidence of the starts, nats per particle held back: "
+                      + ", ".join(f"{e:.2f}" for e in trials) + f"; the best goes on ({max(trials):.2f})")
+    return replace(course, start=len(trials), grown=best, trials=trials, best=None)
 
 
 def _prepared(job: Run, method: Method, rows: np.ndarray) -> _Setting:
@@ -149,17 +187,19 @@ def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.
     return Map((data * (strength / max(np.sqrt((data**2).sum()), 1e-30))).astype(np.float32), voxel_A)
 
 
-def _grown(setting: _Setting, grown: Growth, until: int, history: list[dict], start_: int) -> Growth:
-    """``grown`` after step ``until``; tells of every step."""
-    total = setting.method.annealing.steps(setting.frame)
-    while grown.step < until:
-        step = setting.method.annealing.step(grown.step, setting.frame)
-        grown = _stepped(setting, grown, step)
-        history.append({"step": grown.step, "start": start_ + 1, **grown.facts})
-        setting.job.watch("progress", stage="ab-initio", done=grown.step, total=total)
+def _grown(setting: _Setting, course: Course, until: int, keeper: Keeper) -> Course:
+    """``course`` after step ``until`` of the start under way; tells of every step."""
+    frame, annealing = setting.frame, setting.method.annealing
+    while course.grown.step < until:
+        grown = _stepped(setting, course.grown, annealing.step(course.grown.step, frame))
+        row = {"step": grown.step, "start": course.start + 1, **grown.facts}
+        course = replace(course, grown=grown, history=(*course.history, row))
+        setting.job.watch("progress", stage="ab-initio", done=grown.step, total=annealing.steps(frame))
         if grown.step % REPORTED_EVERY == 0 or grown.step == until:
-            setting.job.watch("diagnostics", made=diagnostics_of(setting.frame, grown, tuple(history), len(history)))
-    return grown
+            setting.job.watch("diagnostics", made=diagnostics_of(frame, grown, course.history, course.iteration))
+        if grown.step % REPORTED_EVERY == 0:
+            keeper.keep(setting.job.snapshot(course))
+    return course
 
 
 def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
@@ -199,6 +239,7 @@ def _images(setting: _Setting, rows: np.ndarray, band: int):
     job, n = setting.job, len(setting.job.half)
     lowest = setting.frame.length_A / setting.method.high_pass_A if setting.method.high_pass_A else 0
     for images in job.source.batches(rows, job.batch, band, setting.models, np.zeros((n, 2)), np.ones(n)):
+        job.watch("batch")
         yield above(images, int(round(lowest)))
 
 
