@@ -146,7 +146,7 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     def grow(params, recipe, table, origin, watch):
         asked.append(origin.half)
         map, gain = next(made_of)
-        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True))
+        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True, resolution_A=23.0))
 
     monkeypatch.setattr(job_module, "grow", grow)
     params = settings(table, max_restarts=5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
         watch("warning", message=message)
     if not all(one.found.something for one in grown):
         return _unrefined(grown, recipe, particles, folder) | _growth(grown)
-    last_A = _grown_A(params, recipe, table)
+    last_A = grown_A(grown)
     outcome = loop.run(recipes.from_each(recipe, tuple(one.map for one in grown), last_A, len(particles.optics)), table,
                        None, None, rng, watch, checkpoint.of_job(params, folder, watch))
     outcome = replace(outcome, particles=halves.with_optics_of(outcome.particles, particles))
@@ -113,13 +114,13 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
     Where the two are not of one structure, the one that tells less of particles that did not make it is grown anew:
     that they differ is all that one half learns of the other.
     """
-    frame, grown_A = setup.frame_of(recipe, table, None), _grown_A(params, recipe, table)
+    frame = setup.frame_of(recipe, table, None)
     best = [grow(params, recipe, table, Origin(half + FIRST, stream, growths.of(half)), watch)
             for half, stream in enumerate(streams)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
     for number in range(len(best), len(best) + params.max_restarts):
         agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
-        if agreed_A < ALIKE * grown_A or not any(one.found.something for one in best):
+        if agreed_A < ALIKE * grown_A(best) or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
@@ -127,7 +128,7 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
         best[weaker] = max(best[weaker], grow(params, recipe, table, again, watch), key=lambda one: one.gain)
         there = brought_together(best[0].map, best[1].map, recipe, watch)
     curve = agreement(best[0].map, there, recipe, frame)
-    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A, frame))
+    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A(best), frame))
     return best[0], replace(best[1], map=there)
 
 
@@ -159,6 +160,8 @@ def _of_half(half: int, watch: Watch):
         if kind == "diagnostics":
             step = data["made"].name.rpartition("_")[2]
             data = {"made": replace(data["made"], name=f"iteration_000_half{half}_step{step}")}
+        if kind == "phase":
+            data = {"half": half, **data}
         if "text" in data:
             data = {**data, "text": f"half {half}: {data['text']}"}
         watch(kind, **data)
@@ -180,17 +183,17 @@ def agreement(one: Map, other: Map, recipe: Recipe, frame: Frame) -> Curve:
     return fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical")
 
 
-def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_A: float, frame: Frame) -> Diagnostics:
+def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_to_A: float, frame: Frame) -> Diagnostics:
     """What the meeting of the half-maps shows: half 1, half 2 as it was and as it lies on half 1."""
     cuts = np.stack([[np.take(one.data, one.box // 2, axis=axis) for axis in (2, 1, 0)] for one in maps])
     arrays = {"meeting_slices": cuts.astype(np.float32), "meeting_fsc": curve.values}
     return Diagnostics("iteration_000_meeting", arrays, {
-        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_A})
+        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_to_A})
 
 
-def _grown_A(params: AbinitioRefine, recipe: Recipe, table: Particles) -> float:
-    """The resolution that maps are grown to."""
-    return recipes.growing(params, setup.frame_of(recipe, table, None).diameter_A).annealing.final_A
+def grown_A(grown: Sequence[Grown]) -> float:
+    """The resolution that all maps have been grown to."""
+    return max(one.found.resolution_A for one in grown)
 
 
 def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles, folder: Path) -> dict:
@@ -218,14 +221,16 @@ def _growth(grown: tuple[Grown, Grown]) -> dict:
     return {
         "found": all(one.something for one in found), "verdicts": [one.verdict for one in found],
         "significance": [one.significance for one in found], "evidence_of_starts": [list(one.trials) for one in found],
+        "phases": [{"half": half, **phase} for half, one in enumerate(found, FIRST) for phase in one.phases],
+        "grown_to_A": [one.resolution_A for one in found],
     }  # fmt: skip
 
 
-def _agreement(outcome: Outcome, grown_A: float, watch: Watch) -> dict:
+def _agreement(outcome: Outcome, grown_to_A: float, watch: Watch) -> dict:
     """Whether two halves that knew nothing of each other came to the same map."""
-    agreed = bool(outcome.history[-1]["resolution_A"] < grown_A)
+    agreed = bool(outcome.history[-1]["resolution_A"] < grown_to_A)
     if not agreed:
-        watch("warning", message=f"the half-maps agree no further than the {grown_A:.0f} A they were grown to: one of "
-              "them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
+        watch("warning", message=f"the half-maps agree no further than the {grown_to_A:.0f} A they were grown to: one "
+              "of them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
               "--seed or more --starts")
     return {"halves_agree": agreed}

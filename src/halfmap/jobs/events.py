@@ -73,10 +73,10 @@ class LineFile:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress batch iteration checkpoint optics diagnostics warning note finished failed; a ``batch`` has
-    nothing to tell, and leaves no line. Raises Interrupted from the call that follows ``request_stop`` or a file named
-    ``stop`` in the folder; ``warnings`` collects the messages of all warnings. Neither a full disk nor a terminal that
-    is gone ends the job.
+    Kinds: started progress batch phase iteration checkpoint optics diagnostics warning note finished failed; a
+    ``batch`` has nothing to tell, and leaves no line. Raises Interrupted from the call that follows ``request_stop`` or
+    a file named ``stop`` in the folder; ``warnings`` collects the messages of all warnings. Neither a full disk nor a
+    terminal that is gone ends the job.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
@@ -248,6 +248,13 @@ ITERATION_COLUMNS = {
 }
 
 
+def _phase(event: dict) -> str:
+    half = f"half {event['half']}, " if "half" in event else ""
+    return (f"{half}start {event['start']}, {event['name']}: ended after {event['steps']} steps at "
+            f"{event['band_A']:.1f} A: {event['reason']}; evidence {event['evidence']:.2f} nats, "
+            f"{event['effective_fraction']:.2g} of all poses with weight, maps changed by {event['change'] or 0:.1%}")
+
+
 def _optics(event: dict) -> str:
     parts = [f"CTF refinement before iteration {event['iteration']}"]
     for group in event.get("groups", ()):
@@ -266,6 +273,7 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
     "optics": _optics,
+    "phase": _phase,
     "checkpoint": lambda event: "checkpoint of {} written".format(
         f"iteration {event['iteration']}" if "iteration" in event else f"step {event['steps']} of the growth"),
     "note": lambda event: event["text"],
