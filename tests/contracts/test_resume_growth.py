@@ -10,7 +10,7 @@ import time
 import pytest
 
 from halfmap.data import relion
-from halfmap.jobs import checkpoint, growths, kept
+from halfmap.jobs.running import checkpoint, growths, kept
 from tests.refine import made
 
 STEPS = ["--initial-resolution", "40", "--max-resolution", "28", "--num-initial-iterations", "8",
@@ -27,7 +27,7 @@ MOMENTS = {"first start": 14, "second start": 18, "best start": 27, "checkpoint"
 STRIKE = """
 import os, signal, sys
 from halfmap.cli import main
-from halfmap.jobs import events
+from halfmap.jobs.running import events
 
 moment, steps, tell, rename = sys.argv[1], [0], events.Watch.tell, os.rename
 
