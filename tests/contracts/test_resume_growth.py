@@ -1,4 +1,4 @@
-"""A map that grows from nothing, stopped at any moment and resumed, ends as if it had never stopped, to the last bit."""
+"""A map that grows from nothing, stopped at any moment and resumed, ends as if it had never stopped, bit for bit."""
 
 import json
 import os
