@@ -54,7 +54,7 @@ sys.exit(main.main(sys.argv[2:]))
 def work(tmp_path_factory):
     """A folder with particles."""
     folder = tmp_path_factory.mktemp("resume")
-    relion.write(folder / "particles.star", made.experiment(folder, 160, snr=1.0).told())
+    relion.write(folder / "particles.star", made.experiment(folder, 300, snr=3.0).told())
     return folder
 
 

@@ -227,7 +227,8 @@ def _phased(setting: _Setting, course: Course, until: int) -> Course:
         return course
     else:
         step = end if phase == settling.FIRST else until
-    told = {"start": start, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
+    whose = f"start {start}" if course.start < setting.method.starts else "the best" if start > 2 else "the only start"
+    told = {"start": start, "whose": whose, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
             "nothing": found.nothing, "reason": found.words,
             **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
     setting.job.watch("phase", **told)

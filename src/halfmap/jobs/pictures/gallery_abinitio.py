@@ -48,17 +48,32 @@ def _maps(figure: Figure, view: views.View) -> None:
 def _course(figure: Figure, view: views.View) -> None:
     start = view.arrays["course_start"]
     for place, (name, label, logarithmic) in enumerate(COURSES):
-        axes = figure.add_axes((0.10 + 0.5 * (place % 2), 0.57 - 0.5 * (place // 2), 0.38, 0.38))
+        axes = figure.add_axes((0.10 + 0.5 * (place % 2), 0.60 - 0.5 * (place // 2), 0.38, 0.37))
         values = view.arrays[f"course_{name}"]
         for number in np.unique(start).astype(int):
             rows = np.flatnonzero(start == number)
             axes.plot(rows + 1, values[rows], lw=1.3, label=_name(number, view))
         _phase_ends(axes, view)
         axes.set(xlabel="step", ylabel=label, xlim=(1, max(len(values), 2)))
-        if logarithmic and np.nanmax(values, initial=0) > 0:
-            axes.set_yscale("log")
+        if logarithmic:
+            _logarithmic(axes, values)
         if place == 0:
             axes.legend(fontsize=7.5, loc="upper left")
+
+
+def _logarithmic(axes: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis, ticks at tenths and thirds in per cent: powers of ten crowd or are missing."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
+    low, high = positive.min() / 1.2, positive.max() * 1.2
+    ticks = [one * 10.0**power for power in range(-7, 2) for one in (1, 3)]
+    shown = [tick for tick in ticks if low <= tick <= high]
+    shown = shown if len(shown) <= 6 else [tick for tick in shown if f"{tick:e}".startswith("1")]
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.set_yticks(shown, [f"{100 * tick:g} %" for tick in shown])
+    axes.set_yticks([], minor=True)
 
 
 def _name(number: int, view: views.View) -> str:

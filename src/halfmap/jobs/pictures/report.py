@@ -35,7 +35,7 @@ COLUMNS = {
 
 PHASES = {  # of a map that grows from nothing
     "half": ("Half", "{}"),
-    "start": ("Start", "{}"),
+    "whose": ("Start", "{}"),
     "name": ("Phase", "{}"),
     "steps": ("Steps", "{}"),
     "band_A": ("At (A)", "{:.1f}"),
@@ -110,14 +110,15 @@ def write(folder: Path) -> Path:
     job = json.loads((folder / "job.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
     views = _shown(folder)
+    phases = {key: column for key, column in PHASES.items() if any(_has(row, key) for row in summary.get("phases", ()))}
     page = _template().render(
         job=job,
         summary=summary,
         headlines=headlines.of(summary),
         columns=[label for label, _ in COLUMNS.values()],
         iterations=[_cells(row, COLUMNS) for row in _iterations(folder)],
-        phase_columns=[label for label, _ in PHASES.values()],
-        phases=[_cells(row, PHASES) for row in summary.get("phases", ())],
+        phase_columns=[label for label, _ in phases.values()],
+        phases=[_cells(row, phases) for row in summary.get("phases", ())],
         views=[view.name for view in views],
         labels={view.name: view.label for view in views},
         sections=_sections(folder, views),
