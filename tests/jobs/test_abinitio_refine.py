@@ -98,7 +98,7 @@ def after(job, out, *words):
 @pytest.mark.parametrize("kind", ["reconstruct", "refine homogeneous", "refine local"])
 def test_its_folder_is_an_input_of_other_jobs_which_keep_its_half_sets(kind, job, tmp_path):
     given = str(job[2])
-    volume = [] if kind == "reconstruct" else ["--volume", given, "--max-iterations", "1"]
+    volume = [] if kind == "reconstruct" else ["--volume", given, "--max-iterations", "1", "--no-intermediate-plots"]
     own = ["--mask", "dynamic", "--initialize-from-halfmaps"] if kind == "refine local" else []
     mine, theirs = after(job, tmp_path / "job", *kind.split(), "--particles", given, *volume, *own)
     np.testing.assert_array_equal(mine.half, theirs.half)
