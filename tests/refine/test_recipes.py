@@ -277,7 +277,7 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
     def made(**changes):
         params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
         method = recipes.stochastic(params, 200.0)
-        return method.classes, recipes.parting(params, method)
+        return method.classes, recipes.parting(params, 20.0)
 
     grown, split = made(classes=3, class_resolution=15.0)
     assert grown == split.grown == 1 and (split.classes, split.resolution_A) == (3, 15.0)

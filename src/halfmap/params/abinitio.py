@@ -89,10 +89,17 @@ class Growing(ParticleOutput):
     )  # fmt: skip
 
 
+# What a map that has begun to grow goes on with; the rest changes no result
+SETTLED = frozenset(Growing.model_fields) - {
+    "write_cs", "intermediate_plots", "out", "overwrite", "resume", "dry_run", "threads", "device",
+}  # fmt: skip
+
+
 class Abinitio(Growing):
     """One map or several from particles alone: no starting map, no poses."""
 
-    settled_at_start = Growing.settled_at_start | {"classes"}
+    settled_at_start = SETTLED | {"classes", "class_start", "class_similarity", "class_anneal_start",
+                                  "class_anneal_end"}  # fmt: skip
 
     classes: int = setting(
         1, help="Number of maps; particles are sorted between them.",

@@ -54,5 +54,13 @@ class Annealing:
         return Step(int(min(round(band), last)), self.images[number >= self.initial_steps],
                     self.rates[0] * (self.rates[1] / self.rates[0]) ** far, alike)
 
+    def ends(self, frame: Frame) -> tuple[int, int, int]:
+        """After how many steps each phase ends: of the first resolution, of finer ones, of the last."""
+        return self.initial_steps, self.initial_steps + self._growing(frame), self.steps(frame)
+
+    def phase(self, number: int, frame: Frame) -> int:
+        """Of step ``number`` from 0."""
+        return sum(number >= end for end in self.ends(frame)[:-1])
+
     def _growing(self, frame: Frame) -> int:
         return int(np.ceil(max(0, frame.shell(self.final_A) - frame.shell(self.initial_A)) / self.radius_step))

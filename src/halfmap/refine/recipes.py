@@ -264,11 +264,11 @@ def growing(params: Growing, diameter_A: float) -> Method:
                   params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
 
 
-def parting(params: Abinitio, method: Method) -> Competing | Splitting:
-    """How the particles come apart into classes."""
+def parting(params: Abinitio, grown_A: float) -> Competing | Splitting:
+    """How the particles come apart into classes, of maps that have been grown to a resolution."""
     if _grown(params) == params.classes:
         return Competing(params.classes)
-    return Splitting(params.classes, params.class_resolution, final_passes(params, method.annealing.final_A))
+    return Splitting(params.classes, params.class_resolution, final_passes(params, grown_A))
 
 
 def _grown(params: Abinitio) -> int:
