@@ -74,10 +74,26 @@ def test_of_one_kind_it_says_so(tmp_path):
     assert found.significance < 4 and "ONE KIND" in found.verdict
 
 
+def test_of_more_classes_than_kinds_it_says_so_and_which_are_one(two):
+    particles, kind, *_ = two
+    found = parting.split(job(particles), 3, AT_A)
+    assert same(found.shares.argmax(1), kind) > 0.95
+    assert found.kinds == 2 and found.significance > 10
+    assert any("one within the noise" in text or "is empty" in text for text in found.doubts)
+    assert "take --classes 2" in found.doubts[-1]
+    for group in found.alike:  # those that are one are of one kind
+        assert len({np.bincount(kind[found.shares.argmax(1) == c]).argmax() for c in group}) == 1
+
+
+def test_of_as_many_classes_as_kinds_there_is_no_doubt(two):
+    assert two[2].kinds == 2 and two[2].doubts == ()
+
+
 def test_three_kinds_are_told_apart(tmp_path):
     particles, kind, _ = stack(tmp_path, 3)
     found = parting.split(job(particles), 3, AT_A)
     assert same(found.shares.argmax(1), kind) > 0.9
+    assert found.kinds == 3 and not found.doubts and not found.alike
 
 
 def test_particles_beyond_those_that_make_the_maps_are_sorted_too(two, monkeypatch):
