@@ -43,13 +43,14 @@ class Growing(ParticleOutput):
         0.08, help="By how much each step between them raises the Fourier radius.", unit="shells",
         known_as="cryoSPARC: Fourier radius step", gt=0, le=2,
     )  # fmt: skip
-    initial_minibatch_size: int = setting(
-        200, help="Images of each step at the initial resolution.", unit="images",
+    initial_minibatch_size: int | None = setting(
+        None, help="Images of each step at the initial resolution; none = 200 for every map that grows.", unit="images",
         known_as="cryoSPARC: Initial minibatch size", ge=10,
     )  # fmt: skip
-    minibatch_size: int = setting(
-        250, help="Images of each step after that.", unit="images", known_as="cryoSPARC: Final minibatch size", ge=10
-    )
+    minibatch_size: int | None = setting(
+        None, help="Images of each step after that; none = 250 for every map that grows.", unit="images",
+        known_as="cryoSPARC: Final minibatch size", ge=10,
+    )  # fmt: skip
     initial_learning_rate: float = setting(
         0.6, help="Learning rate of the first step: which part of the map the images of a step replace.",
         known_as="cryoSPARC: Initial learning rate", gt=0, le=1,
