@@ -12,9 +12,10 @@ from halfmap.data import halves, relion
 from halfmap.errors import Interrupted
 from halfmap.geometry import frames, symmetry
 from halfmap.io import mrc
-from halfmap.jobs import abinitio_refine as job_module
-from halfmap.jobs import diagnostics, events, growths, plots
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.refinement import abinitio_refine as job_module
+from halfmap.jobs.running import diagnostics, events, growths
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.types import Map
@@ -83,6 +84,49 @@ def test_its_halves_make_the_same_map_when_reconstructed(job, tmp_path):
         here, there = (mrc.read(folder / f"{name}.mrc") for folder in (out, tmp_path / "job"))
         low = [filters.lowpass(one, told["resolution_A"]).data.ravel() for one in (here, there)]
         assert np.corrcoef(*low)[0, 1] > 0.98  # the noise that weighs the images is estimated anew
+
+
+def after(job, out, *words):
+    """Half-sets of the input and of the result of a job that takes the folder of another."""
+    *_, given = job
+    assert cli.main([*words, "--out", str(out), "--symmetry", "D2", "--seed", "1"]) == 0
+    mine, theirs = (relion.read_table(folder / "particles.star") for folder in (out, given))
+    order = np.argsort(theirs.index)
+    return mine, theirs[order[np.searchsorted(theirs.index[order], mine.index)]]
+
+
+@pytest.mark.parametrize("kind", ["reconstruct", "refine homogeneous", "refine local"])
+def test_its_folder_is_an_input_of_other_jobs_which_keep_its_half_sets(kind, job, tmp_path):
+    given = str(job[2])
+    volume = [] if kind == "reconstruct" else ["--volume", given, "--max-iterations", "1"]
+    own = ["--mask", "dynamic", "--initialize-from-halfmaps"] if kind == "refine local" else []
+    mine, theirs = after(job, tmp_path / "job", *kind.split(), "--particles", given, *volume, *own)
+    np.testing.assert_array_equal(mine.half, theirs.half)
+    told = json.loads((tmp_path / "job" / "summary.json").read_text())
+    assert told["resolution_A"] < 1.2 * job[0]["resolution_A"]
+
+
+def local(given, particles, out, *halves):
+    words = ["refine", "local", "--particles", str(particles), "--volume", str(given), "--mask", "dynamic", *halves]
+    return cli.main([*words, "--initialize-from-halfmaps", "--symmetry", "D2", "--out", str(out)])
+
+
+def test_half_maps_that_are_exchanged_are_refused(job, tmp_path, capsys):
+    given = job[2]
+    swapped = ["--half1", str(given / "half2.mrc"), "--half2", str(given / "half1.mrc")]
+    assert local(given, given, tmp_path / "job", *swapped) == 3
+    assert "by their names they are exchanged" in capsys.readouterr().err
+    assert not (tmp_path / "job" / "map.mrc").exists()
+
+
+def test_particles_of_another_split_than_the_half_maps_are_refused(job, sample, tmp_path, capsys):
+    _, particles, given = job
+    half = particles.half.copy()
+    half[:7] = 3 - half[:7]
+    relion.write(tmp_path / "mixed.star", replace(relion.read(given / "particles.star"), half=half))
+    assert local(given, tmp_path / "mixed.star", tmp_path / "job") == 3
+    assert "7 of the 560 particles" in capsys.readouterr().err
+    assert not (tmp_path / "job" / "map.mrc").exists()
 
 
 def test_steps_of_both_halves_and_the_fsc_of_each_iteration_can_be_drawn(job):

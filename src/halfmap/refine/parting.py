@@ -25,7 +25,7 @@ from halfmap.maps import masks, resample
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import solve
 from halfmap.reconstruct.sums import Accumulator
-from halfmap.refine import loop, meeting, setup, start, stochastic
+from halfmap.refine import grown_diagnostics, loop, meeting, setup, start, stochastic
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome
@@ -141,7 +141,7 @@ class Splitting:
         consensus = stochastic.onto_axes(found.maps[0], job.recipe.group, job)
         outcome = passed(self.passes, job, consensus, rows)
         left = np.setdiff1d(np.arange(len(rows)), [row for row, _ in outcome.rejected])
-        posed = setup.prepare(self.passes, outcome.particles, None, job.rng, _quiet(job))
+        posed = setup.prepare(self.passes, outcome.particles, None, job.rng, _quiet(job, len(found.history)))
         parted = split(posed, self.classes, self.resolution_A)
         return replace(parted, rows=rows[left])
 
@@ -155,10 +155,14 @@ def passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
     return loop.run(passes, job.source.particles[rows], first, None, job.rng, _quiet(job))
 
 
-def _quiet(job: Run) -> Callable[..., None]:
+def _quiet(job: Run, steps: int = 0) -> Callable[..., None]:
+    """``steps``: of the growth, after which the parting is shown."""
+
     def told(kind: str, **data) -> None:
-        if kind in ("progress", "iteration"):
+        if kind in ("progress", "batch", "iteration"):
             job.watch(kind, **data)
+        elif kind == "diagnostics" and data["made"].name.startswith(grown_diagnostics.CLASSES):
+            job.watch(kind, made=replace(data["made"], name=f"iteration_{steps:03d}_{data['made'].name}"))
 
     return told
 
@@ -170,6 +174,7 @@ class _Trial:
     shares: np.ndarray  # (n, classes) of all particles, 0 for those that make no map
     gains: np.ndarray  # (those that make maps,)
     prior: np.ndarray  # (classes,)
+    rounds: tuple[dict, ...]  # occupancy, part that changed its class and gain, in each
 
 
 @dataclass(frozen=True)
@@ -208,8 +213,9 @@ def split(job: Run, classes: int, resolution_A: float) -> Parted:
         shares[mine] = _posterior(found[mine] + np.log(best.prior))
     left_out = shares.sum(1) == 0  # images that cannot be read
     shares[left_out] = best.prior
-    gains = best.gains
-    return Parted(_joined(bench, best.shares), np.arange(len(shares)), shares, float(gains.mean()),
+    gains, maps = best.gains, _joined(bench, best.shares)
+    job.watch("diagnostics", made=grown_diagnostics.of_sharing("best", job.frame, best.rounds, shares, maps))
+    return Parted(maps, np.arange(len(shares)), shares, float(gains.mean()),
                   float(gains.std() / np.sqrt(len(gains))), _alike(bench, best), ALIKE_TO_PARTICLES)
 
 
@@ -272,6 +278,7 @@ def _likelihoods(bench: _Bench, maps: tuple[Map, ...], half: int, images: Iterab
     for batch in images:
         which = np.flatnonzero(bench.half[batch.rows] == half)
         rows = batch.rows[which]
+        job.watch("batch")
         for c, projector in enumerate(projectors if len(rows) else ()):
             fit = newton.refine(projector, batch, which, poses.rotations[rows], poses.shifts_A[rows], bench.band, 0)
             out[rows, c] = fit.log_likelihood
@@ -288,13 +295,17 @@ def _climbed(bench: _Bench, classes: int, number: int) -> _Trial:
     makers, rng = bench.makers, bench.job.rng
     shares = np.zeros((len(bench.half), classes))
     shares[makers] = np.eye(classes)[rng.integers(classes, size=len(makers))]
-    prior = np.full(classes, 1 / classes)
+    prior, rounds = np.full(classes, 1 / classes), ()
     for done in range(ROUNDS):
         old = shares.argmax(1)
         shares, gains = _round(bench, shares, prior)
         bench.job.watch("progress", stage="classes", done=number * ROUNDS + done + 1, total=TRIALS * ROUNDS)
-        trial = _Trial(shares, gains, prior)
-        if (old != shares.argmax(1))[makers].mean() < SETTLED:
+        moved = float((old != shares.argmax(1))[makers].mean())
+        rounds += ({"occupancy": shares[makers].mean(0).tolist(), "moved": moved, "gain": float(gains.mean())},)
+        trial = _Trial(shares, gains, prior, rounds)
+        bench.job.watch("diagnostics", made=grown_diagnostics.of_sharing(f"trial{number + 1}", bench.job.frame, rounds,
+                                                                         shares[makers]))
+        if moved < SETTLED:
             break
         if done < ROUNDS // 2:
             shares = shares.copy()

@@ -21,10 +21,9 @@ from halfmap.maps import filters, masks
 from halfmap.physics import noise
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import online, sums
-from halfmap.refine import settling, start
+from halfmap.refine import grown_diagnostics, settling, start
 from halfmap.refine.annealing import Annealing, Step
 from halfmap.refine.batches import Frame
-from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import above
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Keeper
@@ -64,6 +63,7 @@ class Growth:
     facts: dict
     directions: np.ndarray  # (v,) weight, and where from (v, 3): of the last step
     views: np.ndarray
+    probabilities: np.ndarray  # (classes, bins) particles of the last batch, by how surely they belong to each
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _first(setting: _Setting) -> Growth:
 def _at_rest(setting: _Setting, maps: tuple[Map, ...]) -> Growth:
     first, last = (setting.method.annealing.step(number, setting.frame).band for number in (0, np.inf))
     empty = sums.empty(last, setting.frame.box, setting.frame.voxel_size_A)
-    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)))
+    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)))
 
 
 def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.random.Generator) -> Map:
@@ -203,7 +203,9 @@ def _grown(setting: _Setting, course: Course, until: int, keeper: Keeper) -> Cou
         course = _phased(setting, replace(course, grown=grown, history=(*course.history, row)), until)
         setting.job.watch("progress", stage="ab-initio", done=course.grown.step, total=annealing.steps(frame))
         if course.iteration % REPORTED_EVERY == 0 or course.grown.step == until:
-            setting.job.watch("diagnostics", made=diagnostics_of(frame, grown, course.history, course.iteration))
+            facts = {"groups": [optics.name for optics in setting.job.source.particles.optics],
+                     "starts": setting.method.starts}
+            setting.job.watch("diagnostics", made=grown_diagnostics.of_step(frame, course, setting.models, facts))
         if course.iteration % REPORTED_EVERY == 0:
             keeper.keep(setting.job.snapshot(course))
     return course
@@ -225,9 +227,11 @@ def _phased(setting: _Setting, course: Course, until: int) -> Course:
         return course
     else:
         step = end if phase == settling.FIRST else until
-    told = {"start": start, "phase": phase, "steps": len(rows), "nothing": found.nothing, "reason": found.words,
+    whose = f"start {start}" if course.start < setting.method.starts else "the best" if start > 2 else "the only start"
+    told = {"start": start, "whose": whose, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
+            "nothing": found.nothing, "reason": found.words,
             **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
-    setting.job.watch("phase", name=settling.PHASES[phase], **told)
+    setting.job.watch("phase", **told)
     return replace(course, grown=replace(course.grown, step=step), phases=(*course.phases, told))
 
 
@@ -268,7 +272,7 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
         "occupancy": shares.mean(0).tolist(), "change": change,
     }
     return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
-                  sum(p.directions for p in parts), grid.matrices[:, 2])
+                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares))
 
 
 def _searches(maps: tuple[Map, ...], band: int, frame: Frame, grid) -> list[PolarSearch]:
@@ -378,20 +382,3 @@ def onto_axes(map: Map, group: np.ndarray, job: Run) -> Map:
         job.watch("note", text=f"the axes of the symmetry were found in the map, which obeys it to {found.after:.2f} "
                   "(1 = perfect)")
     return found.onto(map)
-
-
-def diagnostics_of(frame: Frame, grown: Growth, history: tuple[dict, ...], number: int) -> Diagnostics:
-    """What a step shows."""
-    cut = np.stack([np.stack([np.take(m.data, m.box // 2, axis=axis) for axis in (2, 1, 0)]) for m in grown.maps])
-    course = {name: np.array([row[name] for row in history], float)
-              for name in ("evidence", "effective_fraction", "change", "band_A", "start")}
-    arrays = {
-        "class_slices": cut.astype(np.float32),
-        "class_occupancy": np.array([row["occupancy"] for row in history]),
-        "class_views": grown.views.astype(np.float32),
-        "class_view_weights": grown.directions.astype(np.float32),
-        **{f"course_{name}": values for name, values in course.items()},
-    }
-    return Diagnostics(f"iteration_{number:03d}", arrays, {
-        "iteration": number, "box": frame.box, "voxel_size_A": frame.voxel_size_A, **grown.facts,
-    })
