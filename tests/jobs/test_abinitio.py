@@ -16,6 +16,7 @@ from halfmap.jobs.pictures import plots
 from halfmap.jobs.pictures.views import View
 from halfmap.jobs.refinement import abinitio
 from halfmap.jobs.running import diagnostics
+from halfmap.refine import settling
 from tests.refine import made
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -53,6 +54,17 @@ def test_a_map_is_made_of_particles_alone(job):
     # the final passes impose the group: all that is lost is interpolation
     assert axes.find(mrc.read(out / "map.mrc"), symmetry.group("D2")).before > 0.98
     assert "stopped after" in told["verdict"] and told["steps"] > 10
+
+
+def test_why_each_phase_ended_is_in_log_events_summary_and_report(job):
+    told, _, out = job
+    reasons = [phase["reason"] for phase in told["phases"]]
+    assert [phase["name"] for phase in told["phases"]] == list(settling.PHASES) and len(set(reasons)) == 3
+    assert sum(phase["steps"] for phase in told["phases"]) == told["steps"]
+    page, log = ((out / name).read_text() for name in ("report.html", "log.txt"))
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert [event["reason"] for event in events if event["kind"] == "phase"] == reasons
+    assert all(reason in log and reason in page for reason in reasons) and reasons[-1] in told["verdict"]
 
 
 def test_its_steps_can_be_drawn(job):

@@ -34,7 +34,7 @@ def verdict(rows: Sequence[dict]) -> Verdict | None:
     phase = rows[-1]["phase"]
     if phase != FIRST and len(rows) >= WINDOW and shows_nothing(rows[-WINDOW:]):
         mean = np.mean([row["evidence"] for row in rows[-WINDOW:]])
-        return Verdict(f"the images show nothing: {mean:.2f} nats each, and all poses are alike", nothing=True)
+        return Verdict(f"the images show nothing: {mean:z.2f} nats each, and all poses are alike", nothing=True)
     if len(rows) >= 2 * WINDOW and settled(rows[-2 * WINDOW:]):
         return Verdict("nothing more is gained: " + moved(rows[-2 * WINDOW:]))
     return None

@@ -154,7 +154,7 @@ def _compared(setting: _Setting, course: Course) -> Course:
     if len(trials) < setting.method.starts:
         return replace(course, start=len(trials), grown=_first(setting), trials=trials, best=best)
     setting.job.watch("note", text="evidence of the starts, nats per particle held back: "
-                      + ", ".join(f"{e:.2f}" for e in trials) + f"; the best goes on ({max(trials):.2f})")
+                      + ", ".join(f"{e:z.2f}" for e in trials) + f"; the best goes on ({max(trials):.2f})")
     nothing = [phase["nothing"] for phase in course.phases if phase["phase"] == settling.FINER]
     if nothing and all(nothing):
         best = replace(best, step=setting.method.annealing.steps(setting.frame))  # finer data would show it no better
@@ -337,7 +337,7 @@ def _judged(setting: _Setting, course: Course) -> Found:
             f"{course.phases[-1]['reason']}")
     word = ("the maps tell particles they have not seen from a ball by {:.2f} +/- {:.2f} nats each"
             if significance > SIGNIFICANT else
-            "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:.2f} +/- "
+            "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:z.2f} +/- "
             "{:.2f} nats each)").format(more.mean(), more.std() / np.sqrt(len(more)))
     return Found(grown.maps, course.history, float(mine.mean()), float(ball.mean()), significance, f"{done}; {word}",
                  course.trials, course.phases, _reached_A(setting, grown))

@@ -99,6 +99,7 @@ def _shares(axes: Axes, shares: np.ndarray, unit: str, label: str) -> None:
     names = [f"class {number + 1}: {share:.0%}" for number, share in enumerate(shares[-1])]
     axes.stackplot(np.arange(1, len(shares) + 1), shares.T, labels=names, alpha=0.85)
     axes.set(xlabel=unit, ylabel=label, xlim=(1, max(len(shares), 2)), ylim=(0, 1))
+    axes.locator_params(axis="x", integer=True)
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.02), frameon=False)
 
 

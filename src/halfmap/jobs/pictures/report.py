@@ -39,7 +39,7 @@ PHASES = {  # of a map that grows from nothing
     "name": ("Phase", "{}"),
     "steps": ("Steps", "{}"),
     "band_A": ("At (A)", "{:.1f}"),
-    "evidence": ("Evidence (nats)", "{:.2f}"),
+    "evidence": ("Evidence (nats)", "{:z.2f}"),
     "effective_fraction": ("Poses with weight", "{:.2g}"),
     "change": ("Change a step", "{:.1%}"),
     "reason": ("Why it ended", "{}"),

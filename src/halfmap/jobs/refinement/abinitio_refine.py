@@ -204,7 +204,10 @@ def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles,
     report = fsc_report.report(*whole, recipe.curves, order=len(recipe.map_group))
     results.write_curves(folder, report)
     _write_unused(folder, particles, np.zeros(0, int))
-    return {**results.describe_curves(report.curves), "n_particles": 0, "n_unused": len(particles),
+    # two balls agree, too: their FSC is no resolution of anything
+    told = {**results.describe_curves(report.curves), "resolution_A": None, "resolution_unmasked_A": None,
+            "resolution_05_A": None}  # fmt: skip
+    return {**told, "n_particles": 0, "n_unused": len(particles),
             "halves_agree": False}
 
 

@@ -252,7 +252,7 @@ def _phase(event: dict) -> str:
     half = f"half {event['half']}, " if "half" in event else ""
     change = "" if event["change"] is None else f", maps changed by {event['change']:.1%}"
     return (f"{half}{event['whose']}, {event['name']}: ended after {event['steps']} steps at "
-            f"{event['band_A']:.1f} A: {event['reason']}; evidence {event['evidence']:.2f} nats, "
+            f"{event['band_A']:.1f} A: {event['reason']}; evidence {event['evidence']:z.2f} nats, "
             f"{event['effective_fraction']:.2g} of all poses with weight{change}")
 
 
