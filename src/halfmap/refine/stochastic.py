@@ -223,7 +223,7 @@ def _phased(setting: _Setting, course: Course, until: int) -> Course:
     found = settling.verdict(rows)
     if step >= end:
         found = settling.Verdict(_ended(setting, course, phase), found is not None and found.nothing)
-    elif found is None or not (phase == settling.FIRST or found.nothing or course.start == setting.method.starts):
+    elif found is None or not _may_end(setting, course, phase, found):
         return course
     else:
         step = end if phase == settling.FIRST else until
@@ -233,6 +233,17 @@ def _phased(setting: _Setting, course: Course, until: int) -> Course:
             **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
     setting.job.watch("phase", **told)
     return replace(course, grown=replace(course.grown, step=step), phases=(*course.phases, told))
+
+
+def _may_end(setting: _Setting, course: Course, phase: int, found: settling.Verdict) -> bool:
+    """Whether a phase may end before its steps are done: classes are to part little by little, starts to be compared
+    at one resolution.
+    """
+    if phase == settling.FIRST:
+        plan, frame = setting.method.annealing, setting.frame
+        here, there = (plan.step(step, frame) for step in (course.grown.step - 1, plan.ends(frame)[0]))
+        return setting.method.classes == 1 or here.similarity == there.similarity
+    return found.nothing or course.start == setting.method.starts
 
 
 def _ended(setting: _Setting, course: Course, phase: int) -> str:
