@@ -92,6 +92,7 @@ def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
     kept = np.array([float(x) for x in particles.columns["rlnClassNumber"]])
     assert [int((kept == c).sum()) for c in np.unique(kept)] == [c for c in told["class_particles"] if c >= 50]
     assert len(particles) + told["n_unused"] == N
+    assert told["class_kinds"] == 1 and any("ONE KIND" in sentence for sentence in told["warnings"])
 
 
 def test_of_noise_no_particle_gets_a_pose(tmp_path):

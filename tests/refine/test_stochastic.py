@@ -89,15 +89,16 @@ def at_rest(monkeypatch):
     monkeypatch.setattr(settling, "settled", lambda rows: True)
 
 
-def test_where_nothing_is_gained_the_first_phase_gives_way_and_the_best_start_ends(sample, at_rest):
+def test_where_nothing_is_gained_the_first_phase_gives_way_and_the_last_one_ends(sample, at_rest):
     work = job(sample.told())
-    found = stochastic.run(work, replace(METHOD, starts=2), np.arange(N))
+    found = stochastic.run(work, replace(METHOD, starts=2, annealing=replace(PLAN, final_steps=9)), np.arange(N))
     first = [phase for phase in found.phases if phase["phase"] == settling.FIRST]
     assert [phase["steps"] for phase in first] == [6, 6] and PLAN.initial_steps == 15
     compared = [phase for phase in found.phases if phase["reason"] == "here the starts are compared"]
     assert len({phase["band_A"] for phase in compared}) == 1 and len(compared) == 2
     assert len(found.history) < 2 * PLAN.trial_steps(work.frame) and "nothing more is gained" in found.verdict
-    assert found.resolution_A > PLAN.final_A  # six finer steps on do not lead to the last resolution
+    assert found.resolution_A == PLAN.final_A  # what does not help at 40 A may yet help at 23
+    assert found.phases[-1]["phase"] == settling.LAST and found.phases[-1]["steps"] == 6
     assert [event["reason"] for event in work.watch.of("phase")] == [phase["reason"] for phase in found.phases]
 
 

@@ -214,8 +214,7 @@ def _grown(setting: _Setting, course: Course, until: int, keeper: Keeper) -> Cou
 def _phased(setting: _Setting, course: Course, until: int) -> Course:
     """``course``, with what is to be said of the phase that its last step ended, if it did.
 
-    The next step is the first of the next phase; after a resolution that tells nothing new it is the last of all. A
-    start that is to be compared goes as far as the others, unless its images show nothing.
+    The next step is the first of the next phase; where the images show nothing, it is the last of all.
     """
     start, phase = (course.history[-1][name] for name in ("start", "phase"))
     rows = [row for row in course.history if (row["start"], row["phase"]) == (start, phase)]
@@ -236,14 +235,14 @@ def _phased(setting: _Setting, course: Course, until: int) -> Course:
 
 
 def _may_end(setting: _Setting, course: Course, phase: int, found: settling.Verdict) -> bool:
-    """Whether a phase may end before its steps are done: classes are to part little by little, starts to be compared
-    at one resolution.
+    """Whether a phase may end before its steps are done: classes are to part little by little, and maps that gain
+    nothing at a coarse resolution may yet find themselves at a finer one, unless the images show nothing at all.
     """
     if phase == settling.FIRST:
         plan, frame = setting.method.annealing, setting.frame
         here, there = (plan.step(step, frame) for step in (course.grown.step - 1, plan.ends(frame)[0]))
         return setting.method.classes == 1 or here.similarity == there.similarity
-    return found.nothing or course.start == setting.method.starts
+    return found.nothing or phase == settling.LAST
 
 
 def _ended(setting: _Setting, course: Course, phase: int) -> str:

@@ -65,18 +65,25 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
 
 
 def _tell(job: Run, parted: Parted) -> None:
-    """Say whether there are several kinds of particles; a warning where there are not."""
+    """Say whether there are several kinds of particles; a warning where there are not, or fewer than classes."""
     if parted.significance > stochastic.SIGNIFICANT:
         job.watch("note", text=parted.verdict)
     elif parted.verdict:
         job.warn(parted.verdict)
+    for doubt in parted.doubts:
+        job.warn(doubt)
 
 
 def _told(parted: Parted | None) -> dict:
-    """What the summary says of the classes, where several maps were held against one."""
-    if parted is None or not parted.verdict:
+    """What the summary says of several classes."""
+    if parted is None or len(parted.maps) == 1:
         return {}
-    return {"class_verdict": parted.verdict, "class_gain": parted.gain, "class_significance": parted.significance}
+    kinds = {"class_kinds": parted.kinds, "classes_alike": [[c + 1 for c in group] for group in parted.alike],
+             "classes_empty": [c + 1 for c in parted.empty]}
+    if not parted.verdict:
+        return kinds
+    return kinds | {"class_verdict": parted.verdict, "class_gain": parted.gain,
+                    "class_significance": parted.significance}
 
 
 def check(params: Abinitio, watch: Passing) -> dict:

@@ -26,8 +26,6 @@ from halfmap.refine.stochastic import Found
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_report
 
-ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
-
 Streams = tuple[np.random.Generator, np.random.Generator]
 
 
@@ -121,7 +119,7 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
     there = brought_together(best[0].map, best[1].map, recipe, watch)
     for number in range(len(best), len(best) + params.max_restarts):
         agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
-        if agreed_A < ALIKE * grown_A(best) or not any(one.found.something for one in best):
+        if agreed_A < meeting.ALIKE * grown_A(best) or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
