@@ -23,7 +23,10 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
-| noise_8, noise_9 | the same, another draw of noise and CTFs | 64 px, 3.54 A | 2,000 |
+| noise_2 | the same, another draw of noise | 64 px, 3.54 A | 2,000 |
+| noise_48 | the same | 48 px, 4.72 A | 3,000 |
+| noise_70s | the same, to start from the 70S ribosome | 56 px, 6.0 A | 3,000 |
+| noise_8, noise_9 | as noise, another draw of noise and CTFs | 64 px, 3.54 A | 2,000 |
 | noise_phases | images of EMPIAR-10204, every phase of their transforms drawn anew | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
@@ -220,7 +223,7 @@ def make_nothing_classes(sources: Sources, out: Path) -> None:
 def make_noise(sources: Sources, out: Path, seed: int = 7) -> None:
     particles = _of_empiar_10204(sources, np.random.default_rng(seed) if seed != 7 else None)
     images = simulate.noise(len(particles), particles.optics[0].box, np.random.default_rng(seed))
-    _write_noise(sources, out, particles, images)
+    _write_noise(out, particles, images, _start_of_noise(sources))
 
 
 def make_noise_phases(sources: Sources, out: Path) -> None:
@@ -230,7 +233,7 @@ def make_noise_phases(sources: Sources, out: Path) -> None:
     images = np.concatenate([images for _, images in stack.batches(np.arange(len(particles)), 200)])
     random = np.fft.rfft2(rng.standard_normal(images.shape))
     drawn = np.abs(np.fft.rfft2(images)) * random / np.maximum(np.abs(random), 1e-30)
-    _write_noise(sources, out, particles, np.fft.irfft2(drawn, s=images.shape[1:]).astype(np.float32))
+    _write_noise(out, particles, np.fft.irfft2(drawn, s=images.shape[1:]).astype(np.float32), _start_of_noise(sources))
 
 
 def _of_empiar_10204(sources: Sources, rng: np.random.Generator | None) -> Particles:
@@ -239,9 +242,33 @@ def _of_empiar_10204(sources: Sources, rng: np.random.Generator | None) -> Parti
     return particles[np.arange(2000) if rng is None else np.sort(rng.permutation(len(particles))[:2000])]
 
 
-def _write_noise(sources: Sources, out: Path, particles: Particles, images: np.ndarray) -> None:
-    optics = particles.optics[0]
-    mrc.write_stack(out / "particles.mrcs", images, optics.pixel_size_A, mode=2)
+def make_noise_2(sources: Sources, out: Path) -> None:
+    _noise_from(sources, out, 2000, _start_of_noise(sources), seed=17)
+
+
+def make_noise_48(sources: Sources, out: Path) -> None:
+    """Pixels of 4.72 A, the same length as 64 of 3.54 A."""
+    _noise_from(sources, out, 3000, resample.fourier_crop(_start_of_noise(sources), 48), seed=18)
+
+
+def make_noise_70s(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    whole = Map(body.data + moving.data, body.voxel_size_A)
+    _noise_from(sources, out, 3000, resample.fourier_crop(whole, 56), seed=19)
+
+
+def _noise_from(sources: Sources, out: Path, number: int, start: Map, seed: int) -> None:
+    """Coloured noise in the sampling of the map it will start from, with CTFs of EMPIAR-10204, in turn."""
+    known = relion.read(sources.data / "empiar-10204" / "particles.star")
+    particles = known[np.arange(number) % len(known)]
+    optics = replace(particles.optics[0], box=start.box, pixel_size_A=start.voxel_size_A)
+    images = simulate.noise(number, start.box, np.random.default_rng(seed))
+    _write_noise(out, replace(particles, optics=(optics,)), images, start)
+
+
+def _write_noise(out: Path, particles: Particles, images, start: Map) -> None:
+    """Table, images and the map to start from."""
+    mrc.write_stack(out / "particles.mrcs", images, start.voxel_size_A, mode=2)
     own = replace(
         particles,
         files=(out / "particles.mrcs",),
@@ -251,9 +278,14 @@ def _write_noise(sources: Sources, out: Path, particles: Particles, images: np.n
     )
     relion.write(out / "particles.star", own)
     relion.write(out / "truth.star", own)
-    reference = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
-    edge = (reference.box - optics.box) // 2
-    mrc.write(out / "map.mrc", Map(reference.data[(slice(edge, -edge),) * 3].copy(), reference.voxel_size_A))
+    mrc.write(out / "map.mrc", start)
+
+
+def _start_of_noise(sources: Sources) -> Map:
+    """Beta-galactosidase in a box of 64 voxels of 3.54 A."""
+    whole = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
+    edge = (whole.box - 64) // 2
+    return Map(whole.data[(slice(edge, -edge),) * 3].copy(), whole.voxel_size_A)
 
 
 SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}

@@ -143,6 +143,16 @@ def test_noise_alone_makes_few_particles_doubtful():
     assert flagged == pytest.approx(0.0062, abs=0.0018)
 
 
+def test_a_search_of_particles_off_their_model_is_about_the_box_centre():
+    power = np.full(6, 200.0)
+    cross = power * np.array([1, 1, 1, 1, 0.0, 0.0])  # the last two do not lie along their projections
+    found = state(6, shell=12, cross=cross, power=power)
+    plan = marching().next(found, FRAME, 25.0)
+    assert plan.astray is None and plan.astray_A == 25.0  # as far off as at the first search
+    told = schedules.searching(plan, found, np.arange(6) < 5)
+    assert told.searched.tolist() == [True] * 5 + [False] and np.flatnonzero(told.astray).tolist() == [4]
+
+
 def test_particles_off_their_model_are_doubtful():
     power = np.full(100, 200.0)
     cross = np.where(np.arange(100) < 10, 0.0, power)
