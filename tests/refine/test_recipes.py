@@ -8,7 +8,6 @@ import pytest
 
 from halfmap.maps import masks
 from halfmap.params.abinitio import Abinitio
-from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.params.auto import Auto
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
@@ -284,10 +283,3 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
     assert grown == split.grown == 1 and (split.classes, split.resolution_A) == (3, 15.0)
     assert made(classes=3, class_start="independent") == (3, parting.Competing(3))
     assert made() == (1, parting.Competing(1))
-
-
-@pytest.mark.parametrize("asked_A, range_A", [(10.0, None), (22.0, 22.0)])
-def test_halves_from_nothing_are_searched_over_the_usual_shifts_unless_more_is_asked_for(asked_A, range_A):
-    """Steps from nothing look for shifts of 10 A, and do not need the particles that are further off."""
-    params = AbinitioRefine(out=Path("not-read"), particles=Path("not-read"), offset_range_A=asked_A)
-    assert recipes.refined_halves(params).offset_range_A == range_A

@@ -294,7 +294,7 @@ def refined_halves(params: AbinitioRefine, mask: Map | None = None, fsc_mask: Ma
     taken = {name: getattr(params, name) for name in HalfMapRefinement.model_fields if name not in OF_STEPS}
     recipe = homogeneous(Homogeneous(
         **taken, volume=params.out / "map.mrc", gsfsc_split_resolution=np.inf, align_symmetry=False,
-        offset_range_A=params.offset_range_A if params.offset_range_A > LEAST_OFFSET_A else None,
+        offset_range_A=max(params.offset_range_A, LEAST_OFFSET_A),
     ), mask, fsc_mask)
     return replace(recipe, meeting=meeting.Aligned())
 
