@@ -22,7 +22,7 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_70s | 70S ribosome, both parts at rest, SNR 0.1 | 96 px, 3.5 A | 1,500 |
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
-| small | one chain of 6CVM to residue 627 (its first three domains), C1, 70 kDa, SNR 0.03 | 96 px, 1.5 A | 10,000 |
+| small | one chain of 6CVM to residue 627 (its first three domains), C1, 67 kDa, SNR 0.03 | 96 px, 1.5 A | 10,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha

@@ -1,4 +1,4 @@
-"""A small particle, 70 kDa, SNR 0.03: ab-initio refinement against refinements of a map that is known, coarsely.
+"""A small particle, 67 kDa, SNR 0.03: ab-initio refinement against refinements of a map that is known, coarsely.
 
     small.py --bench DIR --checks DIR --out DIR [--set small] [--only WAY ...] [--seed 1] [--again] [--ledger FILE]
 
