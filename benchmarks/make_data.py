@@ -22,6 +22,7 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_70s | 70S ribosome, both parts at rest, SNR 0.1 | 96 px, 3.5 A | 1,500 |
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
+| small | one chain of 6CVM to residue 627 (its first three domains), C1, 67 kDa, SNR 0.03 | 96 px, 1.5 A | 10,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
 | noise_2 | the same, another draw of noise | 64 px, 3.54 A | 2,000 |
 | noise_48 | the same | 48 px, 4.72 A | 3,000 |
@@ -36,6 +37,7 @@ atoms), so centring the model, which model_to_map.py does, also puts its two-fol
 from __future__ import annotations
 
 import argparse
+import gzip
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
@@ -218,6 +220,20 @@ def make_nothing_classes(sources: Sources, out: Path) -> None:
     (out / "classes.txt").write_text("1\n" * 1000 + "2\n" * 1000)
     for name in ("particles.star", "truth.star"):
         relion.write(out / name, joined(*(relion.read(part / name) for part in tables)))
+
+
+def make_small(sources: Sources, out: Path) -> None:
+    """The first three domains of beta-galactosidase, one chain: compact, without any symmetry."""
+    (out / "model.pdb").write_text("\n".join(_atoms(sources.data / "models" / "6cvm.pdb.gz", "A", 627)) + "\nEND\n")
+    sources.run("model_to_map.py", out / "model.pdb", out / "map.mrc", 1.5, 96)
+    simulate_images(sources, out, 10_000, seed=36, snr=0.03)
+
+
+def _atoms(model: Path, chain: str, last: int) -> list[str]:
+    """Atoms of a protein chain up to a residue, as lines of a PDB file: columns 22 chain, 23 to 26 residue."""
+    with gzip.open(model, "rt") as lines:
+        return [line.rstrip() for line in lines
+                if line.startswith("ATOM") and line[21] == chain and int(line[22:26]) <= last]
 
 
 def make_noise(sources: Sources, out: Path, seed: int = 7) -> None:

@@ -118,8 +118,15 @@ def test_only_doubtful_particles_are_searched_again():
 
 
 def test_the_second_search_is_never_finer_than_it_needs_to_be():
-    plan = marching().next(state(shell=30), FRAME)
-    assert plan.search_radius == FRAME.shell(marching().research_A) < plan.band
+    large = replace(FRAME, diameter_A=300.0)
+    plan = marching().next(state(shell=30), large)
+    assert plan.search_radius == large.shell(schedules.RESEARCH_A) < plan.band
+
+
+def test_a_small_particle_is_searched_again_at_a_resolution_that_tells_its_sides_apart():
+    small = replace(FRAME, diameter_A=80.0)
+    plan = marching().next(state(shell=30), small)
+    assert plan.search_radius == small.shell(8.0) > small.shell(schedules.RESEARCH_A)
 
 
 def test_nothing_is_searched_again_with_a_map_no_finer_than_the_first():

@@ -16,6 +16,10 @@ REACH = (1.1, 12)  # reconstructed to 1.1 x the alignment band + 12 shells, so t
 LEAST_BAND = 4  # shells; with fewer there is no shape to align
 STEPS = 3  # of pose refinement at one band: the next iteration continues from there
 JUMP = 1.2  # a band that grows by more is approached in stages
+RESEARCH_A = 20.0  # band of the second search: 14 and 18 A found no more on beta-galactosidase, of 200 A
+# of the diameter: the same for what is smaller. Of 10,000 images of 67 kDa, 95 A wide, at an SNR of 0.03 20 A left 80 %
+# within 10 degrees of the truth, 10.5 A 83 %, one shell more of the map
+RESEARCH = 0.1
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
@@ -93,7 +97,7 @@ class Marching:
     max_align_A: float | None
     extra_final_passes: int
     max_iterations: int
-    research_A: float = 20.0  # band of the second search
+    research_A: float | None = None  # band of the second search; None = what the diameter asks for
     last_research: int = 2  # iterations after which it is done; a third found nothing on real particles
     subsets: Everyone = Everyone()
     min_align_A: float | None = None  # coarser shells do not align
@@ -108,7 +112,7 @@ class Marching:
     def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
         """The plan after ``state``; ``offset_A``: shifts tried of particles that nothing is known of."""
         band = self._allowed(max(int(np.ceil(HEADROOM * state.shell)), LEAST_BAND), frame)
-        radius = min(band, frame.shell(self.research_A))
+        radius = min(band, self._research_shell(frame))
         again = self._worthwhile(radius, frame) and state.iteration <= self.last_research
         settled = self._settled(state)
         refit = settled and self._waiting(state) or self._refitting(state) and not settled
@@ -138,6 +142,11 @@ class Marching:
         if plan.searched.any():
             finest = min(finest, plan.search_radius)
         return replace(plan, lowest=max(min(frame.shell(self.min_align_A), finest - LEAST_BAND), 0))
+
+    def _research_shell(self, frame: Frame) -> int:
+        """Band of the second search: a small particle looks the same from many sides at the resolution of a large one.
+        """
+        return frame.shell(self.research_A or min(RESEARCH_A, RESEARCH * frame.diameter_A))
 
     def _worthwhile(self, radius: int, frame: Frame) -> bool:
         """Whether a second search could find what the first did not: it is finer."""
