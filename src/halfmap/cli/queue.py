@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -143,21 +144,27 @@ def background(lock: Number, /, *, jobs: JobsFlag = "1", project: ProjectFlag = 
 
 
 def _runner(queue: Queue, jobs: str, **more) -> queue_runner.Runner:
+    queue.hold(False)
     handed = _handed(queue, every_s=CLUSTER_EVERY_S)
     return queue_runner.Runner(queue, clusters=handed, at_once=at_once(jobs), tell=_tell, **more)
 
 
 def stop(*, now: NowFlag = False, project: ProjectFlag = None) -> int:
-    """Stop the queue: jobs that run here write a checkpoint at their next batch and wait, first in line."""
+    """Stop the queue: jobs write a checkpoint at their next batch and wait, first in line, here and on clusters."""
     queue = of(project)
+    on_clusters = any(entry.cluster for entry in queue.entries())
+    queue.hold(on_clusters)  # a job that ends on a node would else hand over the next
     queue_runner.stop(queue, queue_runner.NOW if now else queue_runner.CHECKPOINT, _tell)
-    print("the queue has stopped; halfmap queue start goes on with it")
+    if on_clusters:
+        _handed(queue).stop(queue, now, _tell)
+    print(f"the queue has stopped; halfmap queue {'submit' if on_clusters else 'start'} goes on with it")
     return 0
 
 
 def submit(*, project: ProjectFlag = None) -> int:
     """Hand jobs that may begin to their clusters, and learn what became of the others; nothing has to stay running."""
     queue = of(project)
+    queue.hold(False)
     _handed(queue).tend(queue)
     return listed(project=project)
 
@@ -170,6 +177,7 @@ def work(number: Number, token: Token, /, *, project: ProjectFlag = None, locked
     entry = queue.find(number)
     code = queue_worker.work(queue, number, token, main.main, locked)
     if entry.cluster:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it ends a process that does not listen any more
         _pass_on(queue)
     return code
 
@@ -236,7 +244,7 @@ def _rehearse(queue: Queue, entry: Queued) -> None:
 def _pass_on(queue: Queue) -> None:
     """At the end of a job on a cluster: hand over what may begin now, and the job itself where its time ran out."""
     handed = _handed(queue, refused=queues.WAITING)
-    for entry in queue.ready():
+    for entry in [] if queue.is_held else queue.ready():
         if entry.cluster and handed.may_submit_here(entry.cluster):
             handed.submit(queue, entry)
 
@@ -252,9 +260,22 @@ def _added(queue: Queue, entry: Queued) -> str:
 
 
 def _runner_line(queue: Queue) -> str:
+    """What is to be done next, if anything."""
     if not queue_locks.held(queue.runner_lock):
-        return "the queue is not running; start it with: halfmap queue start"
+        return _next_step(queue)
     return f"the queue is running: {(queue.folder / 'runner.txt').read_text().strip()}"
+
+
+def _next_step(queue: Queue) -> str:
+    """What goes on with a queue that nobody runs."""
+    entries = queue.entries()
+    steps = []
+    if any(not entry.cluster for entry in entries) or not entries:
+        steps.append("the queue is not running; start it with: halfmap queue start")
+    if any(entry.cluster and entry.state == queues.WAITING for entry in entries):
+        held = "stopped: nothing is handed to clusters" if queue.is_held else "jobs wait to be handed to their cluster"
+        steps.append(f"{held}; hand over what may begin with: halfmap queue submit")
+    return "\n".join(steps) or "all jobs are on their clusters"
 
 
 def _tell(line: str) -> None:

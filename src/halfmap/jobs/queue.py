@@ -20,6 +20,7 @@ from halfmap.jobs.project import Project
 
 FOLDER = "queue"  # in the private folder of the project
 ENDED = "ended"  # in that: entries whose job is finished
+HELD = "held"  # in that: there while nothing may be handed to a cluster
 
 WAITING = "waiting"  # to be started, or to be gone on with
 SUBMITTED = "submitted"  # in the hands of a cluster
@@ -108,6 +109,15 @@ class Queue:
     def stop_request(self) -> Path:
         """There while the runner is asked to end."""
         return self.folder / "stop"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be handed to a cluster, as ``stop`` was said and nobody has gone on since."""
+        return (self.folder / HELD).exists()
+
+    def hold(self, wanted: bool) -> None:
+        """Hand nothing to clusters from now on, or do so again."""
+        (self.folder / HELD).touch() if wanted else (self.folder / HELD).unlink(missing_ok=True)
 
     def changing(self) -> AbstractContextManager[None]:
         """Every change of an entry is made in this: two processes never overwrite each other's."""
