@@ -280,10 +280,10 @@ def _next_step(queue: Queue) -> str:
     steps = []
     if any(not entry.cluster for entry in entries) or not entries:
         steps.append("the queue is not running; start it with: halfmap queue start")
-    if any(entry.cluster and entry.state == queues.WAITING for entry in entries):
+    if any(entry.cluster for entry in queue.ready()):
         held = "stopped: nothing is handed to clusters" if queue.is_held else "jobs wait to be handed to their cluster"
         steps.append(f"{held}; hand over what may begin with: halfmap queue submit")
-    return "\n".join(steps) or "all jobs are on their clusters"
+    return "\n".join(steps) or "what can begin is on its cluster"
 
 
 def _tell(line: str) -> None:

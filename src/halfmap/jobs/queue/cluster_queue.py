@@ -30,6 +30,9 @@ AGAIN = ("NODE_FAIL", "BOOT_FAIL")
 OUT_OF_TIME = ("TIMEOUT", "PREEMPTED", "DEADLINE")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "OUT_OF_MEMORY", "REVOKED", *AGAIN, *OUT_OF_TIME)
 
+OUT_OF_MEMORY = re.compile("memory limit|out of memory|oom.?kill", re.IGNORECASE)  # SLURM in the output of a job
+MORE_MEMORY = "give it more, with --variable ram_gb=... or in clusters.yaml"
+
 
 class Row(NamedTuple):
     """What a cluster says of a job."""
@@ -237,7 +240,7 @@ def _record_end(queue: Queue, entry: Queued, row: Row) -> None:
     elif row.state in AGAIN:
         queue_worker.lost(queue, entry, f"the node failed: {where}")
     elif row.state == "OUT_OF_MEMORY":
-        queue_worker.failed(queue, entry, f"{where}: give it more, with --variable ram_gb=... or in clusters.yaml")
+        queue_worker.failed(queue, entry, f"{where}: {MORE_MEMORY}")
     else:
         queue_worker.change(queue, entry, queues.INTERRUPTED, where)
 
@@ -246,7 +249,8 @@ def _record_silence(queue: Queue, entry: Queued, row: Row | None) -> None:
     """Record the end of a job that said nothing: what it left behind decides, then the cluster's word."""
     if row is not None and row.state == "FAILED" and not queue.summary(entry.out):
         why = queue_worker.why_failed(queue, entry) or f"exit code {row.reason}"
-        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}")
+        advice = f"; {MORE_MEMORY}" if OUT_OF_MEMORY.search(why) else ""
+        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}{advice}")
     elif queue.summary(entry.out).get("status") == queues.INTERRUPTED:
         queue_worker.change(queue, entry, queues.INTERRUPTED, f"its process on {entry.cluster} was asked to stop")
     else:
