@@ -17,8 +17,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from halfmap.cli import tools
-from halfmap.cli.shown import safe, table
+from halfmap.cli import queue_listing, tools
+from halfmap.cli.shown import safe
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
 from halfmap.jobs.catalog import Entry
@@ -41,7 +41,6 @@ NAME = "queue"
 SUMMARY = "Jobs that wait for each other and run without a terminal, here or on a cluster."
 CLUSTER_EVERY_S = 30.0  # a scheduler should not be asked more often by one user
 LOG = "runner.log"
-COLUMNS = ("number", "state", "job", "out", "reason")
 
 Words = Annotated[str, Parameter(allow_leading_hyphen=True, help="Command line of a job, after --.")]
 Number = Annotated[int, Parameter(help="Number of the entry, as halfmap queue list shows it.")]
@@ -72,32 +71,24 @@ def add(*words: Words, cluster: ClusterFlag = None, variable: VariableFlag = (),
     queue = of(project)
     if not words:
         raise UsageError("queue add: name a job after --, such as: halfmap queue add -- fsc J3 --out J4")
+    entry = put(queue, words, cluster, variable)
+    print(json_format.dumps(asdict(entry)) if json else f"{added(entry)}\n{_next_step(queue, entry)}")
+    return 0
+
+
+def put(queue: Queue, words: Sequence[str], cluster: str | None = None, variable: Sequence[str] = ()) -> Queued:
+    """Put the job of a command line at the end of a queue. Raises UsageError or InputError for one that cannot be."""
     entry = queue_adding.entry_of(queue, words, *_read(words), Path.cwd())
     entry = replace(entry, cluster=cluster, variables=_variables(variable, cluster))
     if cluster is not None:
         _rehearse(queue, entry)
-    entry = queue.add(queue_adding.placed(queue, entry))
-    print(json_format.dumps(asdict(entry)) if json else _added(queue, entry))
-    return 0
+    return queue.add(queue_adding.placed(queue, entry))
 
 
 def listed(*, all: AllFlag = False, project: ProjectFlag = None, json: JsonFlag = False) -> int:
     """Show the queue; clusters are asked what became of their jobs."""
     queue = of(project)
-    if any(entry.cluster for entry in queue.entries()):
-        _handed(queue).reconcile(queue)
-    entries = queue.entries() + (queue.ended() if all else [])
-    standing = {**{entry.number: (entry.state, "") for entry in entries}, **queue.standing(queue.entries())}
-    shown = [{**asdict(entry), "state": standing[entry.number][0],
-              "reason": standing[entry.number][1] or entry.reason} for entry in entries]  # fmt: skip
-    if json:
-        print(json_format.dumps({"runner": queue_locks.held(queue.runner_lock), "entries": shown}, indent=1))
-        return 0
-    rows = [[safe(row[name]) for name in COLUMNS] for row in shown]
-    print("\n".join([*(table(COLUMNS, rows, right=(0,)) if rows else ["the queue is empty"]), _runner_line(queue)]))
-    for path in queue.unreadable():
-        print(f"halfmap: {path}: damaged, and left alone; remove the file and add the job again", file=sys.stderr)
-    return 0
+    return queue_listing.told(queue, all, json)
 
 
 def remove(number: Number, /, *, project: ProjectFlag = None) -> int:
@@ -120,7 +111,7 @@ def remove(number: Number, /, *, project: ProjectFlag = None) -> int:
 def retry(number: Number, /, *, project: ProjectFlag = None) -> int:
     """Try a failed or interrupted job again, from its newest checkpoint where it has one."""
     queue = of(project)
-    print(f"{number}: {queue.retry(number).job}: waits to be started again\n{_runner_line(queue)}")
+    print(f"{number}: {queue.retry(number).job}: waits to be started again\n{queue_listing.runner_line(queue)}")
     return 0
 
 
@@ -261,29 +252,14 @@ def _handed(queue: Queue, **how) -> cluster_queue.Handed:
     return cluster_queue.Handed(cluster.read(queue.root), **how)
 
 
-def _added(queue: Queue, entry: Queued) -> str:
+def added(entry: Queued) -> str:
+    """What to tell of an entry that has just been put in the queue."""
     after = f", after {', '.join(entry.after)}" if entry.after else ""
-    next_step = "hand it over with: halfmap queue submit" if entry.cluster else _runner_line(queue)
-    return f"{entry.number}: {entry.job}: results go to {entry.out}{after}\n{next_step}"
+    return f"{entry.number}: {entry.job}: results go to {entry.out}{after}"
 
 
-def _runner_line(queue: Queue) -> str:
-    """What is to be done next, if anything."""
-    if not queue_locks.held(queue.runner_lock):
-        return _next_step(queue)
-    return f"the queue is running: {(queue.folder / 'runner.txt').read_text().strip()}"
-
-
-def _next_step(queue: Queue) -> str:
-    """What goes on with a queue that nobody runs."""
-    entries = queue.entries()
-    steps = []
-    if any(not entry.cluster for entry in entries) or not entries:
-        steps.append("the queue is not running; start it with: halfmap queue start")
-    if any(entry.cluster for entry in queue.ready()):
-        held = "stopped: nothing is handed to clusters" if queue.is_held else "jobs wait to be handed to their cluster"
-        steps.append(f"{held}; hand over what may begin with: halfmap queue submit")
-    return "\n".join(steps) or "what can begin is on its cluster"
+def _next_step(queue: Queue, entry: Queued) -> str:
+    return "hand it over with: halfmap queue submit" if entry.cluster else queue_listing.runner_line(queue)
 
 
 def _tell(line: str) -> None:

@@ -1,13 +1,13 @@
 """The queue of a project: one file an entry in `.halfmap/queue/`, written whole or not at all. The files are the truth.
 
-Owns the entries, their states and what stands in the way of each. Starts nothing.
+Owns the entries, their states and what stands in the way of each. Starts nothing. Imports no settings, so that a list
+is quick.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -17,7 +17,6 @@ from typing import Any
 from halfmap.errors import UsageError
 from halfmap.jobs.project.project import Project
 from halfmap.jobs.queue import queue_locks
-from halfmap.jobs.running import kept, record
 
 FOLDER = "queue"  # in the private folder of the project
 ENDED = "ended"  # in that: entries whose job is finished
@@ -208,6 +207,8 @@ class Queue:
 
     def newest_checkpoint(self, out: str) -> str:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
+        from halfmap.jobs.running import kept  # with hashes, for which a list of the queue need not wait
+
         return max((place.name for place in kept.listed(self.path(out))), default="")
 
     def left_results(self, out: str) -> bool:
@@ -256,6 +257,8 @@ class Queue:
         return GONE if maker is None else found.get(maker.number, (maker.state, ""))[0]
 
     def _write(self, entry: Queued) -> None:
+        from halfmap.jobs.running import record  # with the settings of all jobs
+
         record.write_json(self.file(entry.number), asdict(entry))
 
 
@@ -268,7 +271,7 @@ def needs(entries: Iterable[Queued], files: Iterable[str]) -> tuple[str, ...]:
 
 def token() -> str:
     """A word that no other start has."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def _read(path: Path) -> Queued | None:
