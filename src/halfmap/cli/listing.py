@@ -103,4 +103,5 @@ def _cells(depth: int, line: Line) -> tuple[str, ...]:
 def _counted(lines: Iterable[Line]) -> str:
     counts = Counter(line.state for line in lines)
     parts = ", ".join(f"{n:,} {state}" for state, n in counts.most_common())
-    return f"{sum(counts.values()):,} jobs: {parts}" if counts else "make one: halfmap --help lists the commands"
+    total = sum(counts.values())
+    return f"{total:,} job{'s' * (total != 1)}: {parts}" if counts else "make one: halfmap --help lists the commands"

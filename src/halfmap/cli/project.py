@@ -200,7 +200,7 @@ def _input(told: Mapping[str, Any]) -> str:
 
 def _size(told: Mapping[str, Any]) -> str:
     if "entries" in told:
-        return f"{told['entries']:,} entries"
+        return f"{told['entries']:,} entr{'y' if told['entries'] == 1 else 'ies'}"
     return size(told["bytes"]) if "bytes" in told else "cannot be read"
 
 
