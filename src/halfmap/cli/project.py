@@ -245,6 +245,8 @@ def _particles(told: Mapping[str, Any]) -> list[str]:
     lines = [f"  {told['in_both']:,} images in both, {first:,} in the first alone, {second:,} in the second alone"]
     if "rotation_deg" in told:
         (turn, most_turn), (shift, most_shift) = told["rotation_deg"], told["shift_A"]
+        if told["turned_deg"] > 0:
+            lines.append(f"  the maps are turned by {told['turned_deg']:.1f} deg against each other; beyond that:")
         lines.append(f"  poses of those in both ({safe(told['symmetry'])}): apart by {turn:.2f} deg and {shift:.2f} A "
                      f"(median); 90 % by less than {most_turn:.2f} deg and {most_shift:.2f} A")
     return lines

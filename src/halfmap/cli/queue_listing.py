@@ -51,7 +51,9 @@ def _next_step(queue: Queue) -> str:
     """What goes on with a queue that nobody runs."""
     entries = queue.entries()
     steps = []
-    if any(not entry.cluster for entry in entries) or not entries:
+    if not entries:
+        return "put a job in: halfmap queue add -- ..."
+    if any(not entry.cluster for entry in entries):
         steps.append("the queue is not running; start it with: halfmap queue start")
     if any(entry.cluster for entry in queue.ready()):
         held = "stopped: nothing is handed to clusters" if queue.is_held else "jobs wait to be handed to their cluster"
