@@ -171,7 +171,8 @@ def _poses(tables, rows, groups: set[str]) -> dict[str, Any]:
 def _turn(a, b):
     """The rotation that brings poses ``b`` nearest to ``a``, (n, 3, 3) each, by the median of what remains.
 
-    It is that between the poses of one image; so many are tried. None is taken that gains less than half a degree.
+    It is that between the poses of one image; so many are tried. None is taken that leaves more than half of the
+    angles: poses that agree on nothing have no turn between them.
     """
     import numpy as np
 
@@ -181,4 +182,4 @@ def _turn(a, b):
     turns = [np.eye(3), *(b[tried].swapaxes(-1, -2) @ a[tried])]
     left = np.array([np.median(rotations.angle_between(a, b @ turn)) for turn in turns])
     best = int(left.argmin())
-    return turns[best] if left[0] - left[best] > np.deg2rad(0.5) else turns[0]
+    return turns[best] if left[best] < left[0] / 2 and left[0] > np.deg2rad(1.0) else turns[0]
