@@ -209,7 +209,7 @@ class Queue:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
         from halfmap.jobs.running import kept  # with hashes, for which a list of the queue need not wait
 
-        return max((place.name for place in kept.listed(self.path(out))), default="")
+        return kept.newest_name(self.path(out))
 
     def left_results(self, out: str) -> bool:
         """Whether a job folder holds something worth going on from; a job that left nothing begins anew."""
