@@ -26,10 +26,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
-import scipy.fft
 
-from halfmap import device
-from halfmap.fourier import shells, transforms
+from halfmap.fourier import cuboids, transforms
+from halfmap.fourier.cuboids import Cuboid
 from halfmap.types import Map
 
 COARSEST_A = 20.0  # nothing is filtered further: windows of three times that are as large as a protein
@@ -40,6 +39,9 @@ LEAST_MODES = 30  # Fourier components in the region that tell a gain: with fewe
 TAIL = 0.02  # gain of a low-pass from which on it is nothing
 PRODUCT = 1.35  # box of a band over twice its outer shell: what products alias stays beyond the window
 WINDOW = 1.2  # box of windowed products over the outer shell, for a window of three wavelengths: 1e-4 is left there
+BAND_MARGIN = 4.0  # wavelengths about the places where a band counts
+WINDOW_MARGIN = 3.5  # standard deviations of the window about the places where the halves are compared
+IMAGES = 2  # of a window on either side: it is at most a third of the box wide
 FWHM = 2 * np.sqrt(2 * np.log(2))  # of a Gaussian, in standard deviations
 
 
@@ -138,26 +140,53 @@ class LocalFilter:
 
     def applied(self, map: Map) -> Map:
         """The map, filtered: its coarsest low-pass, and each further band where places went so far."""
-        box = map.box
-        spectrum = scipy.fft.rfftn(map.data, workers=device.threads())
-        radii = shells.radii(box)
-        whole = shells.scaled(spectrum, _lowpass(self.shape, radii, self.rungs, 0))
+        whole = Cuboid.whole(map.box)
+        spectrum = whole.transform(map.data)
+        total = whole.filtered(spectrum, whole.shape, self._gain(0))
+        result = np.zeros_like(map.data)
+        for cuboid, numbers in self._parts(whole):
+            if cuboid != whole:
+                spectrum, total = cuboid.transform(map.data), cuboid.nothing()
+            for number in numbers:
+                cuboid.add(total, self._band(spectrum, cuboid, number))
+            result[cuboid.slices] += cuboid.to_space(total, cuboid.shape)
+        return Map(result, map.voxel_size_A)
+
+    def _parts(self, whole: Cuboid) -> list[tuple[Cuboid, list[int]]]:
+        """The cuboids to work in, from the whole box on, and the rungs whose bands count nowhere else."""
+        parts: list[tuple[Cuboid, list[int]]] = [(whole, [])]
         for number in range(1, int(self.level.max()) + 1):
-            outer = self.rungs[number]
-            small = _small_box(2 * self.shape.ends * outer, box, number == len(self.rungs) - 1)
-            band = _cropped(spectrum, small)
-            radii = shells.radii(small)
-            gain = (_lowpass(self.shape, radii, self.rungs, number)
-                    - _lowpass(self.shape, radii, self.rungs, number - 1))
-            part = _to_space(shells.scaled(band, gain), small)
-            edge = max(len(self.level) / (2 * outer), 0.5)  # half a wavelength, in steps of the level's grid
-            part *= _spread(self.level >= number, small, edge)
-            _add_into(whole, scipy.fft.rfftn(part, workers=device.threads()))
-        return Map(_to_space(whole, box), map.voxel_size_A)
+            block = cuboids.block(self.level >= number)
+            cuboid = parts[-1][0].narrowed(block, len(self.level), BAND_MARGIN / self.rungs[number])
+            if cuboid != parts[-1][0]:
+                parts.append((cuboid, []))
+            parts[-1][1].append(number)
+        return parts
+
+    def _band(self, spectrum: np.ndarray, cuboid: Cuboid, number: int) -> np.ndarray:
+        """The band below a rung of what a transform of the cuboid holds, where places went so far; a coarser grid."""
+        outer, old = self.rungs[number], len(self.level)
+        points = cuboid.shape if number == len(self.rungs) - 1 else cuboid.coarser(self.shape.ends * outer)
+        band = cuboid.to_space(cuboid.filtered(spectrum, points, self._gain(number, number - 1)), points)
+        edge = max(old / (2 * outer), 0.5)  # half a wavelength, in steps of the level's grid
+        block = cuboids.block(self.level >= number)
+        blurs = [_blur(place * old, old, edge)[:, each]
+                 for place, each in zip(cuboid.places(points), block, strict=True)]
+        band *= _resampled((self.level[block] >= number).astype(np.float32), blurs)
+        return band
+
+    def _gain(self, number: int, without: int | None = None):
+        """Shells to gains: of the low-pass of a rung, less that of another."""
+        def gain(radii: np.ndarray) -> np.ndarray:
+            whole = _lowpass(self.shape, radii, self.rungs, number)
+            return whole if without is None else whole - _lowpass(self.shape, radii, self.rungs, without)
+        return gain
 
     def resolution(self, box: int, length_A: float) -> Map:
         """Wavelength up to which the filter lets through, A at every voxel of a box of ``box``."""
-        fine = _spread(np.log(self.rungs).astype(np.float32)[self.level], box, 0.5)
+        old = len(self.level)
+        blur = _blur(np.arange(box) * (old / box), old, 0.5)
+        fine = _resampled(np.log(self.rungs).astype(np.float32)[self.level], [blur] * 3)
         return Map((length_A / np.exp(fine)).astype(np.float32), length_A / box)
 
 
@@ -184,9 +213,14 @@ class CrossValidated:
         """The filter for unfiltered half-maps whose FSC inside ``mask`` (N, N, N) is ``values`` (shells,)."""
         rungs = ladder(halves[0].box, halves[0].box * halves[0].voxel_size_A)
         walk = _Walk(mask, rungs, self.window_factor, values)
-        spectra = [scipy.fft.rfftn(half.data, workers=device.threads()) for half in halves]
+        cuboid = Cuboid.whole(halves[0].box)
+        spectra = [cuboid.transform(half.data) for half in halves]
         for number in range(1, len(rungs)):
-            if not walk.climb(number, *products(spectra, rungs, number, self.window_factor, walk.box)):
+            window = Window(self.window_factor / (FWHM * rungs[number]), walk.box, walk.block)
+            needed = cuboid.narrowed(walk.block, walk.box, WINDOW_MARGIN * window.sigma)
+            if needed != cuboid:
+                cuboid, spectra = needed, [needed.transform(half.data) for half in halves]
+            if not walk.climb(number, *products(cuboid, spectra, rungs, number, window)):
                 break
         return LocalFilter(self.shape, rungs, walk.level, _joined(values, rungs, walk.gains))
 
@@ -199,24 +233,40 @@ def ladder(box: int, length_A: float) -> np.ndarray:
     return first * (last / first) ** (np.arange(steps + 1) / max(steps, 1))
 
 
-def products(spectra, rungs: np.ndarray, number: int, window_factor: float, box: int) -> tuple[np.ndarray, np.ndarray]:
-    """Windowed b1 b2 and (b1^2 + b2^2) / 2 of the band below rung ``number``, each (box, box, box) float32.
+@dataclass(frozen=True)
+class Window:
+    """A Gaussian of unit sum about the points ``block`` of a grid of ``grid`` to the box; ``sigma``: in lengths.
 
-    ``spectra``: rfftn of both half-maps. The window is a Gaussian of unit sum, ``window_factor`` wavelengths of the
-    rung wide at half of its height; it is periodic, as the map is.
+    It is periodic, as the map is.
     """
-    whole = spectra[0].shape[0]
-    small = _small_box(2 * PRODUCT * rungs[number], whole, number == len(rungs) - 1)
-    gain = _step(shells.radii(small), rungs, number) - _step(shells.radii(small), rungs, number - 1)
-    b1, b2 = (_to_space(shells.scaled(_cropped(s, small), gain), small) * np.float32((small / whole) ** 3)
-              for s in spectra)
-    sigma = window_factor / (FWHM * rungs[number])  # in lengths of the box
-    both = []
-    for product in (b1 * b2, (b1**2 + b2**2) / 2):
-        spectrum = scipy.fft.rfftn(product, workers=device.threads(), overwrite_x=True)
-        window = np.exp(-2 * (np.pi * sigma * shells.radii(box)) ** 2)
-        both.append(_to_space(shells.scaled(_cropped(spectrum, box), window), box) * np.float32((box / small) ** 3))
-    return tuple(both)
+
+    sigma: float
+    grid: int
+    block: tuple[slice, slice, slice]
+
+    def seen(self, values: np.ndarray, cuboid: Cuboid) -> np.ndarray:
+        """Means of ``values``, on a coarser grid of the cuboid, seen through the window about every point."""
+        steps = [n / cuboid.box / m for n, m in zip(cuboid.shape, values.shape, strict=True)]
+        return _resampled(values, [self._weights(np.arange(self.grid)[each] / self.grid, place, step) for each, place,
+                                   step in zip(self.block, cuboid.places(values.shape), steps, strict=True)])
+
+    def _weights(self, here: np.ndarray, there: np.ndarray, step: float) -> np.ndarray:
+        """(here, there) of each sample, ``step`` apart, on one axis; all in lengths."""
+        apart = here[:, None] - there
+        images = sum(np.exp(-0.5 * ((apart + turn) / self.sigma) ** 2) for turn in range(-IMAGES, IMAGES + 1))
+        return (images * (step / (self.sigma * np.sqrt(2 * np.pi)))).astype(np.float32)
+
+
+def products(cuboid: Cuboid, spectra, rungs: np.ndarray, number: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
+    """Windowed b1 b2 and (b1^2 + b2^2) / 2 of the band below rung ``number``, both float32 at the window's points.
+
+    ``spectra``: transforms of what both half-maps have in the cuboid.
+    """
+    points = cuboid.shape if number == len(rungs) - 1 else cuboid.coarser(PRODUCT * rungs[number])
+    def gain(radii):
+        return _step(radii, rungs, number) - _step(radii, rungs, number - 1)
+    b1, b2 = (cuboid.to_space(cuboid.filtered(s, points, gain), points) for s in spectra)
+    return window.seen(b1 * b2, cuboid), window.seen((b1**2 + b2**2) / 2, cuboid)
 
 
 class _Walk:
@@ -226,25 +276,30 @@ class _Walk:
         full = len(mask)
         self.rungs, self.values = rungs, values
         self.box = min(full, transforms.good_box(int(np.ceil(WINDOW * max(3 / window_factor, 1) * rungs[-1]))))
-        self.inside = _spread(mask, self.box, 0.5) > 0.5
+        blur = _blur(np.arange(self.box) * (full / self.box), full, 0.5)
+        self.inside = _resampled(mask.astype(np.float32), [blur] * 3) > 0.5
         self.walking = np.ones((self.box,) * 3, bool)
+        self.block = (slice(0, self.box),) * 3
         self.level = np.zeros((self.box,) * 3, np.uint8)
         self.gains: list[float] = []
 
     def climb(self, number: int, cross: np.ndarray, power: np.ndarray) -> bool:
-        """Try rung ``number``; whether anything inside the mask goes on."""
-        gain = self._gain(number, cross, power)
+        """Try rung ``number``; whether anything inside the mask goes on. Products: of the block still walking."""
+        walking, inside = self.walking[self.block], self.inside[self.block]
+        gain = self._gain(number, cross, power, walking & inside)
         self.gains.append(gain)
-        self.walking &= cross > max(gain, LEAST_FSC) / 2 * power
-        self.level += self.walking
-        return bool((self.walking & self.inside).any())
+        walking &= cross > max(gain, LEAST_FSC) / 2 * power
+        self.level[self.block] += walking
+        goes_on = bool((walking & inside).any())
+        if goes_on:
+            self.block = cuboids.block(self.walking)
+        return goes_on
 
-    def _gain(self, number: int, cross: np.ndarray, power: np.ndarray) -> float:
+    def _gain(self, number: int, cross: np.ndarray, power: np.ndarray, region: np.ndarray) -> float:
         """FSC of the band over the places inside the mask that reach it; of the whole where few are left to tell."""
-        region = self.walking & self.inside
         low, high = self.rungs[number - 1 : number + 1]
         total = float(power[region].sum(dtype=float))
-        if region.mean() * 4 / 3 * np.pi * (high**3 - low**3) < LEAST_MODES:
+        if region.sum() / self.box**3 * 4 / 3 * np.pi * (high**3 - low**3) < LEAST_MODES:
             return float(np.interp(np.sqrt(low * high), np.arange(len(self.values)), self.values))
         return float(np.clip(cross[region].sum(dtype=float) / total, 0, 1)) if total > 0 else 0.0
 
@@ -276,54 +331,17 @@ def _lowpass(shape: Shape, radii: np.ndarray, rungs: np.ndarray, number: int) ->
     return np.where(radii < shape.ends * rungs[number], shape.gain(radii, rungs[number]), 0.0)
 
 
-def _small_box(wanted: float, box: int, last: bool) -> int:
-    """An even box with room for ``wanted`` / 2 shells, not beyond the whole."""
-    return box if last else min(box, transforms.good_box(int(np.ceil(wanted)) + 2))
+def _blur(at: np.ndarray, old: int, sigma: float) -> np.ndarray:
+    """(n, old) float32: weights of the points 0..old-1 at the places ``at``, a Gaussian of ``sigma`` old steps."""
+    matrix = np.exp(-0.5 * ((at[:, None] - np.arange(old)) / max(sigma, 0.25)) ** 2)
+    return (matrix / np.maximum(matrix.sum(1, keepdims=True), 1e-30)).astype(np.float32)
 
 
-def _blocks(old: int, new: int):
-    """Slices (in the larger, in the smaller) of the frequencies that two rfftn layouts share, Nyquist left out."""
-    half = (min(old, new) - 1) // 2
-    last = slice(0, half + 1)
-    axis = [(slice(0, half + 1),) * 2, (slice(old - half, old), slice(new - half, new))]
-    for z in axis:
-        for y in axis:
-            yield (z[0], y[0], last), (z[1], y[1], last)
-
-
-def _cropped(spectrum: np.ndarray, box: int) -> np.ndarray:
-    """What fits of an rfftn transform in the layout of another box, 0 elsewhere."""
-    if box == spectrum.shape[0]:
-        return spectrum
-    out = np.zeros((box, box, box // 2 + 1), spectrum.dtype)
-    for mine, theirs in _blocks(spectrum.shape[0], box):
-        out[theirs] = spectrum[mine]
-    return out
-
-
-def _add_into(whole: np.ndarray, part: np.ndarray) -> None:
-    """Add the coefficients of an rfftn transform to those of a larger box, in place."""
-    if whole.shape == part.shape:
-        whole += part
-        return
-    for mine, theirs in _blocks(whole.shape[0], part.shape[0]):
-        whole[mine] += part[theirs]
-
-
-def _to_space(spectrum: np.ndarray, box: int) -> np.ndarray:
-    return scipy.fft.irfftn(spectrum, s=(box,) * 3, workers=device.threads(), overwrite_x=True)
-
-
-def _spread(values: np.ndarray, box: int, sigma: float) -> np.ndarray:
-    """Values (M, M, M) on a grid of ``box`` over the same length, blurred by a Gaussian of ``sigma`` old steps."""
-    old = len(values)
-    apart = np.arange(box)[:, None] * (old / box) - np.arange(old)
-    matrix = np.exp(-0.5 * (apart / max(sigma, 0.25)) ** 2)
-    matrix = (matrix / np.maximum(matrix.sum(1, keepdims=True), 1e-30)).astype(np.float32)
-    data = values.astype(np.float32)
-    for _ in range(3):
-        data = np.tensordot(matrix, data, axes=(1, 2))  # takes the last axis, puts the new one first
-    return data
+def _resampled(values: np.ndarray, weights) -> np.ndarray:
+    """Values (z, y, x), each axis multiplied by its matrix (new, old) of ``weights`` (z, y, x)."""
+    along_z, along_y, along_x = weights
+    data = along_y @ (values @ along_x.T)
+    return (along_z @ data.reshape(len(data), -1)).reshape(-1, *data.shape[1:])
 
 
 SHAPES = {"butterworth": Butterworth, "rectangular": Rectangular, "gaussian": Gaussian}
