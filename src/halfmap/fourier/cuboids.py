@@ -15,8 +15,7 @@ from halfmap import device
 from halfmap.fourier import transforms
 from halfmap.kernels import band
 
-WORTH = 0.6  # of the size of a cuboid: a smaller one earns the transforms that it takes to go there
-FINE = 4  # steps of k^2 to the unit: the radius of a coefficient is within 1 / (16 k) of the one it is filtered for
+WORTH = 0.7  # of the size of a cuboid: a smaller one earns the transforms that it takes to go there
 
 
 @dataclass(frozen=True)
@@ -73,14 +72,24 @@ class Cuboid:
         """The transform of zeros."""
         return np.zeros((*self.shape[:2], self.shape[2] // 2 + 1), np.complex64)
 
-    def filtered(self, transform: np.ndarray, points: tuple[int, int, int], gain) -> np.ndarray:
-        """A transform of the cuboid times ``gain(shells)``, as that of a grid of ``points``, see ``coarser``."""
-        table = gain(np.sqrt(np.arange(FINE * 3 * self.box**2 // 4 + 2) / FINE)) * (np.prod(points) / self.size)
-        return band.band(transform, points, self.shape, [FINE * (self.box / n) ** 2 for n in self.shape], table)
+    def table(self, gain, points: tuple[int, int, int]) -> np.ndarray:
+        """Factors at k^2 = 0, 1, 2 .. by which ``filtered`` takes a transform to a grid of ``points``."""
+        factors = gain(np.sqrt(np.arange(3 * self.box**2 // 4 + 3)))
+        return (factors * (np.prod(points) / self.size)).astype(np.float32)
+
+    def filtered(self, transform: np.ndarray, points: tuple[int, int, int], table: np.ndarray) -> np.ndarray:
+        """A transform of the cuboid times a gain, see ``table``, on a grid of ``points``, see ``coarser``.
+
+        The last axis ends where the gain does.
+        """
+        units = [(self.box / n) ** 2 for n in self.shape]
+        last = np.sqrt((np.flatnonzero(table)[-1] + 1) / units[2]) if table.any() else 0
+        return band.band(transform, points, self.shape, units, table, min(points[2] // 2, int(last)) + 1)
 
     def to_space(self, transform: np.ndarray, points: tuple[int, int, int]) -> np.ndarray:
-        """Back from a transform, which is used up, to values on a grid of ``points``."""
-        return scipy.fft.irfftn(transform, s=points, workers=device.threads(), overwrite_x=True)
+        """Back from a transform, which is used up and may end early, to values on a grid of ``points``."""
+        lines = scipy.fft.ifft2(transform, axes=(0, 1), workers=device.threads(), overwrite_x=True)
+        return scipy.fft.irfft(lines, n=points[2], axis=2, workers=device.threads(), overwrite_x=True)
 
     def add(self, transform: np.ndarray, values: np.ndarray) -> None:
         """Add the transform of ``values`` on a coarser grid to a transform of the cuboid, in place."""
@@ -90,11 +99,11 @@ class Cuboid:
 
 def _side(first: float, last: float, box: int) -> tuple[int, int]:
     """(first voxel, number of voxels): even and fast to transform; the whole axis where it does not fit in."""
-    low, high = int(np.floor(first * box)), int(np.ceil(last * box)) + 1
-    n = transforms.good_box(high - low)
-    if low < 0 or high > box or n >= box:
+    if first < 0 or last > (box - 1) / box:
         return 0, box
-    return min(low, box - n), n
+    low = int(np.floor(first * box))
+    n = transforms.good_box(int(np.ceil(last * box)) + 1 - low)
+    return (min(low, box - n), n) if n < box else (0, box)
 
 
 def block(places: np.ndarray) -> tuple[slice, slice, slice]:

@@ -18,13 +18,13 @@ def _shared(points, shape):
     return tuple(np.ix_(*(axis[i] for axis in axes)) for i in range(3))
 
 
-def band(transform, points, shape, units, table):
-    """Coefficients of the grid of ``points`` times table[round(units . k^2)], 0 where that grid has no mate."""
+def band(transform, points, shape, units, table, columns):
+    """Coefficients x < ``columns`` on the grid of ``points``, 0 where one has none, times ``table`` at units . k^2."""
     fine, coarse, (z, y, x) = _shared(points, shape)
     out = np.zeros((points[0], points[1], points[2] // 2 + 1), complex)
-    index = np.floor(units[0] * z**2.0 + units[1] * y**2.0 + units[2] * x**2.0 + 0.5).astype(int)
-    out[coarse] = transform[fine] * table[index]
-    return out
+    squares = units[0] * z**2.0 + units[1] * y**2.0 + units[2] * x**2.0
+    out[coarse] = transform[fine] * np.interp(squares, np.arange(len(table)), table)
+    return out[..., :columns]
 
 
 def added(whole, shape, part, points, factor):
