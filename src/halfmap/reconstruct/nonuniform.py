@@ -18,7 +18,7 @@ band is cut out: neither the choice nor the edge of the region adds to it.
 Method: Punjani, Zhang & Fleet, Nat. Methods 17 (2020) 1214, which has no gains (a voxel then stops at an FSC of 0.5).
 Cost: a band is worked on where places still go on, on the coarsest grid that holds it. Of 256 voxels, of which the
 particle takes a twentieth: as much as 15 transforms of that size to find it, and as 10 to filter a map.
-Memory: XXX maps of the box.
+Memory: four maps of the box, and seven where the particle fills it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from halfmap.fourier import cuboids, transforms
+from halfmap.fourier import cuboids, shells, transforms
 from halfmap.fourier.cuboids import Cuboid
 from halfmap.types import Map
 
@@ -232,7 +232,7 @@ class CrossValidated:
 
     shape: Shape = Butterworth()
     window_factor: float = 3.0
-    maps: ClassVar[int] = 9
+    maps: ClassVar[int] = 7
 
     def fitted(self, halves: tuple[Map, Map], mask: np.ndarray, values: np.ndarray) -> LocalFilter:
         """The filter for unfiltered half-maps whose FSC inside ``mask`` (N, N, N) is ``values`` (shells,)."""
@@ -254,8 +254,7 @@ def ladder(box: int, length_A: float) -> np.ndarray:
     """Shells of the rungs, geometric, from COARSEST_A to Nyquist; one alone where the map goes no further."""
     last = box / 2
     first = min(max(length_A / COARSEST_A, LEAST_SHELL), last)
-    steps = int(np.ceil(np.log(last / first) / np.log(RATIO) - 1e-9))
-    return first * (last / first) ** (np.arange(steps + 1) / max(steps, 1))
+    return shells.ladder(first, last, RATIO)
 
 
 @dataclass(frozen=True)
