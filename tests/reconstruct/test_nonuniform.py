@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from halfmap import device
 from halfmap.fourier import cuboids, shells
 from halfmap.fourier.cuboids import Cuboid
 from halfmap.maps import filters, masks
@@ -220,6 +221,17 @@ def test_cutting_out_where_bands_count_does_not_change_the_map(shape, lonely, mo
     in_the_whole(monkeypatch)
     whole = filter.applied(halves[0]).data
     assert np.sqrt(((cut - whole)[mask > 0.5] ** 2).mean()) < 2e-3 * whole[mask > 0.5].std()  # what steep filters ring
+
+
+def test_the_number_of_threads_changes_nothing(lonely, monkeypatch):
+    halves, mask = lonely
+    made = []
+    for number in (1, 3):
+        monkeypatch.setattr(device, "threads", lambda number=number: number)
+        filter = CrossValidated().fitted(halves, mask, np.ones(49))
+        made.append((filter.level, filter.values, filter.applied(halves[0]).data))
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_filter_judged_anew_takes_the_coarse_shells_from_the_whole(found, curve):
