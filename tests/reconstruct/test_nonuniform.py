@@ -7,9 +7,9 @@ import pytest
 import scipy.fft
 
 from halfmap import device
-from halfmap.fourier import cuboids, shells
-from halfmap.fourier.cuboids import Cuboid
-from halfmap.maps import filters, masks
+from halfmap.fourier import shells
+from halfmap.maps import cuboids, filters, masks
+from halfmap.maps.cuboids import Cuboid
 from halfmap.reconstruct import nonuniform
 from halfmap.reconstruct.nonuniform import Butterworth, CrossValidated, Gaussian, LocalFilter, Rectangular
 from halfmap.types import Map

@@ -29,9 +29,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from halfmap import device
-from halfmap.fourier import cuboids, shells, transforms
-from halfmap.fourier.cuboids import Cuboid
+from halfmap.fourier import shells, transforms
 from halfmap.kernels import threads
+from halfmap.maps import cuboids
+from halfmap.maps.cuboids import Cuboid
 from halfmap.types import Map
 
 COARSEST_A = 20.0  # nothing is filtered further: windows of three times that are as large as a protein

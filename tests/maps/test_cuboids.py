@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from halfmap.fourier import cuboids, transforms
-from halfmap.fourier.cuboids import Cuboid
+from halfmap.fourier import transforms
+from halfmap.maps import cuboids
+from halfmap.maps.cuboids import Cuboid
 
 BOX = 48
 
