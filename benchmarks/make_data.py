@@ -23,6 +23,8 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
+| noise_8, noise_9 | the same, another draw of noise and CTFs | 64 px, 3.54 A | 2,000 |
+| noise_phases | images of EMPIAR-10204, every phase of their transforms drawn anew | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
 atoms), so centring the model, which model_to_map.py does, also puts its two-fold axes on those of halfmap and RELION.
@@ -42,6 +44,7 @@ import numpy as np
 from halfmap import simulate
 from halfmap.data import relion
 from halfmap.data.particles import Particles
+from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.maps import masks, resample
@@ -214,10 +217,30 @@ def make_nothing_classes(sources: Sources, out: Path) -> None:
         relion.write(out / name, joined(*(relion.read(part / name) for part in tables)))
 
 
-def make_noise(sources: Sources, out: Path) -> None:
-    particles = relion.read(sources.data / "empiar-10204" / "particles.star")[np.arange(2000)]
+def make_noise(sources: Sources, out: Path, seed: int = 7) -> None:
+    particles = _of_empiar_10204(sources, np.random.default_rng(seed) if seed != 7 else None)
+    images = simulate.noise(len(particles), particles.optics[0].box, np.random.default_rng(seed))
+    _write_noise(sources, out, particles, images)
+
+
+def make_noise_phases(sources: Sources, out: Path) -> None:
+    rng = np.random.default_rng(11)
+    particles = _of_empiar_10204(sources, rng)
+    stack = Stack(particles)
+    images = np.concatenate([images for _, images in stack.batches(np.arange(len(particles)), 200)])
+    random = np.fft.rfft2(rng.standard_normal(images.shape))
+    drawn = np.abs(np.fft.rfft2(images)) * random / np.maximum(np.abs(random), 1e-30)
+    _write_noise(sources, out, particles, np.fft.irfft2(drawn, s=images.shape[1:]).astype(np.float32))
+
+
+def _of_empiar_10204(sources: Sources, rng: np.random.Generator | None) -> Particles:
+    """2,000 of its particles: the first ones, or those that a generator draws."""
+    particles = relion.read(sources.data / "empiar-10204" / "particles.star")
+    return particles[np.arange(2000) if rng is None else np.sort(rng.permutation(len(particles))[:2000])]
+
+
+def _write_noise(sources: Sources, out: Path, particles: Particles, images: np.ndarray) -> None:
     optics = particles.optics[0]
-    images = simulate.noise(len(particles), optics.box, np.random.default_rng(7))
     mrc.write_stack(out / "particles.mrcs", images, optics.pixel_size_A, mode=2)
     own = replace(
         particles,
@@ -234,6 +257,7 @@ def make_noise(sources: Sources, out: Path) -> None:
 
 
 SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}
+SETS |= {f"noise_{seed}": partial(make_noise, seed=seed) for seed in (8, 9)}
 SETS |= {f"small_hinge_{seed}": partial(small_hinge, seed=seed) for seed in range(1, 6)}
 
 

@@ -198,7 +198,7 @@ class Queue:
 
     def newest_checkpoint(self, out: str) -> str:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
-        return max((place.name for place in kept.listed(self.path(out))), default="")
+        return kept.newest_name(self.path(out))
 
     def left_results(self, out: str) -> bool:
         """Whether a job folder holds something worth going on from; a job that left nothing begins anew."""
