@@ -127,3 +127,12 @@ def test_real_sums_are_those_of_the_whole_transform(box):
     expected = np.bincount(shell, weights=np.fft.fftn(data).real.ravel())[: box // 2 + 1]
     # sums of up to 1000 terms of size 60 in float64
     np.testing.assert_allclose(shells.real_sums(np.fft.rfftn(data)), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("last, steps", [(4.0, 0), (4.0 * 1.2**3, 3), (4.0 * 1.2**3.01, 4), (4.01, 1)])
+def test_a_ladder_takes_no_step_wider_than_its_ratio_and_none_too_many(last, steps):
+    rungs = shells.ladder(4.0, last, 1.2)
+    assert rungs[0] == 4 and rungs[-1] == pytest.approx(last) and len(rungs) == steps + 1
+    ratios = rungs[1:] / rungs[:-1]
+    assert (ratios < 1.2 * (1 + 1e-6)).all()
+    np.testing.assert_allclose(ratios, ratios[:1].repeat(steps), rtol=1e-12)  # all steps alike

@@ -51,7 +51,7 @@ def done(tmp_path_factory):
     data = made.experiment(folder, n=120)
     names = np.array([f"MotionCorr/mic{row % 2}.mrc" for row in range(120)], dtype=object)
     told = replace(data.told(), columns={"rlnMicrographName": names})
-    params = Auto(particles=Path("p"), volume=Path("v"), out=folder / "job", symmetry="D2", max_iterations=2, seed=1,
+    params = Auto(particles=Path("p"), volume=Path("v"), out=folder / "job", symmetry="D2", max_iterations=3, seed=1,
                   per_particle_scale=True)  # fmt: skip
     (folder / "job").mkdir()
     watch = events.Watch(folder / "job")

@@ -1,11 +1,15 @@
 """The local filter: what it is where places agree, where they do not, and where there is nothing; and its pieces."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.fft
 
+from halfmap import device
 from halfmap.fourier import shells
-from halfmap.maps import filters, masks
+from halfmap.maps import cuboids, filters, masks
+from halfmap.maps.cuboids import Cuboid
 from halfmap.reconstruct import nonuniform
 from halfmap.reconstruct.nonuniform import Butterworth, CrossValidated, Gaussian, LocalFilter, Rectangular
 from halfmap.types import Map
@@ -165,17 +169,69 @@ def test_windowed_products_are_what_they_are_defined_to_be():
     a, b = noise(1), noise(2)
     rungs = nonuniform.ladder(BOX, LENGTH_A)
     number, factor, small = 2, 3.0, 36
-    spectra = [scipy.fft.rfftn(m) for m in (a, b)]
-    cross, power = nonuniform.products([s.astype(np.complex64) for s in spectra], rungs, number, factor, small)
+    sigma = factor / (nonuniform.FWHM * rungs[number])
+    whole, place = Cuboid.whole(BOX), (slice(3, 15), slice(0, small), slice(0, small))
+    window = nonuniform.Window(sigma, small, place)
+    cross, power = nonuniform.products(whole, [whole.transform(m) for m in (a, b)], rungs, number, window)
+    spectra = [scipy.fft.rfftn(m.astype(float)) for m in (a, b)]
     k = shells.radii(BOX)
     gain = nonuniform._step(k, rungs, number) - nonuniform._step(k, rungs, number - 1)
     b1, b2 = (scipy.fft.irfftn(shells.scaled(s, gain), s=(BOX,) * 3) for s in spectra)
-    sigma = factor / (nonuniform.FWHM * rungs[number])
     window = np.exp(-2 * (np.pi * sigma * k) ** 2)
     for made, product in ((cross, b1 * b2), (power, (b1**2 + b2**2) / 2)):
         expected = scipy.fft.irfftn(shells.scaled(scipy.fft.rfftn(product), window), s=(BOX,) * 3)
         # every fourth point of the one grid is every third of the other; what the small boxes leave out is 1e-3
-        np.testing.assert_allclose(made[::3, ::3, ::3], expected[::4, ::4, ::4], atol=2e-3 * expected.std() + 1e-7)
+        np.testing.assert_allclose(made[::3, ::3, ::3], expected[4:20:4, ::4, ::4], atol=2e-3 * expected.std() + 1e-7)
+
+
+@pytest.fixture(scope="module")
+def lonely():
+    """A small ball of texture, in two halves with noise of their own, alone in a box of 96 voxels; its mask."""
+    box = 96
+    z, y, x = np.indices((box,) * 3) - box // 2
+    ball = (z**2 + y**2 + x**2) < 81
+    rng = np.random.default_rng(4)
+    texture = rng.standard_normal((box,) * 3, np.float32) * ball
+    return (tuple(Map(texture + 0.3 * rng.standard_normal((box,) * 3, np.float32), VOXEL_A) for _ in range(2)),
+            masks.sphere(box, 11, 4))
+
+
+def in_the_whole(monkeypatch):
+    """Nothing is cut out any more."""
+    monkeypatch.setattr(cuboids, "WORTH", 0.0)
+
+
+def test_cutting_out_where_places_go_on_does_not_change_how_far_they_go(lonely, monkeypatch):
+    halves, mask = lonely
+    curve = np.ones(halves[0].box // 2 + 1)
+    cut = CrossValidated().fitted(halves, mask, curve)
+    assert min(len(cut._parts(96)), cut.level.max()) > 1  # there was something to cut
+    in_the_whole(monkeypatch)
+    whole = CrossValidated().fitted(halves, mask, curve)
+    # within the tails of windows, beyond four standard deviations: 6e-5 on an axis
+    np.testing.assert_allclose(cut.values, whole.values, atol=1e-4)
+    assert (cut.level != whole.level).mean() < 2e-3  # places on the brink of a rung
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, Butterworth(20)], ids=str)
+def test_cutting_out_where_bands_count_does_not_change_the_map(shape, lonely, monkeypatch):
+    halves, mask = lonely
+    filter = replace(CrossValidated().fitted(halves, mask, np.ones(halves[0].box // 2 + 1)), shape=shape)
+    cut = filter.applied(halves[0]).data
+    in_the_whole(monkeypatch)
+    whole = filter.applied(halves[0]).data
+    assert np.sqrt(((cut - whole)[mask > 0.5] ** 2).mean()) < 2e-3 * whole[mask > 0.5].std()  # what steep filters ring
+
+
+def test_the_number_of_threads_changes_nothing(lonely, monkeypatch):
+    halves, mask = lonely
+    made = []
+    for number in (1, 3):
+        monkeypatch.setattr(device, "threads", lambda number=number: number)
+        filter = CrossValidated().fitted(halves, mask, np.ones(49))
+        made.append((filter.level, filter.values, filter.applied(halves[0]).data))
+    for one, other in zip(*made, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_filter_judged_anew_takes_the_coarse_shells_from_the_whole(found, curve):

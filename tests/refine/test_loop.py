@@ -97,6 +97,13 @@ def test_the_watcher_hears_every_iteration_and_every_image(usual, data):
     assert result.history[0]["searched"] == len(data.truth) - 1
 
 
+def test_no_references_are_made_that_nothing_follows(data, monkeypatch):
+    made_of, original = [], loop.references
+    monkeypatch.setattr(loop, "references", lambda *arguments: made_of.append(arguments) or original(*arguments))
+    result = refined(data.told(), data, max_iterations=2)
+    assert len(made_of) == len(result.history) - 1
+
+
 def test_the_same_seed_gives_the_same_result_bit_for_bit(usual, spoiled, data):
     same(usual[0], refined(spoiled, data))
 

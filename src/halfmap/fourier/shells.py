@@ -104,6 +104,15 @@ def radii(box: int) -> np.ndarray:
     return np.sqrt(np.arange(3 * (box // 2) ** 2 + 1))
 
 
+def ladder(first: float, last: float, ratio: float) -> np.ndarray:
+    """Frequencies from ``first`` to ``last``, each as much higher than the one before, by ``ratio`` at most.
+
+    One alone where the two are the same.
+    """
+    steps = int(np.ceil(np.log(last / first) / np.log(ratio) - 1e-6))
+    return np.geomspace(first, last, steps + 1) if steps else np.array([first])
+
+
 def scaled(transform: np.ndarray, factor_of_square: np.ndarray) -> np.ndarray:
     """An rfftn transform (box, box, box//2+1) times a radial factor, given for every k^2 as ``radii`` lists them.
 

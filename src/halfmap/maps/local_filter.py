@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from halfmap.errors import InputError
+from halfmap.fourier import shells
 from halfmap.maps import filters
 from halfmap.types import Map
 
@@ -29,7 +30,7 @@ def local_filter(map: Map, resolution_A: Map, bfactor_A2: float = 0.0, sharpened
         raise InputError("local resolution: values must be Angstrom inside the mask and 0 outside; give locres.mrc of "
                          "halfmap local-resolution")
     frequency = 1 / np.where(wanted > 0, wanted, wanted.max())
-    rungs = ladder(float(frequency.min()), float(frequency.max()))
+    rungs = shells.ladder(float(frequency.min()), float(frequency.max()), RUNG)
     place = np.interp(np.log(frequency), np.log(rungs), np.arange(len(rungs)))
     result = np.zeros_like(map.data, dtype=np.float32)
     sharp = filters.bfactor_factor(map, bfactor_A2, sharpened_to_A)
@@ -38,10 +39,3 @@ def local_filter(map: Map, resolution_A: Map, bfactor_A2: float = 0.0, sharpened
         low = partial(filters.butterworth, shell=filters.shell_of(map, 1 / rung), order=ORDER)
         result += share * filters.radial(map, filters.product([low, sharp])).data
     return Map(result, map.voxel_size_A)
-
-
-def ladder(first: float, last: float) -> np.ndarray:
-    """Frequencies from first to last, neighbours no further apart than RUNG; one where both are the same."""
-    if last <= first * (1 + 1e-6):
-        return np.array([first])
-    return np.geomspace(first, last, int(np.ceil(np.log(last / first) / np.log(RUNG))) + 1)

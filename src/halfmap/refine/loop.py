@@ -7,6 +7,7 @@ parts of the recipe.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from halfmap.refine.recipe import Recipe
 from halfmap.refine.schedules import Plan
 from halfmap.refine.setup import Run, Watch, prepare
 from halfmap.refine.state import Keeper, Outcome, State
-from halfmap.refine.update import brought_along, new_state, resampled, with_seconds
+from halfmap.refine.update import brought_along, new_state, referring, resampled, with_seconds
 from halfmap.types import Map, Sums
 
 
@@ -43,9 +44,10 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
     while True:
         old = state
         state, result, sums = iterate(job, old, plan)
+        plan = replace(plan, final=_nothing_follows(job, state, plan))
         job.watch("diagnostics", made=diagnostics.of_iteration(job, old, state, plan, result, sums))
         keeper.look(job, state, plan, sums)
-        if plan.final or job.recipe.schedule.done(state, job.frame):
+        if plan.final:
             return outcome(job, state, result, sums)
         keeper.keep(job.snapshot(state))
         del result, sums  # at box 256 they hold 2 GB, beside those of the iteration to come
@@ -58,7 +60,10 @@ def next_plan(job: Run, state: State) -> Plan:
 
 
 def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple[Sums, Sums]]:
-    """One iteration: the new state, its maps, and the sums they were solved from."""
+    """One iteration: the new state, its maps, and the sums they were solved from.
+
+    Where nothing follows, the state keeps the references it was made with.
+    """
     started, before = time.perf_counter(), dict(job.source.clock.seconds)
     state = resampled(refitted(job, state, plan), plan.box)
     progress = _progress(job, plan)
@@ -69,14 +74,19 @@ def iterate(job: Run, state: State, plan: Plan) -> tuple[State, Maximised, tuple
     then = time.perf_counter()
     sums, brought = job.recipe.meeting.met(sums, plan.box, plan.band, job.recipe, job.frame)
     result = maximise(sums, job.recipe, job.frame.resolution_A(state.shell), plan.box, job.frame)
-    maps = (state.reference(0), state.reference(1)) if plan.final else references(sums, result, job.recipe, job.frame)
-    job.source.clock.add("solve", then)
     shells = _joined_shells([found.shells for found, _ in halves])
-    state = new_state(job, state, plan, posed, result, maps, shells)
-    state = brought_along(job, state, brought)
+    state = brought_along(job, new_state(job, state, plan, posed, result, shells), brought)
+    if not _nothing_follows(job, state, plan):
+        state = referring(state, references(sums, result, job.recipe, job.frame))
+    job.source.clock.add("solve", then)
     state = with_seconds(state, time.perf_counter() - started, job.source.clock.since(before))
     job.watch("iteration", **state.history[-1])
     return state, result, sums
+
+
+def _nothing_follows(job: Run, state: State, plan: Plan) -> bool:
+    """Whether ``state``, made by ``plan``, is the last: as planned, or as it turned out."""
+    return plan.final or job.recipe.schedule.done(state, job.frame)
 
 
 def refitted(job: Run, state: State, plan: Plan) -> State:

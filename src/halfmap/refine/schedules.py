@@ -224,6 +224,10 @@ class OnePass:
         everyone = np.ones(n, bool)
         return _plan(frame, frame.box // 2, ((1, 0),), ~everyone, 1, offset_A, True, everyone)
 
+    def done(self, state: State, frame: Frame) -> bool:
+        """No state ends it: the only plan does."""
+        return False
+
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         """Nothing: there is no course to tell of."""
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,20 +27,23 @@ def resampled(state: State, box: int) -> State:
     if state.references.shape[-1] == box:
         return state
     maps = [resample.fourier_crop(state.reference(half), box) for half in (0, 1)]
+    return referring(state, maps)
+
+
+def referring(state: State, maps: Sequence[Map]) -> State:
+    """The state with these maps as references of the halves."""
     return replace(state, references=np.stack([m.data for m in maps])[None], reference_voxel_A=maps[0].voxel_size_A)
 
 
-def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, references: tuple[Map, Map],
-              shells: dict) -> State:
-    """The state after an iteration, its line of history included."""
+def new_state(job: Run, old: State, plan: Plan, posed: Posed, result: Maximised, shells: dict) -> State:
+    """The state after an iteration, its line of history included; its references are still the old ones."""
     candidates = Candidates(*(
         _with_rows(getattr(old.candidates, f), posed.rows, getattr(posed.candidates, f))
         for f in Candidates.__dataclass_fields__
     ))
     known = {f: _with_rows(getattr(old, f), posed.rows, getattr(posed, f)) for f in OF_PARTICLES}
     state = replace(
-        old, iteration=old.iteration + 1, references=np.stack([r.data for r in references])[None],
-        reference_voxel_A=references[0].voxel_size_A, candidates=candidates, **known,
+        old, iteration=old.iteration + 1, candidates=candidates, **known,
         trust=job.recipe.junk.weights(known["cross"], known["power"], job.half),
         scale=job.recipe.scale.updated(old, posed), silent=job.recipe.scale.silent(old, posed),
         models=job.recipe.noise.updated(old.models, shells), curves=result.curves, shell=result.shell, band=plan.band,

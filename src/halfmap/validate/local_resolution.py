@@ -96,10 +96,9 @@ def local_resolution(half1: Map, half2: Map, mask: np.ndarray, settings: Setting
 
 def bands(box: int, voxel_size_A: float) -> np.ndarray:
     """Shells of the band middles, from COARSEST_A or COARSEST_SHELL to Nyquist, each SPACING times the one before."""
-    first, last = max(COARSEST_SHELL, box * voxel_size_A / COARSEST_A), box / 2
-    first = min(first, last)
-    number = int(np.ceil(np.log(last / first) / np.log(SPACING))) + 1
-    return np.geomspace(first, last, number)
+    last = box / 2
+    first = min(max(COARSEST_SHELL, box * voxel_size_A / COARSEST_A), last)
+    return shells.ladder(first, last, SPACING)
 
 
 def chance(modes: np.ndarray) -> np.ndarray:
