@@ -8,6 +8,7 @@ tools do not reach, and no dependency.
 
 from __future__ import annotations
 
+import inspect
 import random
 import resource
 import signal
@@ -17,11 +18,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import CodeType
 
 from halfmap.errors import HalfmapError
 
 HANG_S = 20  # of the process's own time: sound inputs of this size take milliseconds
-MEMORY_BYTES = 1 << 30  # above what the process has: inputs are a few kB
+MEMORY_BYTES = 1 << 28  # above what the process has: inputs are a few kB
+KNOWING = 0.6  # of the inputs that a change which knows the format is tried on
 LONGEST = 20_000  # bytes of an input; longer ones are cut
 KEPT = 2_000  # inputs in the corpus
 INTEGERS = (
@@ -76,6 +79,9 @@ WORDS = (
 )
 
 
+Change = Callable[[random.Random, bytes], bytes]
+
+
 class Hang(BaseException):
     """A reader that does not come to an end."""
 
@@ -89,6 +95,7 @@ class Target:
     seeds: Sequence[bytes]
     tokens: Sequence[bytes]
     traced: tuple[str, ...]  # ends of the paths whose lines count as new ground
+    change: Change | None = None  # one that knows the format, see ``structures``
 
 
 @dataclass
@@ -100,16 +107,18 @@ class Found:
     lines: int = 0  # pairs of lines that followed each other
     corpus: int = 0
     failures: dict[str, tuple[bytes, BaseException]] = field(default_factory=dict)  # by place, the shortest input each
+    passed: set[tuple[CodeType, int]] = field(default_factory=set)  # lines of the traced files
+    memory_bytes: int = 0  # by which the process has grown
 
 
 def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float = float("inf")) -> Found:
     """Feed ``target`` until either limit; the same seed and number of inputs give the same run."""
     rng, found = random.Random(seed), Found()
     corpus, ground, end = list(target.seeds), set(), time.process_time() + seconds
-    waiting = list(target.seeds)
+    waiting, before = list(target.seeds), _largest_memory_bytes()
     with _bounded():
         while found.inputs < inputs and time.process_time() < end:
-            data = waiting.pop() if waiting else changed(rng, corpus, target.tokens)
+            data = waiting.pop() if waiting else changed(rng, corpus, target.tokens, target.change)
             seen, fault = _tried(target, data)
             found.inputs += 1
             found.accepted += fault is None
@@ -120,7 +129,35 @@ def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float 
                 corpus.append(data)
                 del corpus[: max(0, len(corpus) - KEPT)]
     found.lines, found.corpus = len(ground), len(corpus)
+    found.passed = {(code, line) for code, _, line in ground}
+    found.memory_bytes = _largest_memory_bytes() - before
     return found
+
+
+def unreached(found: Found) -> dict[str, tuple[int, list[int]]]:
+    """By file: (lines of its functions, those that no input reached). Functions of which nothing ran count in full."""
+    files = {code.co_filename for code, _ in found.passed}
+    out = {}
+    for path in sorted(files):
+        lines = _lines_of_functions(path)
+        ran = {line for code, line in found.passed if code.co_filename == path}
+        out[path.rsplit("halfmap", 1)[1]] = len(lines), sorted(lines - ran)
+    return out
+
+
+def _lines_of_functions(path: str) -> set[int]:
+    with open(path, "rb") as file:
+        waiting, lines = [compile(file.read(), path, "exec")], set()
+    while waiting:
+        code = waiting.pop()
+        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+        if code.co_flags & inspect.CO_OPTIMIZED:  # a function: bodies of modules and classes run at import
+            lines |= {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
+    return lines
+
+
+def _largest_memory_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _note(found: Found, data: bytes, fault: BaseException) -> None:
@@ -185,9 +222,15 @@ def _bounded() -> Iterator[None]:
 # ---- changes
 
 
-def changed(rng: random.Random, corpus: Sequence[bytes], tokens: Sequence[bytes]) -> bytes:
+def changed(rng: random.Random, corpus: Sequence[bytes], tokens: Sequence[bytes], change: Change | None) -> bytes:
     """One of the corpus with a few changes; newer entries come up more often."""
-    data = bytearray(corpus[-1 - int(rng.random() ** 2 * len(corpus))])
+    data = corpus[-1 - int(rng.random() ** 2 * len(corpus))]
+    if change is not None and rng.random() < KNOWING:
+        for _ in range(1 + int(rng.expovariate(1.0))):
+            data = change(rng, data)[:LONGEST]
+        if rng.random() < 0.8:
+            return data
+    data = bytearray(data)
     for _ in range(1 + int(rng.expovariate(0.7))):
         rng.choice(CHANGES)(rng, data, corpus, tokens)
     return bytes(data[:LONGEST])
