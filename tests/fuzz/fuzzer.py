@@ -115,10 +115,11 @@ def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float 
     """Feed ``target`` until either limit; the same seed and number of inputs give the same run."""
     rng, found = random.Random(seed), Found()
     corpus, ground, end = list(target.seeds), set(), time.process_time() + seconds
+    sound: list[bytes] = []  # those of the corpus that were read to their end: their changes get deep
     waiting, before = list(target.seeds), _largest_memory_bytes()
     with _bounded():
         while found.inputs < inputs and time.process_time() < end:
-            data = waiting.pop() if waiting else changed(rng, corpus, target.tokens, target.change)
+            data = waiting.pop() if waiting else changed(rng, corpus, sound, target)
             seen, fault = _tried(target, data)
             found.inputs += 1
             found.accepted += fault is None
@@ -127,6 +128,7 @@ def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float 
             if not seen <= ground:
                 ground |= seen
                 corpus.append(data)
+                sound += [data] if fault is None else []
                 del corpus[: max(0, len(corpus) - KEPT)]
     found.lines, found.corpus = len(ground), len(corpus)
     found.passed = {(code, line) for code, _, line in ground}
@@ -222,17 +224,18 @@ def _bounded() -> Iterator[None]:
 # ---- changes
 
 
-def changed(rng: random.Random, corpus: Sequence[bytes], tokens: Sequence[bytes], change: Change | None) -> bytes:
-    """One of the corpus with a few changes; newer entries come up more often."""
-    data = corpus[-1 - int(rng.random() ** 2 * len(corpus))]
-    if change is not None and rng.random() < KNOWING:
-        for _ in range(1 + int(rng.expovariate(1.0))):
-            data = change(rng, data)[:LONGEST]
-        if rng.random() < 0.8:
+def changed(rng: random.Random, corpus: Sequence[bytes], sound: Sequence[bytes], target: Target) -> bytes:
+    """One of the corpus with a few changes; newer entries come up more often, and sound ones half of the time."""
+    pool = sound if sound and rng.random() < 0.5 else corpus
+    data = pool[-1 - int(rng.random() ** 2 * len(pool))]
+    if target.change is not None and rng.random() < KNOWING:
+        for _ in range(1 + int(rng.expovariate(1.5))):
+            data = target.change(rng, data)[:LONGEST]
+        if rng.random() < 0.9:
             return data
     data = bytearray(data)
     for _ in range(1 + int(rng.expovariate(0.7))):
-        rng.choice(CHANGES)(rng, data, corpus, tokens)
+        rng.choice(CHANGES)(rng, data, corpus, target.tokens)
     return bytes(data[:LONGEST])
 
 

@@ -38,7 +38,7 @@ from tests.io import test_cs
 
 _FILES_OF_RELION = ("data/relion.py",)
 _FILES_OF_CRYOSPARC = ("io/cs.py", "data/cryosparc.py", "data/carried.py", "data/expansion.py")
-_OTHERS = ("data/picks.py", "data/relion_project.py")
+_OTHERS = (*_FILES_OF_RELION, "data/image_names.py", "data/picks.py", "data/relion_project.py")
 _SCRATCH = Path(tempfile.mkdtemp(prefix="halfmap-fuzz-"))
 
 
@@ -400,8 +400,8 @@ def _star_change():
 def _cs_change():
     slots = ("blob/", "ctf/", "alignments3D/", "location/", "sym_expand/", "uid")
     known = tuple(name for slot in slots for name in _names_of(cryosparc, slot))
-    own = ("own/x", "ctf/shift_A", "star/rlnImageName", "star/rlnOpticsGroup", "star/rlnVoltage", "star_optics/rlnVoltage",
-           "star_optics/rlnOpticsGroup", "star/rlnDefocusU", "star/halfmapParent", "star/cs:a:f4:2:0")  # fmt: skip
+    own = ("own/x", "ctf/shift_A", "star/rlnImageName", "star/rlnOpticsGroup", "star/rlnVoltage",
+           "star_optics/rlnVoltage", "star_optics/rlnOpticsGroup", "star/rlnDefocusU", "star/halfmapParent", "star/cs:a:f4:2:0")  # fmt: skip
     return structures.cs((*known, *own))
 
 
@@ -414,7 +414,7 @@ def targets() -> dict[str, Target]:
         Target("star", _star, _star_seeds(), STAR_TOKENS, syntax, star_change),
         Target("star_long", _star_long, _star_seeds(), STAR_TOKENS, (*syntax, "io/rows.py"), star_change),
         Target("relion", _relion, _relion_seeds(), STAR_TOKENS, (*syntax, *meaning), star_change),
-        Target("relion_others", _relion_others, _other_seeds(), STAR_TOKENS, (*syntax, *meaning, *_OTHERS), star_change),
+        Target("relion_others", _relion_others, _other_seeds(), STAR_TOKENS, (*syntax, *_OTHERS), star_change),
         Target("mrc", _mrc, _mrc_seeds(), MRC_TOKENS, ("io/mrc.py",), structures.mrc),
         Target("cs", _cs, _cs_seeds(), CS_TOKENS, ("io/cs.py",), cs_change),
         Target("cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS, _FILES_OF_CRYOSPARC, cs_change),

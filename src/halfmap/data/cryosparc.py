@@ -25,7 +25,7 @@ from halfmap.data import carried, image_names, relion
 from halfmap.data.particles import FIRST, UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
-from halfmap.io import cs, faults
+from halfmap.io import cs, faults, mrc
 from halfmap.types import Defocus, Optics, Poses
 
 UID = "uid"
@@ -55,6 +55,25 @@ _NEEDED = {
     DEFOCUS_U: "the defocus",
     DEFOCUS_V: "the defocus",
     ANGLE: "the angle of astigmatism",
+}
+# What NumPy may keep each field as: kinds (f = floats of 32 bits and more), shape of one value
+_TYPES = {
+    **dict.fromkeys((PATH, TYPE), ("S", ())),
+    **dict.fromkeys((INDEX, GROUP, SPLIT, MICROGRAPH, SOURCE_UID), ("iu", ())),
+    **dict.fromkeys((SHAPE, MICROGRAPH_SHAPE), ("iu", (2,))),
+    **dict.fromkeys((PIXEL, SIGN, VOLTAGE, ABERRATION, CONTRAST, DEFOCUS_U, DEFOCUS_V, ANGLE, PHASE, BFACTOR, CTF_SCALE,
+                     POSE_PIXEL, ALPHA, CENTRE_X, CENTRE_Y, MICROGRAPH_PIXEL), ("iuf", ())),
+    **dict.fromkeys((TILT, TREFOIL, SHIFT), ("iuf", (2,))),
+    **dict.fromkeys((MAGNIFICATION, TETRAFOIL), ("iuf", (4,))),
+    POSE: ("iuf", (3,)),
+}  # fmt: skip
+_KINDS = {"S": "text", "iu": "whole numbers", "iuf": "numbers"}
+_LIMITS = {  # as in ``relion``: what can be computed with at all
+    PIXEL: (1e-6, 1e6, "A is no pixel size"),
+    VOLTAGE: (1e-3, 1e5, "kV is no voltage"),
+    CONTRAST: (-1.0, 1.0, "is no amplitude contrast; it is a fraction, 0.07 to 0.1 in most data"),
+    SHAPE: (0, mrc.LARGEST_SIDE, "is no box, in pixels"),
+    INDEX: (0, 1 << 40, "is no number of an image"),
 }
 _OF_GROUP = (GROUP, VOLTAGE, ABERRATION, CONTRAST, PIXEL, SHAPE, TILT, MAGNIFICATION, TREFOIL, TETRAFOIL)
 _REMARKS = {
@@ -151,7 +170,7 @@ def group_description(kind: str, title: str, slots: dict[str, Path], rows: int) 
 
 def unmodelled(particles: Particles) -> list[str]:
     """Warnings: what the file says about the images and halfmap ignores or is not sure of. Plain sentences."""
-    fields = carried.fields_of(_carrying(particles.columns, tuple(_REMARKS)))
+    fields = _carried(particles.columns, tuple(_REMARKS))
     return [f"The particle file describes {_REMARKS[name]}" for name, values in fields.items() if np.any(values)]
 
 
@@ -167,7 +186,7 @@ def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
     As picked: the fractions count y from the other end than the images do, so shifts are left out.
     """
     wanted = (MICROGRAPH, CENTRE_X, CENTRE_Y, MICROGRAPH_SHAPE, MICROGRAPH_PIXEL)
-    fields = carried.fields_of(_carrying(particles.columns, wanted))
+    fields = _carried(particles.columns, wanted)
     if set(fields) != set(wanted):
         return None
     fractions = np.stack([fields[CENTRE_X], fields[CENTRE_Y]], axis=-1).astype(np.float64)
@@ -181,7 +200,7 @@ def lens_lengths(particles: Particles) -> list[tuple[np.ndarray, np.ndarray, np.
     Tilt is in ``Optics`` already; what trefoil and tetrafoil mean as phases is no matter of this file.
     """
     sizes = {TILT: 2, TREFOIL: 2, TETRAFOIL: 4}
-    fields = carried.fields_of(_carrying(particles.columns, tuple(sizes)))
+    fields = _carried(particles.columns, tuple(sizes))
     first = [np.flatnonzero(particles.group == number)[:1] for number in range(len(particles.optics))]
 
     def of_group(name: str, rows: np.ndarray) -> np.ndarray:
@@ -198,7 +217,7 @@ def without_images(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def uids(particles: Particles) -> np.ndarray:
     """(n,) uint64: those of the table, else those that a ``.cs`` of it would have."""
-    fields = carried.fields_of(_carrying(particles.columns, (UID,)))
+    fields = _carried(particles.columns, (UID,))
     return fields[UID] if UID in fields else _uids(particles)
 
 
@@ -216,16 +235,54 @@ def parents(particles: Particles) -> np.ndarray | None:
     """(n,) uint64 uid of the particle that each row is a symmetry copy of; None where nothing is told of it."""
     if PARENT in particles.columns:
         return _whole_numbers(particles.columns[PARENT])
-    return carried.fields_of(_carrying(particles.columns, (SOURCE_UID,))).get(SOURCE_UID)
+    return _carried(particles.columns, (SOURCE_UID,)).get(SOURCE_UID)
 
 
 def _whole_numbers(column: np.ndarray) -> np.ndarray:
-    """(n,) uint64 of numbers or their text; a float64 would lose the last digits."""
-    return column.astype(np.uint64) if column.dtype.kind in "iu" else np.array([int(v) for v in column], np.uint64)
+    """(n,) uint64 of numbers or their text; a float64 would lose the last digits. Raises: InputError by row."""
+    if column.dtype.kind in "iu":
+        return column.astype(np.uint64)
+    found = [_whole_number(value) for value in column.tolist()]
+    wrong = [row for row, number in enumerate(found) if number is None]
+    if wrong:
+        raise InputError(faults.by_row(PARENT, wrong, lambda row: f"{column[row]!r} is no number of a particle"))
+    return np.array(found, np.uint64)
 
 
-def _carrying(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    return {tag: columns[tag] for tag in columns if tag in carried.fields_named(columns, names)}
+def _whole_number(value: bytes | str) -> int | None:
+    try:
+        number = int(value)
+    except ValueError:
+        return None
+    return number if 0 <= number < 1 << 64 else None
+
+
+def _carried(columns: dict[str, np.ndarray], names: tuple[str, ...] | None = None) -> carried.Fields:
+    """The ``.cs`` fields of these names, or all, that columns carry. Raises: InputError where one was edited."""
+    wanted = columns if names is None else carried.fields_named(columns, names)
+    fields = carried.fields_of({tag: columns[tag] for tag in columns if tag in wanted}, "particle table")
+    wrong = _type_faults(fields, "particle table")
+    if wrong:
+        raise InputError(wrong)
+    return fields
+
+
+def _type_faults(fields: carried.Fields, source: str) -> list[str]:
+    """Known fields that are of another type or shape than they can be read from."""
+    lines = []
+    for name, values in fields.items():
+        kinds, shape = _kind_of(name)
+        fits = values.dtype.kind in kinds and not (values.dtype.kind == "f" and values.dtype.itemsize < 4)
+        if kinds and not (fits and values.shape[1:] == shape):
+            told = f"{shape[0]} {_KINDS[kinds]}" if shape else _KINDS[kinds].removesuffix("s")
+            lines.append(f"{source}: {name}: type {values.dtype} of shape {values.shape[1:]}, expected {told} in a row")
+    return lines
+
+
+def _kind_of(name: str) -> tuple[str, tuple[int, ...]]:
+    """Columns of a STAR file are text; of an unknown field there is nothing to say."""
+    is_text = name.startswith((carried.COLUMN, carried.OPTICS_COLUMN))
+    return ("S", ()) if is_text else _TYPES.get(name, ("", ()))
 
 
 # ---- reading
@@ -251,6 +308,7 @@ class _Table:
             fields |= _joined(path, table[UID], other, fields, passthrough is not None)
         loaded = cls(Path(path), fields, len(table))
         loaded._refuse_missing()
+        loaded.faults += _type_faults(fields, str(path)) + carried.text_faults(fields, str(path))
         loaded.finish()
         return loaded
 
@@ -305,9 +363,10 @@ class _Table:
             return np.broadcast_to(np.asarray(default, dtype=np.float64), (self.rows, *np.shape(default)[1:])).copy()
         with np.errstate(invalid="ignore"):  # signalling NaN; found by the next line
             values = self.fields[name].astype(np.float64)
-        wrong = np.flatnonzero(~np.isfinite(values).reshape(self.rows, -1).all(axis=1))
-        self.faults += faults.by_row(self.where(name), wrong, lambda row: f"{values[row]} is not a finite number")
-        return np.where(np.isfinite(values), values, 0.0)
+        sound = np.abs(values) <= faults.LARGEST_MEASURE
+        wrong = np.flatnonzero(~sound.reshape(self.rows, -1).all(axis=1))
+        self.faults += faults.by_row(self.where(name), wrong, lambda row: _no_measures(values[row]))
+        return np.where(sound, values, 0.0)
 
     def _files(self) -> tuple[tuple[Path, ...], np.ndarray]:
         """(stacks as written, stack of each row), numbered as they first appear."""
@@ -330,13 +389,13 @@ class _Table:
                     _, place = np.unique(column, return_inverse=True)
                     code = np.unique(code * (int(place.max()) + 1) + place, return_inverse=True)[1]
         _, first, group = np.unique(code, return_index=True, return_inverse=True)
-        self._refuse_below_zero(first)
+        self._refuse_beyond_limits()
         return group.astype(np.int32), first
 
-    def _refuse_below_zero(self, first: np.ndarray) -> None:
-        for name, what in ((PIXEL, "A is no pixel size"), (VOLTAGE, "kV is no voltage")):
-            values = self._numbers(name)
-            wrong = [row for row in first if values[row] <= 0]
+    def _refuse_beyond_limits(self) -> None:
+        for name, (low, high, what) in _LIMITS.items():
+            values = self._numbers(name).reshape(self.rows, -1)[:, -1]
+            wrong = np.flatnonzero((values < low) | (values > high))
             self.faults += faults.by_row(self.where(name), wrong, lambda row, v=values, w=what: f"{v[row]:g} {w}")
 
     def _optics(self, row: int) -> Optics:
@@ -358,9 +417,9 @@ class _Table:
             return np.zeros(length)
         with np.errstate(invalid="ignore"):  # signalling NaN; found by the next line
             values = self.fields[name][row].astype(np.float64)
-        if np.all(np.isfinite(values)):
+        if np.all(np.abs(values) <= faults.LARGEST_MEASURE):
             return values
-        self.faults.append(f"{self.where(name)}: row {row + 1}: {values} are not finite numbers")
+        self.faults.append(f"{self.where(name)}: row {row + 1}: {_no_measures(values)}")
         return np.zeros(length)
 
     def _magnification(self, row: int) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -408,6 +467,12 @@ class _Table:
         wrong = np.flatnonzero((split != 0) & (split != 1))
         self.faults += faults.by_row(self.where(SPLIT), wrong, lambda row: f"{split[row]} is no half-set; use 0 and 1")
         return (np.clip(split, 0, 1) + FIRST).astype(np.int8)
+
+
+def _no_measures(values: np.ndarray | float) -> str:
+    if np.ndim(values) == 0:
+        return faults.no_measure(float(values))
+    return f"{values} are " + ("out of range" if np.all(np.isfinite(values)) else "not finite numbers")
 
 
 def _decimal(value: np.generic) -> float:
@@ -506,7 +571,7 @@ def _kept(old: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 def _fields(particles: Particles) -> carried.Fields:
     """All fields: those of the input in their order, then ours, then the columns of a STAR file."""
-    old = carried.fields_of(particles.columns, "particle table")
+    old = _carried(particles.columns)
     fields = {UID: old[UID] if UID in old else _uids(particles), **old}
     fields |= _blob(particles, old) | _ctf(particles, old) | _expansion(particles)
     return _with_alignment(fields, particles, old) | _star_fields(particles)
@@ -618,7 +683,9 @@ def _single(old: np.ndarray | None, new: np.ndarray) -> np.ndarray:
 
 
 def _whole(old: np.ndarray | None, new: np.ndarray) -> np.ndarray:
-    return np.asarray(new).astype(np.uint32 if old is None else old.dtype)
+    """Whole numbers from 0 in the type of the input, a wider one where that is too narrow for them."""
+    dtype = np.dtype(np.uint32) if old is None else old.dtype
+    return np.asarray(new).astype(dtype if new.max(initial=0) <= np.iinfo(dtype).max else np.uint64)
 
 
 def _paths(particles: Particles, old: np.ndarray | None) -> np.ndarray:

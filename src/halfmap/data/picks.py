@@ -75,7 +75,7 @@ def _located(particles: Particles, table: Path, images_root: Path | None) -> Pic
         raise InputError(missing)
     particles = replace(particles, files=files)
     block = star.Block("particles", particles.columns, source=str(table))
-    return Picks(particles, np.stack([block.numbers(tag) for tag in relion.COORDINATES], axis=-1))
+    return Picks(particles, np.stack([block.measures(tag) for tag in relion.COORDINATES], axis=-1))
 
 
 def sizes(picks: Picks) -> np.ndarray:

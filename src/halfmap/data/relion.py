@@ -9,7 +9,7 @@ Where images are looked for and how their names are written: ``image_names``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -43,6 +43,16 @@ MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
 MTF = "rlnMtfFileName"
 MTF_COLUMNS = ("rlnResolutionInversePixel", "rlnMtfValue")
 
+# What a number must be to be computed with at all; what is merely implausible, ``preflight`` tells.
+_PIXEL_LIMITS = (1e-6, 1e6, "A is no pixel size")
+_LIMITS = {
+    VOLTAGE: (1e-3, 1e5, "kV is no voltage"),
+    CONTRAST: (-1.0, 1.0, "is no amplitude contrast; it is a fraction, 0.07 to 0.1 in most data"),
+    BOX: (0, mrc.LARGEST_SIDE, "is no box, in pixels"),
+    DETECTOR: (1e-6, 1e6, "um is no pixel size"),
+    MAGNIFICATION: (1e-3, 1e9, "is no magnification"),
+    **dict.fromkeys((*PIXEL_31, *PIXEL_30), _PIXEL_LIMITS),
+}
 # Columns of 3.0 that the optics table replaces; RELION's own converter drops them too.
 _MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED, *BEAM_TILT)
 LARGEST_DISTORTION = 0.5  # of the magnification from 1; microscopes stay within a few per cent
@@ -119,7 +129,7 @@ def read_mtf(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     blocks = [block for block in star.read(path).values() if MTF_COLUMNS[0] in block.columns]
     if len(blocks) != 1 or blocks[0].rows < 2:
         raise InputError(f"{path}: {MTF_COLUMNS[0]}: no table with this column and two rows or more; give an MTF file")
-    frequency, value = (blocks[0].numbers(tag) for tag in MTF_COLUMNS)
+    frequency, value = (blocks[0].measures(tag) for tag in MTF_COLUMNS)
     unordered = np.flatnonzero(~(np.diff(frequency, prepend=-1.0) > 0) | (frequency < 0))
     unusable = np.flatnonzero(~(value > 0))
     wrong = [
@@ -168,7 +178,7 @@ def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
     if not all(tag in columns for tag in (MICROGRAPH, *COORDINATES)):
         return None
     block = star.Block("particles", columns)
-    pixels = np.stack([block.numbers(tag) for tag in COORDINATES], axis=-1)
+    pixels = np.stack([block.measures(tag) for tag in COORDINATES], axis=-1)
     places_A = pixels * micrograph_pixel_A(particles)[:, None]
     if particles.poses is not None:
         places_A = places_A - particles.poses.shifts_A
@@ -185,7 +195,7 @@ def recentred(particles: Particles, moved_A: np.ndarray) -> dict[str, np.ndarray
         return columns
     pixels = np.asarray(moved_A) / micrograph_pixel_A(particles)[:, None]
     block = star.Block("particles", columns)
-    return columns | {tag: np.round(block.numbers(tag) - step, 6)
+    return columns | {tag: np.round(block.measures(tag) - step, 6)
                       for tag, step in zip(COORDINATES, pixels.T, strict=True)}  # fmt: skip
 
 
@@ -274,8 +284,10 @@ def _picks(path: str | Path) -> star.Block:
     blocks = [b for b in star.read(path).values() if all(tag in b.columns for tag in (MICROGRAPH, *COORDINATES))]
     if not blocks:
         raise InputError(f"{path}: no table with {MICROGRAPH}, {COORDINATES[0]} and {COORDINATES[1]}")
+    if not blocks[0].rows:
+        raise InputError(f"{path}: no rows with {MICROGRAPH}; there is nothing to do")
     for tag in COORDINATES:
-        blocks[0].numbers(tag)
+        blocks[0].measures(tag)
     return blocks[0]
 
 
@@ -283,6 +295,9 @@ def _micrographs(path: str | Path) -> tuple[star.Block, star.Block]:
     blocks = star.read(path)
     if "optics" not in blocks or MICROGRAPH not in getattr(blocks.get("micrographs"), "columns", {}):
         raise InputError(f"{path}: no data_optics and data_micrographs with {MICROGRAPH}; give the table of a CTF job")
+    empty = [f"{path}: data_{name} has no rows" for name in ("micrographs", "optics") if not blocks[name].rows]
+    if empty:
+        raise InputError(empty)
     return blocks["micrographs"], blocks["optics"]
 
 
@@ -317,6 +332,8 @@ class _Table:
         table = cls(Path(path), block, blocks.get("optics"))
         if block.rows == 0:
             table.faults.append(f"{path}: data_{block.name} has no rows; there is nothing to do")
+        if table.optics is not None and table.optics.rows == 0:
+            table.faults.append(f"{path}: data_optics has no rows; add the optics groups")
         table.finish()
         return table
 
@@ -349,22 +366,27 @@ class _Table:
     # -- columns, with faults collected
 
     def _numbers(self, block: star.Block, tag: str) -> np.ndarray:
-        """Finite numbers; zeros where there are faults, which are kept for later."""
+        """Numbers that can be computed with; where there are faults, which are kept for later, anything."""
+        return self._within_limits(block, tag, self._read(block.measures, tag, block))
+
+    def _integers(self, block: star.Block, tag: str) -> np.ndarray:
+        return self._within_limits(block, tag, self._read(block.integers, tag, block).astype(np.int64))
+
+    def _read(self, read: Callable[[str], np.ndarray], tag: str, block: star.Block) -> np.ndarray:
+        """Zeros where there are faults."""
         try:
-            values = block.numbers(tag)
+            return read(tag)
         except InputError as error:
             self.faults += error.faults
             return np.zeros(block.rows)
-        wrong = np.flatnonzero(~np.isfinite(values))
-        self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{values[row]} is not a finite number")
-        return np.where(np.isfinite(values), values, 0.0)
 
-    def _integers(self, block: star.Block, tag: str) -> np.ndarray:
-        try:
-            return block.integers(tag)
-        except InputError as error:
-            self.faults += error.faults
-            return np.zeros(block.rows, dtype=np.int64)
+    def _within_limits(self, block: star.Block, tag: str, values: np.ndarray) -> np.ndarray:
+        if tag not in _LIMITS or any(fault.startswith(block.where(tag) + ":") for fault in self.faults):
+            return values
+        low, high, what = _LIMITS[tag]
+        wrong = np.flatnonzero((values < low) | (values > high))
+        self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{values[row]:g} {what}")
+        return np.clip(values, low, high)
 
     def _first_present(self, block: star.Block, tags: Iterable[str]) -> str | None:
         return next((tag for tag in tags if tag in block.columns), None)
@@ -397,7 +419,7 @@ class _Table:
         )
         group = self._group_of_rows(numbers)
         values = [self._shared(tag, group, len(numbers)) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
-        sizes = self._optional_optics(BOX, 0)
+        sizes = self._integers(self.optics, BOX) if BOX in self.optics.columns else np.zeros(len(numbers), np.int64)
         flags = self._optional_optics(PREMULTIPLIED, 0)
         names = self.optics.strings(GROUP_NAME) if GROUP_NAME in self.optics.columns else map(_group_name, numbers)
         self._refuse_volumes()
@@ -449,10 +471,7 @@ class _Table:
         """Position in the optics table of the group number of each particle."""
         wanted = self._integers(self.block, GROUP)
         order = np.argsort(numbers, kind="stable")
-        place = np.minimum(np.searchsorted(numbers[order], wanted), max(0, len(numbers) - 1))
-        if not len(numbers):
-            self.faults.append(f"{self.path}: data_optics has no rows; add the optics groups")
-            return np.zeros(len(wanted), dtype=np.int32)
+        place = np.minimum(np.searchsorted(numbers[order], wanted), len(numbers) - 1)
         group = order[place]
         unknown = np.flatnonzero(numbers[group] != wanted) if not self.broken(GROUP) else ()
         self.faults += faults.by_row(
@@ -480,14 +499,7 @@ class _Table:
         return self._numbers(self.optics, tag) if present else np.full(self.optics.rows, float(default))
 
     def _pixel_31(self) -> np.ndarray:
-        tag = self._first_present(self.optics, PIXEL_31) or PIXEL
-        sizes = self._numbers(self.optics, tag)
-        self._refuse_below_zero(self.optics, tag, sizes)
-        return sizes
-
-    def _refuse_below_zero(self, block: star.Block, tag: str, sizes: np.ndarray) -> None:
-        wrong = np.flatnonzero(sizes <= 0) if not any(f.startswith(block.where(tag)) for f in self.faults) else ()
-        self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{sizes[row]:g} A is no pixel size")
+        return self._numbers(self.optics, self._first_present(self.optics, PIXEL_31) or PIXEL)
 
     def _refuse_volumes(self) -> None:
         dimensions = self._optional_optics(DIMENSIONS, 2)
@@ -511,14 +523,10 @@ class _Table:
 
     def _pixel_30(self) -> np.ndarray:
         tag = self._first_present(self.block, PIXEL_30)
-        if DETECTOR in self.block.columns or tag is None:
-            detector_um, magnification = (self._numbers(self.block, name) for name in (DETECTOR, MAGNIFICATION))
-            self._refuse_below_zero(self.block, MAGNIFICATION, magnification)
-            tag, sizes = DETECTOR, detector_um * 1e4 / np.where(magnification > 0, magnification, 1.0)
-        else:
-            sizes = self._numbers(self.block, tag)
-        self._refuse_below_zero(self.block, tag, sizes)
-        return sizes
+        if DETECTOR not in self.block.columns and tag is not None:
+            return self._numbers(self.block, tag)
+        detector_um, magnification = (self._numbers(self.block, name) for name in (DETECTOR, MAGNIFICATION))
+        return detector_um * 1e4 / np.where(magnification > 0, magnification, 1.0)
 
     # -- what each particle has
 
@@ -606,10 +614,16 @@ def _shown(value: bytes | str) -> str:
 
 
 def micrograph_pixel_A(particles: Particles) -> np.ndarray:
-    """(n,) pixel size of the micrographs; that of the images where the table has no other."""
+    """(n,) pixel size of the micrographs; that of the images where the table has no other. Raises: InputError."""
     images = np.array([entry.pixel_size_A for entry in particles.optics])
     tag = next((tag for tag in MICROGRAPH_PIXEL if tag in particles.optics_columns), None)
-    sizes = images if tag is None else star.Block("optics", particles.optics_columns).numbers(tag)
+    if tag is None:
+        return images[particles.group]
+    sizes = star.Block("optics", particles.optics_columns).measures(tag)
+    low, high, what = _LIMITS[tag]
+    wrong = np.flatnonzero((sizes < low) | (sizes > high))
+    if len(wrong):
+        raise InputError(faults.by_row(tag, wrong, lambda row: f"{sizes[row]:g} {what}"))
     return sizes[particles.group]
 
 

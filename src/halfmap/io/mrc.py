@@ -24,7 +24,7 @@ from halfmap.types import Map, Region
 HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 # Detectors and tomograms end near 10^5; a header read in the wrong byte order gives numbers above 10^7.
-_LARGEST_SIDE = 1 << 20
+LARGEST_SIDE = 1 << 20
 _LARGEST_MODE = 127
 _ANISOTROPY = 1e-3  # voxel sides may differ by 0.1 %: rounding of the cell in angstrom
 _STAMPS = {"<": (b"\x44\x44", b"\x44\x41"), ">": (b"\x11\x11",)}
@@ -279,7 +279,7 @@ def _byte_order(raw: bytes) -> str | None:
 
 def _plausible(raw: bytes, order: str) -> bool:
     *sides, mode = struct.unpack_from(order + "4i", raw, 0)
-    return all(0 < side <= _LARGEST_SIDE for side in sides) and 0 <= mode <= _LARGEST_MODE
+    return all(0 < side <= LARGEST_SIDE for side in sides) and 0 <= mode <= _LARGEST_MODE
 
 
 def _unpack_header(path: Path, raw: bytes, order: str, file_bytes: int) -> Header:
