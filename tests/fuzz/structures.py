@@ -21,7 +21,7 @@ VALUES = (
     b"0", b"1", b"2", b"3", b"-1", b"-0.0", b"0.5", b"1e-308", b"1e308", b"-1e308", b"nan", b"inf", b"2147483648",
     b"9223372036854775808", b"1e19", b"None", b'""', b"'a b'", b"[]", b"[0,0.5]", b"[1e308,1]",
     b"[1e999]", b"[" + b"0," * 400 + b"0]", b"000001@a.mrcs", b"0@a.mrcs", b"-1@a.mrcs", b"1e3@a.mrcs", b"@", b"@a",
-    b"1@", b"999999999999999999@a.mrcs", b"9999999999999999999@a.mrcs", b"1@/dev/zero", b"1@../../a", b"1@" + b"x" * 300,
+    b"1@", b"999999999999999999@a.mrcs", b"9999999999999999999@a.mrcs", b"1@/dev/zero", b"1@" + b"x" * 300,
     b"1@/", b"1@\xff", b"1@a@b", b"18446744073709551615", b"18446744073709551616",
 )  # fmt: skip
 BLOCKS = (b"data_\n", b"data_optics\n", b"data_particles\n", b"data_micrographs\n", b"data_general\n", b"data_a\n")

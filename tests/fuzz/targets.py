@@ -16,12 +16,17 @@ import numpy as np
 
 from halfmap.data import (
     cryosparc,
+    cryosparc_fields,
+    cryosparc_files,
+    cryosparc_uids,
     expansion,
     halves,
     originals,
     picks,
     preflight,
     relion,
+    relion_columns,
+    relion_micrographs,
     relion_project,
     relion_run,
     tables,
@@ -36,8 +41,11 @@ from tests.fuzz import structures
 from tests.fuzz.fuzzer import Target
 from tests.io import test_cs
 
-_FILES_OF_RELION = ("data/relion.py",)
-_FILES_OF_CRYOSPARC = ("io/cs.py", "data/cryosparc.py", "data/carried.py", "data/expansion.py")
+_FILES_OF_RELION = tuple(f"data/relion{part}.py" for part in ("", "_columns", "_table", "_writing", "_micrographs"))
+_FILES_OF_CRYOSPARC = (
+    "io/cs.py", "data/cryosparc.py", "data/carried.py", "data/expansion.py",
+    *(f"data/cryosparc_{part}.py" for part in ("fields", "table", "digits", "uids", "writing", "files")),
+)  # fmt: skip
 _OTHERS = (*_FILES_OF_RELION, "data/image_names.py", "data/picks.py", "data/relion_project.py")
 _SCRATCH = Path(tempfile.mkdtemp(prefix="halfmap-fuzz-"))
 
@@ -90,7 +98,7 @@ def _relion(data: bytes) -> None:
     np.testing.assert_array_equal(back.index, particles.index)
     np.testing.assert_array_equal(back.half, particles.half)
     np.testing.assert_allclose(back.defocus.u_A, particles.defocus.u_A, rtol=1e-9, atol=1e-6)
-    _own_errors_only(lambda: cryosparc.write(_SCRATCH / "again.cs", particles))  # carried columns may be spoilt
+    _own_errors_only(lambda: cryosparc_files.write(_SCRATCH / "again.cs", particles))  # carried columns may be spoilt
 
 
 def _relion_others(data: bytes) -> None:
@@ -104,7 +112,7 @@ def _relion_others(data: bytes) -> None:
         job = relion_project.Listed("Refine3D/job019/", {"a.star": "particles in"}, {"b.mrc": "map"})
         _own_errors_only(lambda: relion_project.with_job(pipeline, job, relion_project.RUNNING))
         _own_errors_only(lambda: relion_project.places(pipeline, job))
-    relion.picked(path, path)
+    relion_micrographs.picked(path, path)
 
 
 def _used(particles: Particles, path: Path) -> None:
@@ -321,9 +329,9 @@ def _cryosparc(data: bytes) -> None:
     _own_errors_only(lambda: cryosparc.read_table(path, path))
     _used(particles, path)
     cryosparc.lens_lengths(particles)
-    cryosparc.uids(particles)
+    cryosparc_uids.uids(particles)
     again = _SCRATCH / "again.cs"
-    back = _kept_promise(lambda: (cryosparc.write(again, particles), cryosparc.read_table(again))[1])
+    back = _kept_promise(lambda: (cryosparc_files.write(again, particles), cryosparc.read_table(again))[1])
     np.testing.assert_array_equal(back.index, particles.index)
     np.testing.assert_array_equal(back.half, particles.half)
     _own_errors_only(lambda: relion.write(_SCRATCH / "again.star", particles))  # a STAR file cannot hold every text
@@ -342,7 +350,7 @@ def _cryosparc_seeds() -> list[bytes]:
     columns = {"rlnImageName": [f"{i}@a.mrcs" for i in range(1, 5)], **test_relion.PARTICLES}
     blocks = [test_relion.block("optics", test_relion.OPTICS), test_relion.block("particles", columns)]
     source = _file(written(lambda path: star.write(path, blocks), ".star"), ".star")
-    once_star = written(lambda path: cryosparc.write(path, relion.read_table(source)), ".cs")
+    once_star = written(lambda path: cryosparc_files.write(path, relion.read_table(source)), ".cs")
     return [*plain, once_star, test_cs.csdat(table)]
 
 
@@ -393,15 +401,16 @@ def _star_change():
     carried = ("cs:uid:u8", "cs:blob/path:S20", "cs:a:f4:2:0", "cs:a:f4:2:1", "cs:a:f4:99999999999:0", "cs:a:u4:0:0",
                "cs:a:b2", "cs:a:f1", "cs:a:S99999999999", "cs:a:S99999999", "cs:ctf/tilt_A:f4:2:0",
                "cs:location/micrograph_uid:u8", "cs:ctf/trefoil_A:f4:2:0", "cs:sym_expand/src_uid:u8")  # fmt: skip
-    known = (*_names_of(relion, "rln"), *_names_of(originals, "halfmap"), *_names_of(relion_project, "rln"))
+    known = (*_names_of(relion_columns, "rln"), *_names_of(originals, "halfmap"), *_names_of(relion_project, "rln"))
     return structures.star((*known, *own, *carried))
 
 
 def _cs_change():
     slots = ("blob/", "ctf/", "alignments3D/", "location/", "sym_expand/", "uid")
-    known = tuple(name for slot in slots for name in _names_of(cryosparc, slot))
+    known = tuple(name for slot in slots for name in _names_of(cryosparc_fields, slot))
     own = ("own/x", "ctf/shift_A", "star/rlnImageName", "star/rlnOpticsGroup", "star/rlnVoltage",
-           "star_optics/rlnVoltage", "star_optics/rlnOpticsGroup", "star/rlnDefocusU", "star/halfmapParent", "star/cs:a:f4:2:0")  # fmt: skip
+           "star_optics/rlnVoltage", "star_optics/rlnOpticsGroup",
+           "star/rlnDefocusU", "star/halfmapParent", "star/cs:a:f4:2:0")  # fmt: skip
     return structures.cs((*known, *own))
 
 

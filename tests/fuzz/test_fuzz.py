@@ -11,7 +11,19 @@ import struct
 import numpy as np
 import pytest
 
-from halfmap.data import carried, cryosparc, expansion, originals, picks, relion, relion_project, stack, tables
+from halfmap.data import (
+    carried,
+    cryosparc,
+    cryosparc_files,
+    expansion,
+    originals,
+    picks,
+    relion,
+    relion_micrographs,
+    relion_project,
+    stack,
+    tables,
+)
 from halfmap.errors import InputError
 from halfmap.io import cs, mrc, star
 from tests.data.test_cryosparc import made as cs_table
@@ -215,7 +227,7 @@ def test_numbers_of_images_that_a_narrow_field_cannot_hold_widen_it(tmp_path):
     """As uint8, image 301 would be written as image 45."""
     cs.write(tmp_path / "a.cs", retyped("blob/idx", "<u1"))
     particles = cryosparc.read_table(tmp_path / "a.cs")
-    cryosparc.write(tmp_path / "b.cs", dataclasses.replace(particles, index=np.arange(300, 306)))
+    cryosparc_files.write(tmp_path / "b.cs", dataclasses.replace(particles, index=np.arange(300, 306)))
     assert cs.read(tmp_path / "b.cs")["blob/idx"].tolist() == list(range(300, 306))
 
 
@@ -285,10 +297,10 @@ def test_a_pick_without_a_place_and_tables_without_rows_are_named(tmp_path):
     star.write(tmp_path / "picks.star", [block("", none)])
     star.write(tmp_path / "mics.star", [block("optics", OPTICS), block("micrographs", none)])
     with pytest.raises(InputError, match="picks.star: no rows with rlnMicrographName"):
-        relion.picked(tmp_path / "picks.star", tmp_path / "mics.star")
+        relion_micrographs.picked(tmp_path / "picks.star", tmp_path / "mics.star")
     star.write(tmp_path / "picks.star", [block("", {tag: ["1"] for tag in none})])
     with pytest.raises(InputError, match="mics.star: data_micrographs has no rows"):
-        relion.picked(tmp_path / "picks.star", tmp_path / "mics.star")
+        relion_micrographs.picked(tmp_path / "picks.star", tmp_path / "mics.star")
 
 
 def test_an_mtf_that_ends_in_infinity_is_named(tmp_path, recwarn):

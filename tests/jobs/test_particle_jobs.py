@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.data import expansion, originals, relion
+from halfmap.data import expansion, originals, relion, relion_columns
+from halfmap.data.relion_micrographs import positions
 from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import cs, mrc
@@ -106,14 +107,14 @@ def test_images_are_cropped_and_padded_in_real_space(work, tmp_path):
 
 def test_particles_move_to_the_centre_and_coordinates_with_them(work, tmp_path):
     truth = relion.read(work / "truth.star")
-    at = {relion.MICROGRAPH: np.full(60, b"m.mrc"), relion.COORDINATES[0]: np.full(60, 100.0),
-          relion.COORDINATES[1]: np.full(60, 200.0)}  # fmt: skip
+    at = {relion_columns.MICROGRAPH: np.full(60, b"m.mrc"), relion_columns.COORDINATES[0]: np.full(60, 100.0),
+          relion_columns.COORDINATES[1]: np.full(60, 200.0)}  # fmt: skip
     relion.write(tmp_path / "in.star", replace(truth, columns=at))
     run("downsample", "--particles", tmp_path / "in.star", "--recenter", "--crop", 24, "--box-size", 20, "--out",
         tmp_path / "a")  # fmt: skip
     found = relion.read(tmp_path / "a" / "particles.star")
     assert np.abs(found.poses.shifts_A).max() <= 2.5 + 1e-9 < np.abs(truth.poses.shifts_A).max()
-    np.testing.assert_allclose(relion.positions(found)[1], relion.positions(relion.read(tmp_path / "in.star"))[1],
+    np.testing.assert_allclose(positions(found)[1], positions(relion.read(tmp_path / "in.star"))[1],
                                atol=1e-5)  # fmt: skip
     step = np.rint(truth.poses.shifts_A[0] / 5).astype(int)
     before = images_of(truth)[0]

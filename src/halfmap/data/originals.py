@@ -13,7 +13,7 @@ import numpy as np
 
 from halfmap.data import image_names
 from halfmap.data.particles import Particles
-from halfmap.data.relion import ORIGINAL_IMAGE
+from halfmap.data.relion_columns import ORIGINAL_IMAGE
 from halfmap.errors import InputError
 from halfmap.io import faults, star
 from halfmap.types import Optics, Poses

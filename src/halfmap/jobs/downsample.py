@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import relion
+from halfmap.data import relion_micrographs
 from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack
 from halfmap.errors import InputError
@@ -94,7 +94,7 @@ def recentred(particles: Particles) -> tuple[np.ndarray, Particles]:
     pixel = np.array([entry.pixel_size_A for entry in particles.optics])[particles.group][:, None]
     steps = np.rint(particles.poses.shifts_A / pixel).astype(np.int64)
     poses = Poses(particles.poses.rotations, particles.poses.shifts_A - steps * pixel)
-    return steps, replace(particles, poses=poses, columns=relion.recentred(particles, steps * pixel))
+    return steps, replace(particles, poses=poses, columns=relion_micrographs.recentred(particles, steps * pixel))
 
 
 def _resized(params: Downsample, entry: Optics, crop: int) -> Optics:
