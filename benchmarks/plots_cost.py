@@ -20,7 +20,7 @@ from ledger import Job, Ledger, demanded, parser, refine, run
 from halfmap.data import relion
 
 MOST = 0.10
-DRAW = "from pathlib import Path; from halfmap.jobs import plots; plots.draw_all(Path({!r}))"
+DRAW = "from pathlib import Path; from halfmap.jobs.pictures import plots; plots.draw_all(Path({!r}))"
 
 
 def first(source: Path, out: Path, n: int) -> Path:

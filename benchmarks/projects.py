@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ledger import Ledger, demanded, parser, run
 
-from halfmap.jobs import project
+from halfmap.jobs.project import project
 from halfmap.params.homogeneous import Homogeneous
 
 LIMIT_S = 0.3

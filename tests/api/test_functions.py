@@ -8,9 +8,10 @@ import pytest
 import halfmap
 from halfmap.api import functions
 from halfmap.api.result import Result
-from halfmap.jobs import catalog, project
-from halfmap.jobs import run as runner
-from halfmap.jobs.run import Ended
+from halfmap.jobs import catalog
+from halfmap.jobs.project import project
+from halfmap.jobs.running import run as runner
+from halfmap.jobs.running.run import Ended
 from tests.jobs import made
 
 SOURCE = Path(halfmap.__file__).parent

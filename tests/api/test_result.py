@@ -8,7 +8,7 @@ import pytest
 
 import halfmap
 from halfmap.io import mrc
-from halfmap.jobs import record
+from halfmap.jobs.running import record
 from tests.jobs import made
 
 

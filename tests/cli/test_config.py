@@ -5,8 +5,8 @@ import json
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.jobs import run as runner
-from halfmap.jobs.run import Ended
+from halfmap.jobs.running import run as runner
+from halfmap.jobs.running.run import Ended
 
 HOMOGENEOUS = {"particles": "p.star", "volume": "v.mrc", "out": "o"}
 

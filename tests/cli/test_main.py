@@ -6,8 +6,8 @@ import pytest
 
 from halfmap.cli import flags
 from halfmap.cli import main as cli
-from halfmap.jobs import run as runner
-from halfmap.jobs.run import Ended
+from halfmap.jobs.running import run as runner
+from halfmap.jobs.running.run import Ended
 
 NEEDED = ["refine", "homogeneous", "--particles", "p.star", "--volume", "v.mrc", "--out", "o"]
 

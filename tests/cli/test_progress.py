@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from halfmap.cli import progress
-from halfmap.jobs import events
+from halfmap.jobs.running import events
 
 EVENTS = [
     {"kind": "started", "job": "refine homogeneous", "seed": 1, "folder": "o"},

@@ -9,9 +9,9 @@ import pytest
 
 from halfmap.cli import main as full
 from halfmap.cli import start
-from halfmap.jobs import project, remarks
-from halfmap.jobs import run as runner
-from halfmap.jobs.run import Ended
+from halfmap.jobs.project import project, remarks
+from halfmap.jobs.running import run as runner
+from halfmap.jobs.running.run import Ended
 from tests.jobs import projects
 
 HOSTILE = "good\n\x1b[2J; rm -rf / [red]$(x)\u202e"

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.jobs import queue_locks
+from halfmap.jobs.queue import queue_locks
 from tests.jobs.queue_made import ROOT, queue_in, write_summary
 from tests.jobs.slurm_stand_in import Slurm
 
@@ -198,7 +198,7 @@ print([name for name in ("numpy", "scipy", "numba", "jinja2", "matplotlib") if n
 
 def test_locks_are_gone_with_the_process(queue):
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pathlib import Path; from halfmap.jobs import queue_locks\n"
+        [sys.executable, "-c", "import sys; from pathlib import Path; from halfmap.jobs.queue import queue_locks\n"
          "queue_locks.claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()", str(queue.runner_lock)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
     holder.stdout.readline()

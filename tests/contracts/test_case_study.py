@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from halfmap.cli.main import main as halfmap
-from halfmap.jobs import painter
+from halfmap.jobs.pictures import painter
 
 ROOT = Path(__file__).parents[2]
 LARGEST, ALL = 150_000, 1_000_000  # bytes

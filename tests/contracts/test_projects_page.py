@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from halfmap.cli import start
-from halfmap.jobs import catalog, folders, project, record, references, run
-from halfmap.jobs.project import Project
-from halfmap.jobs.run import Ended
+from halfmap.jobs import catalog
+from halfmap.jobs.project import project, references
+from halfmap.jobs.project.project import Project
+from halfmap.jobs.running import folders, record, run
+from halfmap.jobs.running.run import Ended
 
 PAGE = (Path(__file__).parents[2] / "docs" / "PROJECTS.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -15,7 +15,7 @@ import pytest
 from halfmap.data import relion
 from halfmap.fourier import shells
 from halfmap.io import mrc, star
-from halfmap.jobs import run
+from halfmap.jobs.running import run
 from halfmap.maps import filters, sharpening
 from halfmap.maps.sharpening import Mtf
 from halfmap.params.sharpen import Sharpen

@@ -13,7 +13,7 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, kept
+from halfmap.jobs.running import checkpoint, kept
 from tests.refine import made
 
 RESULTS = ("half1.mrc", "half2.mrc", "map.mrc", "particles.star", "fsc.star")
@@ -24,7 +24,7 @@ STRIKE = """
 import os, signal, sys
 from halfmap.cli import main
 from halfmap.io import atomic
-from halfmap.jobs import events
+from halfmap.jobs.running import events
 
 iteration, stage = int(sys.argv[1]), sys.argv[2]
 done, tell, rename = [0], events.Watch.tell, os.rename

@@ -14,7 +14,7 @@ import pytest
 from halfmap.cli import main
 from halfmap.data import relion_project
 from halfmap.io import mrc
-from halfmap.jobs import run as runner
+from halfmap.jobs.running import run as runner
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial_betagal.md"
 SMALLER = {

@@ -12,8 +12,9 @@ import numpy as np
 from halfmap.data import relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc
-from halfmap.jobs import catalog, run
-from halfmap.jobs.run import Ended
+from halfmap.jobs import catalog
+from halfmap.jobs.running import run
+from halfmap.jobs.running.run import Ended
 from halfmap.params.common import Job
 from halfmap.types import Defocus, Map, Optics, Poses
 

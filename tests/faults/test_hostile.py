@@ -6,7 +6,7 @@ import os
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import record, run
+from halfmap.jobs.running import record, run
 from tests.faults import made
 
 NASTY = ("a; rm -rf x", "$(touch owned)", "`touch owned`", "{{ 1237 * 1237 }}", "<script>alert(1)", "a\nb", "-rf",

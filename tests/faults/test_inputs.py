@@ -9,7 +9,7 @@ from halfmap.data import expansion, halves
 from halfmap.errors import InputError
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import events, inputs
+from halfmap.jobs.running import events, inputs
 from halfmap.maps import masks
 from halfmap.types import Map
 from tests.faults import made

@@ -12,13 +12,13 @@ import time
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import lock, processes
+from halfmap.jobs.running import lock, processes
 from tests.faults import made
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from halfmap.jobs import lock
+from halfmap.jobs.running import lock
 held = lock.take(Path(sys.argv[1]))
 print("held", flush=True)
 time.sleep(600)

@@ -13,7 +13,7 @@ import pytest
 from halfmap import device
 from halfmap.errors import ResourceError
 from halfmap.io import atomic, mrc
-from halfmap.jobs import checkpoint, events, kept, resources
+from halfmap.jobs.running import checkpoint, events, kept, resources
 from halfmap.types import Map
 from tests.faults import made
 from tests.jobs.test_kept import snapshot
@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from halfmap.errors import ResourceError
 from halfmap.io import mrc
-from halfmap.jobs import checkpoint, record
+from halfmap.jobs.running import checkpoint, record
 from halfmap.types import Map
 from tests.jobs.test_kept import snapshot
 

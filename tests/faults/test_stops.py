@@ -10,7 +10,7 @@ import time
 import pytest
 
 from halfmap.io import atomic
-from halfmap.jobs import events, run
+from halfmap.jobs.running import events, run
 from tests.faults import made
 
 

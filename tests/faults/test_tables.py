@@ -151,7 +151,7 @@ def test_pickles_are_refused_unread(name, monkeypatch, tmp_path):
 def test_a_pickle_in_a_checkpoint_is_refused(tmp_path):
     """D 30: its manifest may be right, its arrays are not loaded as objects."""
     from halfmap.errors import InputError
-    from halfmap.jobs import checkpoint, kept
+    from halfmap.jobs.running import checkpoint, kept
     from tests.jobs.test_kept import snapshot
 
     checkpoint.Checkpoints(tmp_path).keep(snapshot(1))

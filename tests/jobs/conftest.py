@@ -2,7 +2,7 @@
 
 import pytest
 
-from halfmap.jobs import painter
+from halfmap.jobs.pictures import painter
 
 
 class NoPlots:

@@ -7,7 +7,8 @@ import numpy as np
 from halfmap.data.particles import Particles
 from halfmap.geometry import rotations, sampling
 from halfmap.io import mrc
-from halfmap.jobs import catalog, events, record, results
+from halfmap.jobs import catalog
+from halfmap.jobs.running import events, record, results
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import diagnostics
 from halfmap.refine.diagnostics import Diagnostics

@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from halfmap.jobs import project
-from halfmap.jobs.project import Project
+from halfmap.jobs.project import project
+from halfmap.jobs.project.project import Project
 
 
 def made(folder: Path, **parents: list[str]) -> Project:

@@ -6,10 +6,11 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from halfmap.jobs import project, queue, queue_locks, queue_worker
-from halfmap.jobs.project import Project
-from halfmap.jobs.queue import Queue, Queued
-from halfmap.jobs.queue_local import Local
+from halfmap.jobs.project import project
+from halfmap.jobs.project.project import Project
+from halfmap.jobs.queue import queue, queue_locks, queue_worker
+from halfmap.jobs.queue.queue import Queue, Queued
+from halfmap.jobs.queue.queue_local import Local
 
 ROOT = Path(__file__).parents[2]
 CODES = {"finished": 0, "failed": 3, "interrupted": 5}
@@ -65,7 +66,8 @@ def process(code, locked=True):
     """How a Local starts a process that runs ``code`` as the job of an entry; ``folder`` in it is the job folder."""
     head = (
         "import sys, os, signal, json, time; from pathlib import Path\n"
-        "from halfmap.jobs import queue_worker, project; from halfmap.jobs.queue import Queue\n"
+        "from halfmap.jobs.queue import queue_worker\n"
+        "from halfmap.jobs.project import project; from halfmap.jobs.queue.queue import Queue\n"
         "queue = Queue(project.find(Path(sys.argv[1]))); number = int(sys.argv[2]); folder = queue.root / sys.argv[4]\n"
         "def perform(words):\n"
     )

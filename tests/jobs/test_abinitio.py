@@ -11,8 +11,11 @@ from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
-from halfmap.jobs import abinitio, demo, diagnostics, plots
-from halfmap.jobs.views import View
+from halfmap.jobs.particles import demo
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.refinement import abinitio
+from halfmap.jobs.running import diagnostics
 from tests.refine import made
 
 pytestmark = pytest.mark.usefixtures("no_plots")

@@ -12,9 +12,10 @@ from halfmap.data import halves, relion
 from halfmap.errors import Interrupted
 from halfmap.geometry import frames, symmetry
 from halfmap.io import mrc
-from halfmap.jobs import abinitio_refine as job_module
-from halfmap.jobs import diagnostics, events, plots
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.refinement import abinitio_refine as job_module
+from halfmap.jobs.running import diagnostics, events
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.types import Map

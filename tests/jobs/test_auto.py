@@ -8,7 +8,7 @@ import pytest
 from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.io import mrc
-from halfmap.jobs import kept
+from halfmap.jobs.running import kept
 from halfmap.maps import masks
 from halfmap.types import Map
 from tests.refine import made

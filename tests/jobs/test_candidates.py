@@ -9,7 +9,7 @@ from halfmap.align import posterior
 from halfmap.data import relion
 from halfmap.geometry import rotations, symmetry
 from halfmap.io import star
-from halfmap.jobs import candidates, events, results
+from halfmap.jobs.running import candidates, events, results
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import loop

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from halfmap.jobs import cluster, cluster_queue, queue_local, queue_worker
-from halfmap.jobs import queue as queues
+from halfmap.jobs.queue import cluster, cluster_queue, queue_local, queue_worker
+from halfmap.jobs.queue import queue as queues
 from tests.jobs.queue_made import add, process, queue_in, write_summary
 from tests.jobs.slurm_stand_in import Slurm
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import cluster, cluster_script
-from halfmap.jobs.queue import Queued
+from halfmap.jobs.queue import cluster, cluster_script
+from halfmap.jobs.queue.queue import Queued
 from tests.jobs.queue_made import queue_in
 
 DESCRIBED = "site:\n  template: slurm.sh\n  variables: {queue: gpu, num_cpu: 8}\n"

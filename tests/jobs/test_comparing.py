@@ -9,7 +9,7 @@ import pytest
 
 from halfmap.data import image_names, relion
 from halfmap.geometry import rotations, symmetry
-from halfmap.jobs import comparing, project
+from halfmap.jobs.project import comparing, project
 from halfmap.types import Poses
 from tests.jobs import made, projects
 

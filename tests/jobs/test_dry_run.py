@@ -12,7 +12,7 @@ from halfmap.cli import main as cli
 from halfmap.data import originals, relion
 from halfmap.errors import ResourceError
 from halfmap.io import mrc
-from halfmap.jobs import events, resources
+from halfmap.jobs.running import events, resources
 from tests.refine import made
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from halfmap.errors import Interrupted
-from halfmap.jobs import events
+from halfmap.jobs.running import events
 
 
 def lines(folder):

@@ -18,7 +18,9 @@ from halfmap.data import cryosparc, cryosparc_files, relion, tables
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
 from halfmap.io import cs, mrc, star
-from halfmap.jobs import bundle, export_emdb, export_images, painter, record, surface
+from halfmap.jobs.export import bundle, export_emdb, export_images
+from halfmap.jobs.pictures import painter, surface
+from halfmap.jobs.running import record
 from halfmap.types import Map
 from tests.jobs import made
 

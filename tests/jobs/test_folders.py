@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from halfmap.errors import InputError
-from halfmap.jobs import catalog, folders
+from halfmap.jobs import catalog
+from halfmap.jobs.running import folders
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.mask_tools import CombineMasks
 from halfmap.params.volumes import VolumeInput

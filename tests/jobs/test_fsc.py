@@ -7,8 +7,8 @@ import pytest
 
 from halfmap.errors import UsageError
 from halfmap.io import mrc
-from halfmap.jobs import fsc
-from halfmap.jobs.events import Passing
+from halfmap.jobs.running.events import Passing
+from halfmap.jobs.volume import fsc
 from halfmap.params.fsc import Fsc
 from tests.validate import made
 

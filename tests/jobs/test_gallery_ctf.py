@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from halfmap.jobs import diagnostics, gallery_ctf, plots, run
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import gallery_ctf, plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import diagnostics, run
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 

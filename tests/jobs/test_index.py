@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from halfmap.jobs import index, processes, remarks
+from halfmap.jobs.project import index, remarks
+from halfmap.jobs.running import processes
 from tests.jobs import projects
 
 
@@ -156,8 +157,8 @@ def test_a_writer_beside_does_not_stand_in_the_way_of_a_look(one):
 READER = """
 import os, sys
 from pathlib import Path
-from halfmap.jobs import index
-from halfmap.jobs.project import Project
+from halfmap.jobs.project import index
+from halfmap.jobs.project.project import Project
 if os.geteuid() == 0:  # who may write everywhere
     os.setgroups([]); os.setgid(65534); os.setuid(65534)
 found = index.jobs(Project(Path(sys.argv[1])))
@@ -218,8 +219,9 @@ def test_a_disk_is_local_where_the_system_says_so(monkeypatch, mounts, local):
 
 
 def test_many_looks_at_once_agree(one):
-    code = ("import sys; from pathlib import Path; from halfmap.jobs import index; from halfmap.jobs.project import "
-            "Project; print(sorted(index.jobs(Project(Path(sys.argv[1]))).rows))")  # fmt: skip
+    code = ("import sys; from pathlib import Path; from halfmap.jobs.project import index; "
+            "from halfmap.jobs.project.project import Project\n"
+            "print(sorted(index.jobs(Project(Path(sys.argv[1]))).rows))")  # fmt: skip
     looks = [subprocess.Popen([sys.executable, "-c", code, str(one.root)], stdout=subprocess.PIPE) for _ in range(6)]
     assert {look.communicate()[0] for look in looks} == {b"[1, 2, 3]\n"}
 

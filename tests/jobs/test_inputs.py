@@ -8,7 +8,8 @@ import pytest
 from halfmap.data import relion
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import events, homogeneous, inputs
+from halfmap.jobs.refinement import homogeneous
+from halfmap.jobs.running import events, inputs
 from halfmap.maps import masks
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.reconstruct import Reconstruct

@@ -8,7 +8,7 @@ import pytest
 
 from halfmap.errors import InputError, ResourceError
 from halfmap.io import atomic
-from halfmap.jobs import checkpoint, kept
+from halfmap.jobs.running import checkpoint, kept
 from halfmap.refine.state import Snapshot
 from halfmap.types import Defocus
 from tests.refine import made

@@ -2,7 +2,7 @@
 
 import pytest
 
-from halfmap.jobs import index, lineage
+from halfmap.jobs.project import index, lineage
 from tests.jobs import projects
 
 #      J1 -> J2 -> J4 -> J5,  J1 -> J3 -> J5,  J6 alone

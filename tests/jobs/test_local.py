@@ -11,7 +11,8 @@ from halfmap.cli import main as cli
 from halfmap.data import relion
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import events, local
+from halfmap.jobs.refinement import local
+from halfmap.jobs.running import events
 from halfmap.params.local import Local
 from halfmap.types import Map
 from tests.maps import test_sharpness

@@ -9,8 +9,10 @@ import pytest
 from halfmap.cli import main as cli
 from halfmap.errors import InputError, UsageError
 from halfmap.io import mrc
-from halfmap.jobs import events, mask_combine, mask_from_map, masking, plots, run, volume_mask
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import events, run
+from halfmap.jobs.volume import mask_combine, mask_from_map, masking, volume_mask
 from halfmap.maps import filters, mask_making, masks
 from halfmap.maps.mask_making import Steps
 from halfmap.params.mask_tools import CombineMasks, MaskFromMap, MaskVolume

@@ -6,8 +6,10 @@ import xml.sax.saxutils
 
 import pytest
 
-from halfmap.jobs import citations, finished, methods, report
-from halfmap.jobs.finished import Finished
+from halfmap.jobs.export import citations, methods
+from halfmap.jobs.pictures import report
+from halfmap.jobs.running import finished
+from halfmap.jobs.running.finished import Finished
 from tests.jobs import made
 
 

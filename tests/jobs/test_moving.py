@@ -11,7 +11,9 @@ from halfmap.data import relion
 from halfmap.geometry import frames, rotations, symmetry
 from halfmap.geometry.frames import Frame
 from halfmap.io import mrc
-from halfmap.jobs import catalog, events, plots
+from halfmap.jobs import catalog
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.running import events
 from halfmap.maps import masks, turn
 from halfmap.params.points import point
 from halfmap.physics.projection import Projector

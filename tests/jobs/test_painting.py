@@ -2,11 +2,14 @@
 
 import time
 
+import numpy as np
 import pytest
 
-from halfmap.jobs import diagnostics, painter, painting, plots, run
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import painter, painting, plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import diagnostics, run
 from halfmap.params.homogeneous import Homogeneous
+from halfmap.refine.diagnostics import scales
 from tests.jobs import made
 
 
@@ -87,6 +90,13 @@ def test_a_plot_that_fails_does_not_stop_the_others(folder, capfd):
     free.add("iteration_001")
     work_until(free, lambda: not free.busy)
     assert "iteration_001/scales.png" not in drawn(folder) and "iteration_001/cfsc.png" in drawn(folder)
+
+
+def test_scales_that_were_not_fitted_are_not_drawn(folder):
+    shown = made.iteration(1)
+    diagnostics.write(folder, type(shown)(shown.name, shown.arrays | scales(np.ones(12)), shown.facts))
+    names = {plot.name for plot in plots.drawable(View(folder, "iteration_001"))}
+    assert "scales" not in names and "cfsc" in names
 
 
 def test_the_process_draws_the_result_whatever_waits(folder):

@@ -12,7 +12,7 @@ from halfmap.data.relion_micrographs import positions
 from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import cs, mrc
-from halfmap.jobs import homogeneous
+from halfmap.jobs.refinement import homogeneous
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import recipes
 from halfmap.types import Map

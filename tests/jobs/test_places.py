@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from halfmap.jobs import places, project
+from halfmap.jobs.project import places, project
 from tests.jobs import projects
 
 PARAMS = {"particles": "J1/particles.star", "volume": "J1/map.mrc", "mask": "dynamic", "symmetry": "D2", "threads": 2,

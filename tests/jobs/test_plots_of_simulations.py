@@ -1,7 +1,8 @@
 """A simulation has true poses beside a table without any; pure noise has none at all."""
 
-from halfmap.jobs import plots, run
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import run
 from halfmap.params.simulate import Simulate
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from halfmap.jobs import processes
+from halfmap.jobs.running import processes
 
 
 def test_this_process_lives():
@@ -13,7 +13,7 @@ def test_this_process_lives():
 
 
 def test_a_process_that_ended_does_not():
-    code = "import json; from halfmap.jobs import processes; print(json.dumps(processes.this()))"
+    code = "import json; from halfmap.jobs.running import processes; print(json.dumps(processes.this()))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert processes.alive(__import__("json").loads(told)) is False
 

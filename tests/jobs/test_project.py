@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import project
-from halfmap.jobs.project import Project
+from halfmap.jobs.project import project
+from halfmap.jobs.project.project import Project
 
 
 def test_a_project_is_found_from_any_folder_in_it(tmp_path):

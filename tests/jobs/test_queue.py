@@ -10,11 +10,11 @@ import time
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import queue as queues
-from halfmap.jobs import queue_locks, queue_runner, queue_worker
-from halfmap.jobs.queue import Queue, Queued
-from halfmap.jobs.queue_local import Local
-from halfmap.jobs.queue_runner import Runner
+from halfmap.jobs.queue import queue as queues
+from halfmap.jobs.queue import queue_locks, queue_runner, queue_worker
+from halfmap.jobs.queue.queue import Queue, Queued
+from halfmap.jobs.queue.queue_local import Local
+from halfmap.jobs.queue.queue_runner import Runner
 from tests.jobs.queue_made import ROOT, Inline, add, process, queue_in, write_summary
 
 
@@ -53,7 +53,8 @@ def test_numbers_of_finished_and_removed_entries_are_not_given_again(queue):
 
 
 def test_many_writers_lose_no_entry(queue):
-    code = ("import sys; from pathlib import Path; from halfmap.jobs import project, queue\n"
+    code = ("import sys; from pathlib import Path\n"
+            "from halfmap.jobs.project import project; from halfmap.jobs.queue import queue\n"
             "made = queue.Queue(project.find(Path('.')))\n"
             "for _ in range(6): made.add(queue.Queued(0, ('fsc',), 'fsc', 'J1'))")  # fmt: skip
     writers = [subprocess.Popen([sys.executable, "-c", code], cwd=queue.root) for _ in range(2)]
@@ -291,9 +292,9 @@ def test_a_job_killed_from_outside_is_gone_on_with_once_and_then_waits_for_a_per
 
 def test_jobs_outlive_a_killed_runner_and_the_next_one_finds_them(queue):
     add(queue)
-    code = f"""import sys; from pathlib import Path; from halfmap.jobs import project
-from halfmap.jobs.queue import Queue; from halfmap.jobs.queue_local import Local
-from halfmap.jobs.queue_runner import Runner; from tests.jobs.queue_made import process
+    code = f"""import sys; from pathlib import Path; from halfmap.jobs.project import project
+from halfmap.jobs.queue.queue import Queue; from halfmap.jobs.queue.queue_local import Local
+from halfmap.jobs.queue.queue_runner import Runner; from tests.jobs.queue_made import process
 Runner(Queue(project.find(Path({str(queue.root)!r}))), Local(command=process({LISTENS!r}))).run()"""
     runner = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL)
     until((queue.path("J1") / "begun").is_file)

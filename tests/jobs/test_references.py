@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from halfmap.errors import InputError, UsageError
-from halfmap.jobs import catalog, project, references, run
+from halfmap.jobs import catalog
+from halfmap.jobs.project import project, references
+from halfmap.jobs.running import run
 from halfmap.params.common import Job
 from tests.jobs import projects
 

@@ -9,7 +9,8 @@ import pytest
 
 from halfmap.data import relion, relion_run
 from halfmap.io import mrc, star
-from halfmap.jobs import events, record, relion_files, results
+from halfmap.jobs.refinement import relion_files
+from halfmap.jobs.running import events, record, results
 from halfmap.params.auto import Auto
 from halfmap.refine import loop, recipes
 from halfmap.refine.state import Keeper

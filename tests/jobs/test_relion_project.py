@@ -12,7 +12,8 @@ import pytest
 from halfmap.data import relion_project as tables
 from halfmap.errors import InputError, Interrupted
 from halfmap.io import star
-from halfmap.jobs import events, record, relion_project
+from halfmap.jobs.refinement import relion_project
+from halfmap.jobs.running import events, record
 from halfmap.params.auto import Auto
 from tests.data.test_relion_project import EMPTY, OF_3, OF_5
 

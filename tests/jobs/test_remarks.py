@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from halfmap.errors import UsageError
-from halfmap.jobs import remarks
+from halfmap.jobs.project import remarks
 
 HOSTILE = ["; rm -rf /", "a\nb", "\x1b[2J", "[red]x[/red]", "'\"`$(x)", "日本", "x" * 500, "-remove", "\udcff"]
 

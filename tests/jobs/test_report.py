@@ -10,8 +10,10 @@ import markupsafe
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.jobs import catalog, diagnostics, events, painter, plots, record, report, results
-from halfmap.jobs.views import View
+from halfmap.jobs import catalog
+from halfmap.jobs.pictures import painter, plots, report
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import diagnostics, events, record, results
 from halfmap.params.homogeneous import Homogeneous
 from tests.jobs import made
 

@@ -7,7 +7,8 @@ import pytest
 
 from halfmap.errors import InputError, UsageError
 from halfmap.io import mrc
-from halfmap.jobs import events, resampling
+from halfmap.jobs.running import events
+from halfmap.jobs.volume import resampling
 from halfmap.maps import masks
 from halfmap.params.geometry import VolumeResample
 from halfmap.types import Map

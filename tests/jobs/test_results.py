@@ -10,7 +10,7 @@ import pytest
 
 from halfmap.data import relion
 from halfmap.io import mrc, star
-from halfmap.jobs import diagnostics, events, record, results
+from halfmap.jobs.running import diagnostics, events, record, results
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.nonuniform import Nonuniform
 from tests.jobs import made

@@ -13,7 +13,8 @@ import threadpoolctl
 
 from halfmap import device
 from halfmap.errors import InputError, ResourceError, UsageError
-from halfmap.jobs import catalog, run
+from halfmap.jobs import catalog
+from halfmap.jobs.running import run
 from halfmap.params.common import Job
 
 

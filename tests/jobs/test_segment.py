@@ -7,8 +7,9 @@ import pytest
 
 from halfmap.cli import main as cli
 from halfmap.io import mrc
-from halfmap.jobs import diagnostics, gallery_segment, plots
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import gallery_segment, plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import diagnostics
 from halfmap.maps import masks, segment
 from halfmap.types import Map
 from tests.maps.test_segment import CENTRES, blob

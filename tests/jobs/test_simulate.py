@@ -7,7 +7,7 @@ from halfmap import simulate
 from halfmap.data import relion
 from halfmap.geometry import rotations, symmetry
 from halfmap.io import mrc
-from halfmap.jobs import simulate as job
+from halfmap.jobs.particles import simulate as job
 from halfmap.params.simulate import Simulate
 from halfmap.types import Map
 from tests.refine.test_recipes import changed

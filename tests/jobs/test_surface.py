@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from halfmap.errors import InputError
-from halfmap.jobs import surface
+from halfmap.jobs.pictures import surface
 from halfmap.types import Map
 
 BOX = 48

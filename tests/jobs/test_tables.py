@@ -8,7 +8,7 @@ import pytest
 
 from halfmap.data import cryosparc, cryosparc_files, relion
 from halfmap.io import cs, mrc
-from halfmap.jobs import run
+from halfmap.jobs.running import run
 from halfmap.params.checking import CheckParticles
 from halfmap.params.importing import ImportParticles
 from halfmap.params.reconstruct import Reconstruct

@@ -10,8 +10,9 @@ import pytest
 from halfmap.data import relion
 from halfmap.geometry import rotations
 from halfmap.io import mrc, star
-from halfmap.jobs import plots, run
-from halfmap.jobs.views import View
+from halfmap.jobs.pictures import plots
+from halfmap.jobs.pictures.views import View
+from halfmap.jobs.running import run
 from halfmap.maps import filters, masks, resample, sharpening
 from halfmap.params.fsc import Fsc
 from halfmap.params.local_resolution import LocalFilter, LocalResolution

@@ -11,7 +11,9 @@ import pytest
 
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import catalog, events, run, volume_filter, volume_import, volume_threshold
+from halfmap.jobs import catalog
+from halfmap.jobs.running import events, run
+from halfmap.jobs.volume import volume_filter, volume_import, volume_threshold
 from halfmap.maps import filters
 from halfmap.params.volume_tools import FilterVolume, ImportVolume, ThresholdVolume
 from halfmap.types import Map

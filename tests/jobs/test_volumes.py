@@ -3,7 +3,7 @@ import pytest
 
 from halfmap.errors import InputError
 from halfmap.io import mrc
-from halfmap.jobs import volumes
+from halfmap.jobs.volume import volumes
 from halfmap.params.volumes import VolumeInput
 from halfmap.types import Map
 

@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from halfmap.cli import config
-from halfmap.jobs import catalog, run
+from halfmap.jobs import catalog
+from halfmap.jobs.running import run
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.needs import idle

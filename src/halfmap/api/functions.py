@@ -19,9 +19,11 @@ from pydantic_core import PydanticUndefined
 
 from halfmap.api.result import Result
 from halfmap.errors import HalfmapError, InputError, Interrupted, ResourceError, UsageError
-from halfmap.jobs import catalog, finished, project
+from halfmap.jobs import catalog
 from halfmap.jobs.catalog import Entry
-from halfmap.jobs.events import Lines, Listener
+from halfmap.jobs.project import project
+from halfmap.jobs.running import finished
+from halfmap.jobs.running.events import Lines, Listener
 from halfmap.params.common import Job
 
 # A package of halfmap has the name of these jobs, and wins: ``from halfmap import simulate`` is that package
@@ -47,7 +49,7 @@ def of(name: str) -> Callable[..., Result]:
     entry = ENTRIES[name]
 
     def run(*subject: Any, progress: bool = True, **settings: Any) -> Result:
-        from halfmap.jobs import run as runner  # finds the numerics when the job begins
+        from halfmap.jobs.running import run as runner  # finds the numerics when the job begins
 
         params = checked(entry, subject, settings)
         ended = runner.run(entry.name, params, [_call(name, params)], _listeners(progress))
@@ -55,7 +57,7 @@ def of(name: str) -> Callable[..., Result]:
 
     def forecast(*subject: Any, **settings: Any) -> dict[str, Any]:
         """What the job would do and need; writes nothing. Raises as the job."""
-        from halfmap.jobs import run as runner
+        from halfmap.jobs.running import run as runner
 
         params = checked(entry, subject, settings, dry_run=True)
         ended = runner.run(entry.name, params, [], ())
@@ -157,7 +159,7 @@ def open(folder: str | os.PathLike) -> Result:
 
 def resume(folder: str | os.PathLike, progress: bool = True) -> Result:
     """Go on with the interrupted job in a folder, with the settings it had. Raises as the job does."""
-    from halfmap.jobs import run as runner
+    from halfmap.jobs.running import run as runner
 
     here = Path.cwd()
     try:

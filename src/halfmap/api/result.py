@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from halfmap.errors import InputError, UsageError
-from halfmap.jobs.finished import HALVES, Finished
+from halfmap.jobs.running.finished import HALVES, Finished
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,7 @@ class Result:
     @property
     def methods(self) -> str:
         """A paragraph for the methods section of a paper; empty for a job that has none."""
-        from halfmap.jobs import methods
+        from halfmap.jobs.export import methods
 
         return methods.of(self._job).text
 
@@ -155,15 +155,15 @@ class Result:
     @property
     def plots(self) -> list[str]:
         """Names of the plots that ``plot`` knows of this job."""
-        from halfmap.jobs import plots
-        from halfmap.jobs.views import View
+        from halfmap.jobs.pictures import plots
+        from halfmap.jobs.pictures.views import View
 
         return [plot.name for plot in plots.drawable(View(self.folder))]
 
     def plot(self, name: str = "fsc") -> Picture:
         """A plot of the report. Raises UsageError for one that this job does not have."""
-        from halfmap.jobs import plots
-        from halfmap.jobs.views import View
+        from halfmap.jobs.pictures import plots
+        from halfmap.jobs.pictures.views import View
 
         view = View(self.folder)
         self._require_plot(name)
@@ -176,8 +176,8 @@ class Result:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        from halfmap.jobs import plots
-        from halfmap.jobs.views import View
+        from halfmap.jobs.pictures import plots
+        from halfmap.jobs.pictures.views import View
 
         self._require_plot(name)
         plot, view = next(plot for plot in plots.PLOTS if plot.name == name), View(self.folder)
@@ -204,7 +204,7 @@ class Result:
         return f"<halfmap {self.job}{told}: {self.folder}>"
 
     def _repr_html_(self) -> str:
-        from halfmap.jobs import headlines
+        from halfmap.jobs.pictures import headlines
 
         rows = "".join(f"<tr><td>{escape(label)}</td><td>{escape(value)}</td></tr>"
                        for label, value in headlines.of(self.summary))  # fmt: skip

@@ -14,9 +14,10 @@ from typing import Any
 from halfmap.cli import config
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
-from halfmap.jobs import card, given, index, lineage, places, project
 from halfmap.jobs.catalog import Entry
-from halfmap.jobs.project import Project
+from halfmap.jobs.project import card, index, lineage, places, project
+from halfmap.jobs.project.project import Project
+from halfmap.jobs.running import given
 
 TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 Changes = Mapping[str, Mapping[str, list[str]]]  # job ("" = the one that is cloned) -> setting -> values

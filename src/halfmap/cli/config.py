@@ -18,8 +18,10 @@ from cyclopts import Token
 
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
-from halfmap.jobs import catalog, given, places
-from halfmap.jobs.project import job_folder
+from halfmap.jobs import catalog
+from halfmap.jobs.project import places
+from halfmap.jobs.project.project import job_folder
+from halfmap.jobs.running import given
 
 FLAG = "--config"
 CONTINUED = "--continue-from"  # the folder of an earlier job, whose settings go on

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from halfmap.cli.shown import duration, number, safe, table
-from halfmap.jobs import index, lineage, project
-from halfmap.jobs.index import Row
+from halfmap.jobs.project import index, lineage, project
+from halfmap.jobs.project.index import Row
 
 LAST = 30  # jobs: what a terminal shows
 HEAD = ("job", "type", "state", "resolution", "particles", "time", "tags")

@@ -23,7 +23,7 @@ from halfmap.cli.flags import flag, joined
 from halfmap.cli.shown import complain
 from halfmap.errors import HalfmapError, Interrupted, UsageError
 from halfmap.jobs import catalog
-from halfmap.jobs.project import job_folder
+from halfmap.jobs.project.project import job_folder
 from halfmap.params.common import Job
 
 GROUPS = {
@@ -123,7 +123,7 @@ def run(name: str, params: Job, json: bool, command_line: Sequence[str]) -> int:
 def show(start, json: bool) -> int:
     """Start a job, show its progress and its end; returns the exit code. ``start(runner, listener)`` runs it."""
     from halfmap.cli import progress
-    from halfmap.jobs import run as runner
+    from halfmap.jobs.running import run as runner
 
     with progress.display(sys.stderr) as listener:
         ended = start(runner, listener)

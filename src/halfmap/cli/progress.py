@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from halfmap.cli.shown import duration
-from halfmap.jobs.events import Lines, Listener, sentence
+from halfmap.jobs.running.events import Lines, Listener, sentence
 
 STAGES = {
     "search": "global search",

@@ -16,7 +16,7 @@ from halfmap.cli import listing
 from halfmap.cli.shown import number, safe, size, table
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
-from halfmap.jobs import project
+from halfmap.jobs.project import project
 
 JOB_HELP = "A job: J3, or its folder."
 JobArgument = Annotated[str, Parameter(help=JOB_HELP)]
@@ -58,7 +58,7 @@ def show(
     json: JsonFlag = False,
 ) -> int:
     """Tell all of one job: settings that are not the default, inputs, lineage, numbers, warnings, notes, files."""
-    from halfmap.jobs import card
+    from halfmap.jobs.project import card
 
     told = card.of(project.job_folder(job))
     lines = [json_format.dumps(told, indent=1)] if json else _card(told)
@@ -94,7 +94,7 @@ def diff(
     json: JsonFlag = False,
 ) -> int:
     """Compare two jobs: settings, inputs, numbers and times, FSC, shared particles and their poses."""
-    from halfmap.jobs import comparing
+    from halfmap.jobs.project import comparing
 
     told = comparing.compared(project.job_folder(first), project.job_folder(second))
     lines = [json_format.dumps(told, indent=1)] if json else _compared((first, second), told)
@@ -109,7 +109,7 @@ def tag(
     remove: Annotated[bool, Parameter(help="Take these tags away.", negative=())] = False,
 ) -> int:
     """Mark a job with words that status shows."""
-    from halfmap.jobs import remarks
+    from halfmap.jobs.project import remarks
 
     folder = _of_a_job(job)
     said = remarks.tag(folder, tags, remove) if tags else remarks.read(folder)
@@ -123,7 +123,7 @@ def note(
     /,
 ) -> int:
     """Add a note to a job."""
-    from halfmap.jobs import remarks
+    from halfmap.jobs.project import remarks
 
     folder = _of_a_job(job)
     said = remarks.read(folder) if text is None else remarks.note(folder, text)
@@ -136,7 +136,7 @@ TOOLS = tuple(Tool(function.__name__, function) for function in (init, status, s
 
 def _of_a_job(job: str) -> Path:
     """The folder of a job. Raises UsageError for one that holds none: a note there would make it look like one."""
-    from halfmap.jobs import places
+    from halfmap.jobs.project import places
 
     folder = project.job_folder(job)
     if not (folder / places.RECORD).is_file():

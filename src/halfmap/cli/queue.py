@@ -20,12 +20,20 @@ from halfmap.cli import tools
 from halfmap.cli.shown import safe, table
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
-from halfmap.jobs import cluster, cluster_queue, cluster_script, queue_adding, queue_locks, queue_runner, queue_worker
-from halfmap.jobs import project as projects
-from halfmap.jobs import queue as queues
 from halfmap.jobs.catalog import Entry
-from halfmap.jobs.queue import Queue, Queued
-from halfmap.jobs.queue_local import PROGRAM
+from halfmap.jobs.project import project as projects
+from halfmap.jobs.queue import (
+    cluster,
+    cluster_queue,
+    cluster_script,
+    queue_adding,
+    queue_locks,
+    queue_runner,
+    queue_worker,
+)
+from halfmap.jobs.queue import queue as queues
+from halfmap.jobs.queue.queue import Queue, Queued
+from halfmap.jobs.queue.queue_local import PROGRAM
 from halfmap.params.common import Job
 
 NAME = "queue"

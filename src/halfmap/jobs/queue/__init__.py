@@ -1,0 +1,1 @@
+"""The queue of a project, on this machine and on a cluster."""

@@ -1,0 +1,158 @@
+"""Runs `halfmap abinitio`: grows maps from particles alone, sorts the particles between them, gives them poses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data import relion
+from halfmap.data.particles import Particles
+from halfmap.errors import InputError
+from halfmap.io import mrc
+from halfmap.jobs.refinement import homogeneous
+from halfmap.jobs.running import results
+from halfmap.jobs.running.events import Passing, Watch
+from halfmap.maps import resample
+from halfmap.params.abinitio import Abinitio, Growing
+from halfmap.refine import parting, recipes, setup, stochastic
+from halfmap.refine.parting import Parted
+from halfmap.refine.recipe import Recipe
+from halfmap.refine.setup import Run
+from halfmap.types import Map
+
+FEWEST = 50  # particles: a class of fewer gets no final passes
+FEWEST_OF_ALL = 100
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """One class: its map, its particles with poses (None where they were too few), and how surely they belong here."""
+
+    map: Map
+    particles: Particles | None
+    probability: np.ndarray
+    resolution_A: float | None
+    rows: np.ndarray  # of its particles in the table
+
+
+def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """Grow, sort, refine, write; returns what the summary says."""
+    particles = read(params, watch)
+    used = chosen(params, len(particles), rng)
+    job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
+    method = recipes.stochastic(params, job.frame.diameter_A)
+    found = stochastic.run(job, method, used)
+    parted = None
+    if not found.something:
+        job.warn(found.verdict)
+    watch("note", text=found.verdict)
+    if found.something:
+        parted = recipes.parting(params, method).parted(job, method, found, used)
+        _tell(job, parted)
+        passes = recipes.final_passes(params, method.annealing.final_A)
+        classes = [_finished(passes, job, parted, number) for number in range(params.classes)]
+    else:
+        classes = [_unfinished(job, grown) for grown in found.maps]
+    return _written(params, folder, particles, classes) | _told(parted) | {
+        "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
+        "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
+        "symmetry": params.symmetry, "warnings": list(job.warnings),
+    }  # fmt: skip
+
+
+def _tell(job: Run, parted: Parted) -> None:
+    """Say whether there are several kinds of particles; a warning where there are not."""
+    if parted.significance > stochastic.SIGNIFICANT:
+        job.watch("note", text=parted.verdict)
+    elif parted.verdict:
+        job.warn(parted.verdict)
+
+
+def _told(parted: Parted | None) -> dict:
+    """What the summary says of the classes, where several maps were held against one."""
+    if parted is None or not parted.verdict:
+        return {}
+    return {"class_verdict": parted.verdict, "class_gain": parted.gain, "class_significance": parted.significance}
+
+
+def check(params: Abinitio, watch: Passing) -> dict:
+    """Read the table, tell what would be done."""
+    particles = read(params, watch)
+    frame = setup.frame_of(recipes.final_passes(params), particles, None)
+    method = recipes.stochastic(params, frame.diameter_A)
+    return {
+        "n_particles": len(particles),
+        "resolved": {"box_size": frame.box, "particle_diameter_A": frame.diameter_A,
+                     "initial_resolution": method.annealing.initial_A, "max_resolution": method.annealing.final_A,
+                     "steps": method.annealing.steps(frame), "steps_of_a_start": method.annealing.trial_steps(frame)},
+    }
+
+
+def read(params: Growing, watch: Watch | Passing) -> Particles:
+    """The particles, without poses they may have. Raises InputError for too few."""
+    particles = homogeneous.checked_particles(params, watch)
+    if len(particles) < FEWEST_OF_ALL:
+        raise InputError(f"{params.particles}: {len(particles)} particles are too few for a map from nothing; at least "
+                         f"{FEWEST_OF_ALL} are needed")
+    return replace(particles, poses=None)
+
+
+def chosen(params: Growing, n: int, rng: np.random.Generator) -> np.ndarray:
+    count = min(params.num_particles or n, n)
+    return np.sort(rng.permutation(n)[:count])
+
+
+def _finished(passes: Recipe, job: Run, parted: Parted, number: int) -> Sorted:
+    """Class ``number``: its particles refined from its map, on the axes of the symmetry."""
+    mine = np.flatnonzero(parted.shares.argmax(1) == number)
+    grown = stochastic.onto_axes(parted.maps[number], job.recipe.group, job)
+    if len(mine) < FEWEST:
+        job.warn(f"class {number + 1} has {len(mine)} particles: too few for poses; its map is that of the steps")
+        return _unfinished(job, grown)
+    outcome = parting.passed(passes, job, grown, parted.rows[mine])
+    left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
+    return Sorted(outcome.map, outcome.particles, parted.shares[mine[left], number],
+                  outcome.history[-1]["resolution_A"], parted.rows[mine[left]])
+
+
+def _unfinished(job: Run, grown: Map) -> Sorted:
+    """A class without final passes: its map as it has grown, no particle with a pose."""
+    whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
+    return Sorted(whole, None, np.zeros(0), None, np.zeros(0, int))
+
+
+def _written(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> dict:
+    """Maps, particles with class and pose, and those that were not used; in the order of the table."""
+    names = ["map"] if len(classes) == 1 else [f"map_class{number + 1}" for number in range(len(classes))]
+    for name, one in zip(names, classes, strict=True):
+        mrc.write(folder / f"{name}.mrc", one.map)
+    rows = np.concatenate([one.rows for one in classes])
+    if len(rows):
+        _write_particles(params, folder, particles, classes)
+    unused = np.setdiff1d(np.arange(len(particles)), rows)
+    if len(unused):
+        relion.write(folder / "particles_unused.star", particles[unused])
+    return {"n_particles": len(rows), "n_unused": len(unused), "maps": [f"{name}.mrc" for name in names],
+            "class_particles": [len(one.rows) for one in classes],
+            "resolution_A": classes[0].resolution_A if len(classes) == 1 else None,
+            "class_resolution_A": [one.resolution_A for one in classes]}
+
+
+def _write_particles(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> None:
+    """Those with poses, of all classes, in the order of the table."""
+    kept = [(number, one) for number, one in enumerate(classes) if one.particles is not None]
+    rows = np.concatenate([one.rows for _, one in kept])
+    order = np.argsort(rows, kind="stable")
+    extra = {"class": np.concatenate([np.full(len(one.rows), number + 1) for number, one in kept])[order],
+             "class_probability": np.concatenate([one.probability for _, one in kept])[order]}
+    table = _joined(particles[rows[order]], [one.particles for _, one in kept], order)
+    results.write_particles(folder, table, extra, params)
+
+
+def _joined(source: Particles, parts: list[Particles], order: np.ndarray) -> Particles:
+    """``source`` with poses and half-sets of the parts, which hold its rows in another order."""
+    poses = replace(parts[0].poses, **{name: np.concatenate([getattr(p.poses, name) for p in parts])[order]
+                                       for name in ("rotations", "shifts_A")})
+    return replace(source, poses=poses, half=np.concatenate([p.half for p in parts])[order])

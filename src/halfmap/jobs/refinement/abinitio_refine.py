@@ -1,0 +1,220 @@
+"""Runs `halfmap abinitio-refine`: grows a map of each half-set by itself, brings one onto the other, refines both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from halfmap.data import halves, relion
+from halfmap.data.particles import FIRST, UNASSIGNED, Particles
+from halfmap.io import mrc
+from halfmap.jobs.refinement import abinitio
+from halfmap.jobs.running import checkpoint, inputs, resources, results
+from halfmap.jobs.running.events import Passing, Watch
+from halfmap.maps import resample, turn
+from halfmap.params.abinitio_refine import AbinitioRefine
+from halfmap.refine import loop, masking, meeting, recipes, setup, stochastic
+from halfmap.refine.batches import Frame
+from halfmap.refine.diagnostics import Diagnostics
+from halfmap.refine.recipe import Recipe
+from halfmap.refine.state import Outcome
+from halfmap.refine.stochastic import Found
+from halfmap.types import Curve, Map
+from halfmap.validate import fsc, fsc_report
+
+ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
+
+Streams = tuple[np.random.Generator, np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A map from nothing, and what its steps tell of it."""
+
+    map: Map
+    found: Found
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """Nats by which it tells more of a particle that did not make it than a ball does."""
+        return self.found.evidence - self.found.ball
+
+
+def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
+    """Split, grow, align, refine, write; returns what the summary says.
+
+    Three streams of random numbers: one for the split and the refinement, and one for what each half grows from.
+    """
+    recipe, particles = read(params, watch)
+    first, second = rng.spawn(2)
+    used = abinitio.chosen(params, len(particles), rng)
+    table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
+    resources.demand(recipe, table, None, params, folder, watch)
+    grown = grown_together(params, recipe, table, (first, second), watch)
+    for message in (message for one in grown for message in one.warnings):
+        watch("warning", message=message)
+    if not all(one.found.something for one in grown):
+        return _unrefined(grown, recipe, particles, folder) | _growth(grown)
+    last_A = _grown_A(params, recipe, table)
+    outcome = loop.run(recipes.from_each(recipe, tuple(one.map for one in grown), last_A, len(particles.optics)), table,
+                       None, None, rng, watch, checkpoint.of_job(params, folder, watch))
+    outcome = replace(outcome, particles=halves.with_optics_of(outcome.particles, particles))
+    _write_unused(folder, particles, used)
+    written = results.write(outcome, particles[used], params, folder, watch)
+    return written | _growth(grown) | _agreement(outcome, last_A, watch) | {"n_unused": len(particles) - len(used)}
+
+
+def check(params: AbinitioRefine, watch: Passing) -> dict:
+    """Read and check all inputs; tell what would be done."""
+    recipe, particles = read(params, watch)
+    told = resources.told(recipe, particles, None, params, watch)
+    frame = setup.frame_of(recipe, particles, None)
+    annealing = recipes.growing(params, frame.diameter_A).annealing
+    steps = {"initial_resolution": annealing.initial_A, "max_resolution": annealing.final_A,
+             "steps": annealing.steps(frame), "steps_of_a_start": annealing.trial_steps(frame)}
+    return {**told, "resolved": {**told["resolved"], **steps}}
+
+
+def read(params: AbinitioRefine, watch: Watch | Passing) -> tuple[Recipe, Particles]:
+    """The recipe, as yet without a start, and the particles, without poses they may have.
+
+    Raises InputError with the faults of all files.
+    """
+    static = None if params.mask in ("dynamic", "none") else params.mask
+    particles, mask, fsc_mask = inputs.read_all(
+        lambda: abinitio.read(params, watch),
+        lambda: mrc.read(static) if static else None,
+        lambda: mrc.read(params.fsc_mask) if params.fsc_mask else None,
+    )
+    for path, given in ((static, mask), (params.fsc_mask, fsc_mask)):
+        if given is not None:
+            inputs.check_mask(path, given, particles)
+            inputs.warn_of_mask(path, given, watch)
+    return recipes.refined_halves(params, mask, fsc_mask), inputs.without_ignored(particles, params)
+
+
+def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, streams: Streams, watch: Watch
+                   ) -> tuple[Grown, Grown]:
+    """A map of each half, the second one brought onto the first.
+
+    Where the two are not of one structure, the one that tells less of particles that did not make it is grown anew:
+    that they differ is all that one half learns of the other.
+    """
+    frame, grown_A = setup.frame_of(recipe, table, None), _grown_A(params, recipe, table)
+    best = [grow(params, recipe, table, half, stream, watch) for half, stream in enumerate(streams, FIRST)]
+    there = brought_together(best[0].map, best[1].map, recipe, watch)
+    for _ in range(params.max_restarts):
+        agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
+        if agreed_A < ALIKE * grown_A or not any(one.found.something for one in best):
+            break
+        weaker = int(best[1].gain < best[0].gain)
+        watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
+        anew = grow(params, recipe, table, weaker + 1, streams[weaker], watch)
+        best[weaker] = max(best[weaker], anew, key=lambda one: one.gain)
+        there = brought_together(best[0].map, best[1].map, recipe, watch)
+    curve = agreement(best[0].map, there, recipe, frame)
+    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A, frame))
+    return best[0], replace(best[1], map=there)
+
+
+def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, half: int, rng: np.random.Generator, watch: Watch
+         ) -> Grown:
+    """A map of one half-set, on the axes of its symmetry. It knows no particle of the other half."""
+    mine = table[table.half == half]
+    mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
+    job = setup.prepare(recipe, mine, None, rng, _of_half(half, watch))
+    of_table = len(job.warnings)  # the refinement has the same to say
+    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)))
+    if found.something:
+        job.watch("note", text=found.verdict)
+    else:
+        job.warn(found.verdict)
+    map = stochastic.onto_axes(found.maps[0], recipe.group, job)
+    return Grown(map, found, tuple(f"half {half}: {text}" for text in job.warnings[of_table:]))
+
+
+def _of_half(half: int, watch: Watch):
+    """Says of what it passes on which half it tells of; views of the steps come before those of the iterations.
+
+    Warnings become notes: those of a map that is grown anew are no longer true.
+    """
+
+    def told(kind: str, **data) -> None:
+        if kind == "warning":
+            kind, data = "note", {"text": data["message"]}
+        if kind == "diagnostics":
+            step = data["made"].name.rpartition("_")[2]
+            data = {"made": replace(data["made"], name=f"iteration_000_half{half}_step{step}")}
+        if "text" in data:
+            data = {**data, "text": f"half {half}: {data['text']}"}
+        watch(kind, **data)
+
+    return told
+
+
+def brought_together(still: Map, moving: Map, recipe: Recipe, watch: Watch) -> Map:
+    """The second map turned, moved and mirrored onto the first."""
+    found = meeting.onto(moving, still, recipe.map_group)
+    watch("note", text=f"the map of half 2 was turned by {found.angle_deg:.1f} degrees and moved by "
+          f"{np.linalg.norm(found.centre_A):.1f} A onto that of half 1{', and mirrored' if found.mirrored else ''}")
+    return turn.placed(moving, found)
+
+
+def agreement(one: Map, other: Map, recipe: Recipe, frame: Frame) -> Curve:
+    """FSC of two maps in the sphere of the particle."""
+    sphere = masking.SphereMask().of(one, np.inf, frame).data
+    return fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical")
+
+
+def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_A: float, frame: Frame) -> Diagnostics:
+    """What the meeting of the half-maps shows: half 1, half 2 as it was and as it lies on half 1."""
+    cuts = np.stack([[np.take(one.data, one.box // 2, axis=axis) for axis in (2, 1, 0)] for one in maps])
+    arrays = {"meeting_slices": cuts.astype(np.float32), "meeting_fsc": curve.values}
+    return Diagnostics("iteration_000_meeting", arrays, {
+        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_A})
+
+
+def _grown_A(params: AbinitioRefine, recipe: Recipe, table: Particles) -> float:
+    """The resolution that maps are grown to."""
+    return recipes.growing(params, setup.frame_of(recipe, table, None).diameter_A).annealing.final_A
+
+
+def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles, folder: Path) -> dict:
+    """Writes the half-maps as they have grown, and their FSC; no particle has a pose, and there is no map of all."""
+    frame = setup.frame_of(recipe, particles, None)
+    whole = [resample.to_grid(one.map, frame.box, frame.voxel_size_A) for one in grown]
+    for number, one in enumerate(whole, FIRST):
+        mrc.write(folder / f"half{number}.mrc", one)
+    report = fsc_report.report(*whole, recipe.curves, order=len(recipe.map_group))
+    results.write_curves(folder, report)
+    _write_unused(folder, particles, np.zeros(0, int))
+    return {**results.describe_curves(report.curves), "n_particles": 0, "n_unused": len(particles),
+            "halves_agree": False}
+
+
+def _write_unused(folder: Path, particles: Particles, used: np.ndarray) -> None:
+    unused = np.setdiff1d(np.arange(len(particles)), used)
+    if len(unused):
+        relion.write(folder / "particles_unused.star", particles[unused])
+
+
+def _growth(grown: tuple[Grown, Grown]) -> dict:
+    """What the summary says of the maps that were grown, a value a half."""
+    found = [one.found for one in grown]
+    return {
+        "found": all(one.something for one in found), "verdicts": [one.verdict for one in found],
+        "significance": [one.significance for one in found], "evidence_of_starts": [list(one.trials) for one in found],
+    }  # fmt: skip
+
+
+def _agreement(outcome: Outcome, grown_A: float, watch: Watch) -> dict:
+    """Whether two halves that knew nothing of each other came to the same map."""
+    agreed = bool(outcome.history[-1]["resolution_A"] < grown_A)
+    if not agreed:
+        watch("warning", message=f"the half-maps agree no further than the {grown_A:.0f} A they were grown to: one of "
+              "them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
+              "--seed or more --starts")
+    return {"halves_agree": agreed}

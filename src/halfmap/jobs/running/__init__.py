@@ -1,0 +1,1 @@
+"""How any job runs: record, inputs, events, checkpoints, lock, end."""

@@ -1,0 +1,57 @@
+"""The files diagnostics/*.npz: what each iteration and the final maps show, as arrays. docs/JOB_FOLDER.md names them.
+
+Owns their layout. Imports no numerics beyond numpy, so that the drawing process stays light.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from halfmap.io import atomic
+from halfmap.jobs.running.events import plain
+
+if TYPE_CHECKING:
+    from halfmap.refine.diagnostics import Diagnostics
+
+FOLDER, FINAL = "diagnostics", "final"
+ITERATION, OPTICS = "iteration_", "optics_"  # what names begin with: of an iteration, of a look at the CTF before one
+
+
+def write(folder: Path, made: Diagnostics) -> None:
+    """Write diagnostics/NAME.npz, whole or not at all; the facts are JSON in the array "facts"."""
+    (folder / FOLDER).mkdir(exist_ok=True)
+    facts = np.array(json.dumps(plain(made.facts)))
+    with atomic.writing(folder / FOLDER / f"{made.name}.npz") as stream:
+        np.savez(stream, facts=facts, **made.arrays)
+
+
+def read(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """(arrays, facts) of diagnostics/NAME.npz; both empty where there is no such file."""
+    path = folder / FOLDER / f"{name}.npz"
+    if not path.is_file():
+        return {}, {}
+    with np.load(path, allow_pickle=False) as content:
+        arrays = {key: content[key] for key in content.files}
+    return arrays, json.loads(str(arrays.pop("facts")))
+
+
+def iterations(folder: Path) -> list[str]:
+    """Names of the iterations that left a file, in order."""
+    return _names(folder, ITERATION)
+
+
+def lens(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """(arrays, facts) of the look at the CTF that iteration ``name`` began with, of the result the last one.
+
+    Both empty where there was none.
+    """
+    wanted = _names(folder, OPTICS)[-1:] if name == FINAL else [name.replace(ITERATION, OPTICS)]
+    return read(folder, wanted[0]) if wanted else ({}, {})
+
+
+def _names(folder: Path, begin: str) -> list[str]:
+    return sorted(path.stem for path in (folder / FOLDER).glob(f"{begin}*.npz"))
