@@ -125,7 +125,7 @@ def _used(particles: Particles, path: Path) -> None:
     _own_errors_only(lambda: tables.located(particles, path, None))
     for entry in particles.optics:
         assert all(map(math.isfinite, (entry.voltage_kV, entry.spherical_aberration_A, entry.pixel_size_A)))
-        assert np.isfinite(electrons.wavelength_A(entry.voltage_kV)) and 0 <= entry.amplitude_contrast <= 1
+        assert np.isfinite(electrons.wavelength_A(entry.voltage_kV)) and abs(entry.amplitude_contrast) <= 1
         assert entry.pixel_size_A > 0 and 0 <= entry.box <= 1 << 20
     assert particles.index.min() >= 0 and np.all(np.isfinite(particles.defocus.u_A))
 

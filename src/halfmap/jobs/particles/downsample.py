@@ -45,10 +45,13 @@ def run(params: Downsample, folder: Path, rng: np.random.Generator, watch: Watch
     require_disk(folder, restacking.disk_GB(particles, change.optics, params.float16))
     rejects = writing.Rejects()
 
-    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
-        found = restacking.batches(particles, rows, rejects)
-        for batch, images in restacking.counted(found, len(particles), "downsample", watch):
+    def smaller(rows: np.ndarray) -> Iterator[writing.Batch]:
+        for batch, images in restacking.batches(particles, rows, rejects):
             yield batch, change.images(particles.group[batch[0]], batch, images)
+
+    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
+        found = restacking.in_order_of_rows(rows, change.optics, smaller)
+        return restacking.counted(found, len(particles), "downsample", watch)
 
     new, kept = writing.write(folder, moved, change.optics, 12 if params.float16 else 2, stream)
     results.write_particles(folder, new, {}, params)
