@@ -15,7 +15,6 @@ from halfmap.jobs.running.events import Passing, Watch
 from halfmap.jobs.volume import volumes
 from halfmap.maps import mask_faults, resample, sharpness
 from halfmap.params.local import Local
-from halfmap.params.volumes import VolumeInput
 from halfmap.refine import advice, recipes, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
@@ -72,9 +71,9 @@ def ready(particles: Particles, params: Local) -> Particles:
 
 def read_volumes(params: Local) -> volumes.Group:
     """The map and, where they are wanted, its half-maps. Raises InputError with the faults of all files."""
-    named = VolumeInput(out=params.out, volume=params.volume, half1=params.half1, half2=params.half2)
+    files = volumes.files(params.volume, half1=params.half1, half2=params.half2)
     wanted = ("half1", "half2") if params.initialize_from_halfmaps else ()
-    paths = {name: path for name, path in volumes.named(named).items() if name in ("map", *wanted)}
+    paths = {name: path for name, path in files.items() if name in ("map", *wanted)}
     if not wanted and "map" not in paths:
         raise InputError(f"{params.volume}: holds no map.mrc; name a map, or the folder of a job that made one")
     maps = inputs.read_all(*(lambda path=path: mrc.read(path) for path in paths.values()))
