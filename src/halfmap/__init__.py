@@ -14,8 +14,8 @@ import warnings
 os.environ.setdefault("NUMBA_OPT", "max")
 if "numba" in sys.modules and os.environ["NUMBA_OPT"] == "max" and not sys.modules["numba"].config.OPT.is_opt_max:
     warnings.warn(
-        "numba was imported before halfmap and did not read how halfmap's kernels are to be compiled: they take "
-        "twice as long, and results differ in their last digits. Import halfmap first, or set NUMBA_OPT=max in the environment",
+        "numba was imported before halfmap and did not read how halfmap's kernels are to be compiled: they take twice "
+        "as long, and last digits differ. Import halfmap first, or set NUMBA_OPT=max in the environment",
         RuntimeWarning,
         stacklevel=2,
     )

@@ -267,6 +267,7 @@ STAR_TOKENS = (
 
 def _mrc(data: bytes) -> None:
     path = _file(data, ".mrc")
+    _own_errors_only(lambda: mrc.read_images(path, [0]))  # without a look at the header, as a stack is read
     header = mrc.read_header(path)
     assert math.prod((header.nx, header.ny, header.nz)) * header.dtype.itemsize <= len(data)
     for read in (mrc.read, mrc.read_region):
@@ -275,8 +276,23 @@ def _mrc(data: bytes) -> None:
         images = reader.images(np.arange(min(3, header.nz)))
         assert images.shape[1:] == (header.ny, header.nx) and images.dtype.isnative
     voxels = _said(lambda: mrc.read_region(path))
+    _written_and_read_again(images.astype(np.float32), path)
     if not isinstance(voxels, HalfmapError):
         assert np.all(np.isfinite(voxels.data)) and voxels.voxel_size_A > 0 and np.all(np.isfinite(voxels.origin_A))
+
+
+def _written_and_read_again(images: np.ndarray, path: Path) -> None:
+    again = _SCRATCH / "again.mrcs"
+    for mode in (2, 12):
+        written = _said(lambda mode=mode: mrc.write_stack(again, images, 1.5, mode))  # too large for float16
+        if not isinstance(written, HalfmapError):
+            back = mrc.read_images(again, np.arange(written))
+            with np.errstate(invalid="ignore"):  # signalling NaNs
+                np.testing.assert_array_equal(back, images.astype(back.dtype))
+    map = _said(lambda: mrc.read(path))
+    if not isinstance(map, HalfmapError):
+        mrc.write(again, map)
+        np.testing.assert_array_equal(_kept_promise(lambda: mrc.read(again)).data, map.data)
 
 
 def _mrc_seeds() -> list[bytes]:

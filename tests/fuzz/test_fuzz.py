@@ -341,9 +341,17 @@ def test_a_file_that_lies_about_its_size_takes_no_memory(tmp_path):
         with pytest.raises(InputError, match="truncated"):
             mrc.read_header(path)
         with pytest.raises(InputError, match="truncated"):
+            mrc.read_images(path, [0])  # asked for 4 TB
+        with pytest.raises(InputError, match="truncated"):
             cs.read(tmp_path / "a.cs")
     table = project(tmp_path, changed(PARTICLES, rlnImageName=["999999999999@a.mrcs"] * 4))
     assert "image 999,999,999,999 is asked for" in stack.check(relion.read(table))[0]
+
+
+def test_signalling_nans_are_written_as_float16_in_silence(tmp_path, recwarn):
+    image = np.full((8, 8), 0x7FA00000, np.uint32).view(np.float32)
+    mrc.write_stack(tmp_path / "a.mrcs", image, 1.5, 12)
+    assert np.isnan(mrc.read_images(tmp_path / "a.mrcs", [0])).all() and not recwarn.list
 
 
 def test_links_that_lead_nowhere_or_in_a_circle_are_unreadable_files(tmp_path):

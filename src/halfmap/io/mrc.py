@@ -158,18 +158,25 @@ class Reader:
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Images (n, ny, nx), native byte order. Raises: IndexError; InputError where the file ends too early."""
         header = self.header
+        self._refuse_absent(np.asarray(indices, dtype=np.int64))  # before memory is asked for what a header promises
         out = np.empty((len(indices), header.ny, header.nx), header.dtype.newbyteorder("="))
         self.into(out, indices)
         return out
 
     def into(self, out: np.ndarray, indices: Sequence[int] | np.ndarray) -> None:
         """Fill ``out`` (n, ny, nx), C-contiguous, of any dtype; without a copy where it is the file's own."""
-        header, indices = self.header, np.asarray(indices, dtype=np.int64)
-        if len(indices) and not (0 <= indices.min() and indices.max() < header.nz):
-            raise IndexError(f"{header.path}: image {indices.max() + 1} of {header.nz}")
+        indices = np.asarray(indices, dtype=np.int64)
+        self._refuse_absent(indices)
         for start, stop in _runs(indices):
             run = out[start:stop], int(indices[start])
-            patience.steadily(header.path, lambda run=run: self._run_into(*run), self._reopen)
+            patience.steadily(self.header.path, lambda run=run: self._run_into(*run), self._reopen)
+
+    def _refuse_absent(self, indices: np.ndarray) -> None:
+        header = self.header
+        if len(indices) and not (0 <= indices.min() and indices.max() < header.nz):
+            raise IndexError(f"{header.path}: image {indices.max() + 1} of {header.nz}")
+        if len(indices) and indices.max() >= header.complete_images:
+            raise InputError(_truncated(header))
 
     def _run_into(self, out: np.ndarray, first: int) -> None:
         if self.header.dtype == out.dtype:
@@ -234,7 +241,7 @@ class _Totals:
 def _as_mode(path: str | Path, batch: np.ndarray, mode: int) -> np.ndarray:
     batch = np.asarray(batch)
     batch = batch[None] if batch.ndim == 2 else batch
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN becomes a quiet one
         converted = np.ascontiguousarray(batch, dtype="<" + MODES[mode])
     if mode == 12 and np.any(np.isinf(converted) & np.isfinite(batch)):
         raise InputError(f"{path}: grey values above 65504 do not fit into float16; normalise them or use float32")
