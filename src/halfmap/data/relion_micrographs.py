@@ -104,7 +104,8 @@ def write_micrographs(path: str | Path, particles: Particles) -> None:
     """A table of micrographs and their CTF: ``particles`` with one row for each, its image the micrograph."""
     pixels = np.array([entry.pixel_size_A for entry in particles.optics])
     columns, shared = relion_writing.columns_of(replace(particles, poses=None, half=np.zeros_like(particles.half)))
-    own = {MICROGRAPH: _names(particles.files)[particles.file], **{t: v for t, v in columns.items() if t != IMAGE}}
+    others = {tag: values for tag, values in columns.items() if tag not in (IMAGE, MICROGRAPH, *COORDINATES)}
+    own = {MICROGRAPH: _names(particles.files)[particles.file], **others}
     shared = {tag: values for tag, values in shared.items() if tag not in (PIXEL, BOX, DIMENSIONS, PREMULTIPLIED)}
     shared |= dict.fromkeys(MICROGRAPH_PIXEL, pixels)
     star.write(path, [star.Block("optics", shared), star.Block("micrographs", own)], comment=VERSION)
