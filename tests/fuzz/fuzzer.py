@@ -1,7 +1,8 @@
 """A small coverage-guided fuzzer: inputs that reach new lines of a reader are kept and changed further.
 
-Owns the changes, the corpus and the verdict: nothing but HalfmapError may come out of a reader, no Python or NumPy
-warning, in bounded time and memory. What is read, and what must hold of it, is in ``targets``. Written here because the
+Owns the changes of bytes and lines, the corpus and the verdict: nothing but HalfmapError may come out of a reader, no
+Python or NumPy warning, in bounded time and memory. Changes that know a format are in ``structures``; what is read, and
+what must hold of it, is in ``targets``. Written here because the
 readers are pure Python over bytes: ten thousand inputs a minute with the lines traced, which general property-based
 tools do not reach, and no dependency.
 """

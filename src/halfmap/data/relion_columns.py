@@ -30,8 +30,9 @@ MATRIX = ("rlnMagMat00", "rlnMagMat01", "rlnMagMat10", "rlnMagMat11")
 MTF = "rlnMtfFileName"
 MTF_COLUMNS = ("rlnResolutionInversePixel", "rlnMtfValue")
 # What a number must be to be computed with at all; what is merely implausible, ``preflight`` tells.
+Limits = tuple[float, float, str]  # least, largest, what is said of others
 _PIXEL_LIMITS = (1e-6, 1e6, "A is no pixel size")
-LIMITS = {
+LIMITS: dict[str, Limits] = {
     VOLTAGE: (1e-3, 1e5, "kV is no voltage"),
     CONTRAST: (-1.0, 1.0, "is no amplitude contrast; it is a fraction, 0.07 to 0.1 in most data"),
     BOX: (0, mrc.LARGEST_SIDE, "is no box, in pixels"),

@@ -41,6 +41,7 @@ from halfmap.data.relion_columns import (
     PIXEL_31,
     PREMULTIPLIED,
     VOLTAGE,
+    Limits,
     coefficients,
     shown,
 )
@@ -101,10 +102,11 @@ class Table:
 
     def _numbers(self, block: star.Block, tag: str) -> np.ndarray:
         """Numbers that can be computed with; where there are faults, which are kept for later, anything."""
-        return self._within_limits(block, tag, self._read(block.measures, tag, block))
+        return self._within_limits(block, tag, self._read(block.measures, tag, block), LIMITS.get(tag))
 
     def _integers(self, block: star.Block, tag: str) -> np.ndarray:
-        return self._within_limits(block, tag, self._read(block.integers, tag, block).astype(np.int64))
+        numbers = self._read(block.integers, tag, block).astype(np.int64)
+        return self._within_limits(block, tag, numbers, LIMITS.get(tag))
 
     def _read(self, read: Callable[[str], np.ndarray], tag: str, block: star.Block) -> np.ndarray:
         """Zeros where there are faults."""
@@ -114,10 +116,10 @@ class Table:
             self.faults += error.faults
             return np.zeros(block.rows)
 
-    def _within_limits(self, block: star.Block, tag: str, values: np.ndarray) -> np.ndarray:
-        if tag not in LIMITS or any(fault.startswith(block.where(tag) + ":") for fault in self.faults):
+    def _within_limits(self, block: star.Block, tag: str, values: np.ndarray, limits: Limits | None) -> np.ndarray:
+        if limits is None or any(fault.startswith(block.where(tag) + ":") for fault in self.faults):
             return values
-        low, high, what = LIMITS[tag]
+        low, high, what = limits
         wrong = np.flatnonzero((values < low) | (values > high))
         self.faults += faults.by_row(block.where(tag), wrong, lambda row: f"{values[row]:g} {what}")
         return np.clip(values, low, high)
@@ -260,7 +262,8 @@ class Table:
         if DETECTOR not in self.block.columns and tag is not None:
             return self._numbers(self.block, tag)
         detector_um, magnification = (self._numbers(self.block, name) for name in (DETECTOR, MAGNIFICATION))
-        return detector_um * 1e4 / np.where(magnification > 0, magnification, 1.0)
+        sizes = detector_um * 1e4 / np.where(magnification > 0, magnification, 1.0)
+        return self._within_limits(self.block, DETECTOR, sizes, LIMITS[PIXEL])
 
     # -- what each particle has
 

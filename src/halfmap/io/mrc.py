@@ -224,11 +224,14 @@ class _Totals:
             raise InputError(f"{path}: images of {batch.shape[1:]} and {self.shape} pixels cannot share a stack")
         self.count += len(batch)
         if batch.size:
-            values = batch.astype(np.float64)
-            self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
-            self._sum += values.sum()
-            self._squares += np.square(values).sum()
+            with np.errstate(invalid="ignore"):  # signalling NaNs, infinities of both signs
+                self._note(batch.astype(np.float64))
         return batch
+
+    def _note(self, values: np.ndarray) -> None:
+        self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
+        self._sum += values.sum()
+        self._squares += np.square(values).sum()
 
     def statistics(self) -> tuple[float, float, float, float]:
         pixels = max(1, self.count * math.prod(self.shape or (1, 1)))
