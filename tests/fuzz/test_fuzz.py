@@ -208,6 +208,7 @@ def test_a_field_of_a_type_that_cannot_be_read_is_named(name, dtype, shape, expe
 @pytest.mark.parametrize("name, value, expected", [
     ("ctf/accel_kv", 0, "kV is no voltage"), ("blob/psize_A", -1, "A is no pixel size"),
     ("ctf/amp_contrast", 7, "is no amplitude contrast"), ("blob/shape", 2**32 - 1, "is no box"),
+    ("ctf/cs_mm", np.nan, "nan is not a finite number"), ("ctf/cs_mm", 1e5, "mm is no spherical aberration"),
     ("ctf/df1_A", 1e30, "1e[+]30 is out of range"), ("ctf/tilt_A", 1e30, "are out of range"),
 ])  # fmt: skip
 def test_a_value_that_nothing_can_be_computed_with_is_named_in_a_cs_file(name, value, expected, tmp_path):
@@ -244,6 +245,7 @@ def test_numbers_of_images_that_a_narrow_field_cannot_hold_widen_it(tmp_path):
     ("rlnImageSize", "8.5", "8.5 is not a whole number"), ("rlnImageSize", "1e9", "1e[+]09 is no box"),
     ("rlnImagePixelSize", "1e-300", "1e-300 A is no pixel size"),
     ("rlnSphericalAberration", "1e308", "1e[+]308 is out of range"),
+    ("rlnSphericalAberration", "2.7e7", "2.7e[+]07 mm is no spherical aberration"),
 ])  # fmt: skip
 def test_a_value_that_nothing_can_be_computed_with_is_named_in_a_star_file(tag, value, expected, tmp_path):
     found = faults_of(project(tmp_path, PARTICLES, changed(OPTICS, **{tag: [OPTICS[tag][0], value]})))

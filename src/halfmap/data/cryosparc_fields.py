@@ -38,6 +38,7 @@ _KINDS = {"S": "text", "iu": "whole numbers", "iuf": "numbers"}
 LIMITS = {  # as in ``relion``: what can be computed with at all
     PIXEL: (1e-6, 1e6, "A is no pixel size"),
     VOLTAGE: (1e-3, 1e5, "kV is no voltage"),
+    ABERRATION: (-1e3, 1e3, "mm is no spherical aberration"),
     CONTRAST: (-1.0, 1.0, "is no amplitude contrast; it is a fraction, 0.07 to 0.1 in most data"),
     SHAPE: (0, mrc.LARGEST_SIDE, "is no box, in pixels"),
     INDEX: (0, 1 << 40, "is no number of an image"),

@@ -34,6 +34,7 @@ Limits = tuple[float, float, str]  # least, largest, what is said of others
 _PIXEL_LIMITS = (1e-6, 1e6, "A is no pixel size")
 LIMITS: dict[str, Limits] = {
     VOLTAGE: (1e-3, 1e5, "kV is no voltage"),
+    ABERRATION: (-1e3, 1e3, "mm is no spherical aberration"),
     CONTRAST: (-1.0, 1.0, "is no amplitude contrast; it is a fraction, 0.07 to 0.1 in most data"),
     BOX: (0, mrc.LARGEST_SIDE, "is no box, in pixels"),
     DETECTOR: (1e-6, 1e6, "um is no pixel size"),
