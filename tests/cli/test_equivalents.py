@@ -7,7 +7,7 @@ import pytest
 
 from halfmap.cli import equivalents
 from halfmap.jobs import catalog
-from halfmap.params import elsewhere
+from halfmap.params import elsewhere_cryosparc
 from halfmap.params.common import Job
 from halfmap.params.elsewhere import TABLES
 
@@ -39,7 +39,7 @@ def test_the_page_is_what_the_tables_say():
 
 
 def test_every_key_of_a_homogeneous_refinement_has_its_line():
-    assert set(KEYS) <= {parameter.name for parameter in elsewhere.CRYOSPARC_HOMOGENEOUS}
+    assert set(KEYS) <= {parameter.name for parameter in elsewhere_cryosparc.CRYOSPARC_HOMOGENEOUS}
 
 
 @pytest.mark.parametrize("table, parameter", ROWS, ids=[f"{t.job}-{p.name}" for t, p in ROWS])
@@ -72,7 +72,7 @@ def test_a_setting_that_says_how_others_call_it_is_in_the_page(job, name, progra
     listed = {setting for table, parameter in ROWS if table.job == job and table.program.startswith(program)
               for setting in parameter.settings}  # fmt: skip
     tabled = any(table.job == job and table.program.startswith(program) for table in TABLES)
-    assert name in listed or not tabled, f"{job}: --{name} is known to {program}: add it to params/elsewhere.py"
+    assert name in listed or not tabled, f"{job}: --{name} is known to {program}: add it to params/elsewhere_*.py"
 
 
 def test_nearly_every_setting_of_a_refinement_is_known_to_someone():

@@ -7,7 +7,7 @@ import pytest
 from halfmap.cli import main, relion_line
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
-from halfmap.params import elsewhere
+from halfmap.params import elsewhere_relion
 from halfmap.params.auto import Auto
 from halfmap.params.relion_options import BY_NAME, LEFT_OUT, OPTIONS
 
@@ -160,7 +160,7 @@ def test_every_option_has_a_setting_of_the_job_or_none():
 
 
 def test_every_option_of_the_page_of_equivalents_is_read():
-    named = {word.rstrip(",") for parameter in elsewhere.RELION_AUTO for word in parameter.name.split()}
+    named = {word.rstrip(",") for parameter in elsewhere_relion.RELION_AUTO for word in parameter.name.split()}
     assert named - {"--ewald", "--reverse_curvature", "..."} <= {f"--{name}" for name in BY_NAME}
 
 

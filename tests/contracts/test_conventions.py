@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from halfmap import simulate
-from halfmap.data import cryosparc, halves, relion
+from halfmap.data import cryosparc, cryosparc_files, halves, relion
 from halfmap.errors import InputError
 from halfmap.fourier import shells, transforms
 from halfmap.geometry import frames, rotations, symmetry
@@ -506,14 +506,14 @@ class TestCryosparcTables:
         relion.write(tmp_path / "way.star", self.particles(tmp_path))
         tags = star.read(tmp_path / "way.star")["particles"].columns
         assert {"cs:uid:u8", "cs:alignments3D/pose:f4:3:0", "cs:alignments3D/pose:f4:3:2"} <= set(tags)
-        cryosparc.write(tmp_path / "back.cs", relion.read(tmp_path / "way.star"))
+        cryosparc_files.write(tmp_path / "back.cs", relion.read(tmp_path / "way.star"))
         before, after = cs.read(tmp_path / "particles.cs"), cs.read(tmp_path / "back.cs")
         assert {"star/rlnAngleRot", "star_optics/rlnVoltage"} <= set(after.dtype.names)
         assert all(after[name].tobytes() == before[name].tobytes() for name in before.dtype.names)
 
     def test_a_text_counts_while_the_number_says_the_same(self, tmp_path):
         rows = ["000001@stack.mrcs 1 15000.123456789 14000 45.0"]
-        cryosparc.write(tmp_path / "way.cs", table(tmp_path, star31(IMAGE_AND_CTF, rows)))
+        cryosparc_files.write(tmp_path / "way.cs", table(tmp_path, star31(IMAGE_AND_CTF, rows)))
         assert cryosparc.read(tmp_path / "way.cs").defocus.u_A.tolist() == [15000.123456789]
         changed = cs.read(tmp_path / "way.cs")
         changed["ctf/df1_A"] = 15001
@@ -522,7 +522,7 @@ class TestCryosparcTables:
 
     def test_optics_groups_without_particles_are_not_kept(self, tmp_path):
         before = table(tmp_path, star31(IMAGE_AND_CTF, ["000001@stack.mrcs 2 15000 14000 45.0"]))
-        cryosparc.write(tmp_path / "way.cs", before)
+        cryosparc_files.write(tmp_path / "way.cs", before)
         assert [entry.name for entry in before.optics] == ["first", "second"]
         assert cryosparc.read(tmp_path / "way.cs").optics == before.optics[1:]
 

@@ -1,6 +1,7 @@
 """The house rules: floors, fast start, foreign names in one room, nothing of one machine."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -81,11 +82,22 @@ def test_help_leaves_the_numerics_alone(arguments):
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
+@pytest.mark.parametrize("code, level, warned", [
+    ("import numba, halfmap; import halfmap.types", None, True), ("import halfmap, numba", None, False),
+    ("import numba, halfmap", "max", False), ("import numba, halfmap", "1", False),
+], ids=["numba first", "halfmap first", "told", "told otherwise"])  # fmt: skip
+def test_numba_imported_before_halfmap_is_warned_of_once(code, level, warned):
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_OPT"}
+    environment |= {} if level is None else {"NUMBA_OPT": level}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr.count("Import halfmap first, or set NUMBA_OPT=max") == warned
+
+
 def test_names_of_relion_columns_stand_in_the_files_of_that_name():
     holders = [
         str(path.relative_to(SOURCE)) for path in modules() if any("rln" in t for t in strings_but_not_docstrings(path))
     ]
-    assert holders == ["data/relion.py", "data/relion_project.py", "data/relion_run.py"]
+    assert holders == ["data/relion_columns.py", "data/relion_project.py", "data/relion_run.py"]
 
 
 def caught(handler: ast.ExceptHandler) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from halfmap.data import cryosparc, expansion, halves, relion
+from halfmap.data import cryosparc, cryosparc_files, cryosparc_uids, expansion, halves, relion
 from halfmap.geometry import symmetry
 from halfmap.io import cs
 from tests.jobs import made
@@ -36,16 +36,16 @@ def test_a_table_that_was_not_expanded_has_no_parents(parents):
 def test_copies_know_their_parent_and_are_no_one_else(parents, tmp_path):
     found = expansion.expanded(parents, D2)
     told = expansion.parents(found)
-    np.testing.assert_array_equal(told.reshape(-1, 4), np.repeat(cryosparc.uids(parents)[:, None], 4, axis=1))
+    np.testing.assert_array_equal(told.reshape(-1, 4), np.repeat(cryosparc_uids.uids(parents)[:, None], 4, axis=1))
     assert expansion.copies(found) == 3 * len(parents)
-    own = cryosparc.uids(found)
+    own = cryosparc_uids.uids(found)
     assert len(set(own.tolist()) | set(told.tolist())) == 5 * len(parents)
 
 
 def test_parents_survive_a_star_file_and_a_cs_file(parents, tmp_path):
     found = expansion.expanded(parents, D2)
     relion.write(tmp_path / "a.star", found)
-    cryosparc.write(tmp_path / "a.cs", found)
+    cryosparc_files.write(tmp_path / "a.cs", found)
     table = cs.read(tmp_path / "a.cs")
     np.testing.assert_array_equal(table["sym_expand/src_uid"], expansion.parents(found))
     assert table["sym_expand/idx"].tolist()[:5] == [0, 1, 2, 3, 0] and len(np.unique(table["uid"])) == len(found)
@@ -55,9 +55,9 @@ def test_parents_survive_a_star_file_and_a_cs_file(parents, tmp_path):
 
 
 def test_a_cs_table_gets_new_uids_and_its_own_as_parents(parents, tmp_path):
-    cryosparc.write(tmp_path / "a.cs", parents)
+    cryosparc_files.write(tmp_path / "a.cs", parents)
     uid = cs.read(tmp_path / "a.cs")["uid"]
-    cryosparc.write(tmp_path / "b.cs", expansion.expanded(cryosparc.read_table(tmp_path / "a.cs"), D2))
+    cryosparc_files.write(tmp_path / "b.cs", expansion.expanded(cryosparc.read_table(tmp_path / "a.cs"), D2))
     table = cs.read(tmp_path / "b.cs")
     np.testing.assert_array_equal(table["sym_expand/src_uid"][::4], uid)
     assert len(np.unique(table["uid"])) == 4 * len(uid) and not set(table["uid"].tolist()) & set(uid.tolist())

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from halfmap.data import cryosparc, originals, relion, tables
+from halfmap.data import cryosparc_files, originals, relion, tables
 from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.types import Poses
@@ -27,10 +27,10 @@ def changed(table, folder):
     return replace(new, poses=Poses(np.roll(new.poses.rotations, 1, axis=0), new.poses.shifts_A + 1))
 
 
-@pytest.mark.parametrize("kind, name", [(relion, "a.star"), (cryosparc, "a.cs")])
-def test_the_original_table_comes_back(table, tmp_path, kind, name):
-    kind.write(tmp_path / name, changed(table, tmp_path))
-    back = originals.reverted(kind.read_table(tmp_path / name), True, tmp_path / name)
+@pytest.mark.parametrize("write, name", [(relion.write, "a.star"), (cryosparc_files.write, "a.cs")])
+def test_the_original_table_comes_back(table, tmp_path, write, name):
+    write(tmp_path / name, changed(table, tmp_path))
+    back = originals.reverted(tables.read_table(tmp_path / name), True, tmp_path / name)
     assert back.files == table.files and back.index.tolist() == table.index.tolist()
     np.testing.assert_array_equal(back.poses.rotations, table.poses.rotations)
     np.testing.assert_array_equal(back.poses.shifts_A, table.poses.shifts_A)

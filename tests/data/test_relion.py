@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halfmap.data import relion, stack
+from halfmap.data import relion, relion_columns, stack
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
 from halfmap.io import mrc, star
@@ -94,13 +94,13 @@ def test_columns_of_31_get_their_units(tmp_path):
     np.testing.assert_array_equal(table.defocus.u_A, [10000.5, 11000, 12000, 13000])
     np.testing.assert_allclose(table.defocus.angle_rad, np.deg2rad([10, 20, 30, 180]))
     np.testing.assert_array_equal(table.poses.shifts_A[:, 0], [1.5, -1.5, 0, 3])
-    expected = rotations.euler_to_matrix(*(PARTICLES[tag] for tag in relion.EULER))
+    expected = rotations.euler_to_matrix(*(PARTICLES[tag] for tag in relion_columns.EULER))
     np.testing.assert_array_equal(table.poses.rotations, expected)
     assert table.scale.tolist() == [1, 1, 1, 1] and table.file.dtype == np.int32 and table.half.dtype == np.int8
 
 
 def test_absent_columns_get_relions_defaults(tmp_path):
-    gone = dict.fromkeys(["rlnDefocusV", "rlnDefocusAngle", "rlnAnglePsi", *relion.ORIGIN_A, "rlnRandomSubset"])
+    gone = dict.fromkeys(["rlnDefocusV", "rlnDefocusAngle", "rlnAnglePsi", *relion_columns.ORIGIN_A, "rlnRandomSubset"])
     table = relion.read(project(tmp_path, changed(PARTICLES, **gone)))
     np.testing.assert_array_equal(table.defocus.v_A, table.defocus.u_A)
     assert not table.defocus.angle_rad.any() and not table.defocus.phase_shift_rad.any()
@@ -194,7 +194,7 @@ def test_what_was_not_changed_stays_character_by_character(tmp_path):
     for name in ("optics", "particles"):
         assert list(after[name].columns)[: len(before[name].columns)] == list(before[name].columns)
         for tag, column in before[name].columns.items():
-            if tag != relion.IMAGE:
+            if tag != relion_columns.IMAGE:
                 assert after[name].columns[tag].tolist() == column.tolist(), tag
 
 
@@ -245,9 +245,9 @@ def test_real_tables_survive_writing_and_reading(name, tmp_path):
     if before.poses is not None:
         np.testing.assert_allclose(after.poses.rotations, before.poses.rotations, atol=2e-8)  # text: 6 decimals
         np.testing.assert_allclose(after.poses.shifts_A, before.poses.shifts_A, atol=1e-9)
-    foreign = [tag for tag in before.columns if tag in after.columns and tag != relion.IMAGE]
+    foreign = [tag for tag in before.columns if tag in after.columns and tag != relion_columns.IMAGE]
     assert len(foreign) >= len(before.columns) - 10
-    for tag in set(foreign) - set(relion.EULER) - {relion.GROUP}:
+    for tag in set(foreign) - set(relion_columns.EULER) - {relion_columns.GROUP}:
         assert after.columns[tag].tolist() == before.columns[tag].tolist(), tag
 
 
@@ -304,7 +304,7 @@ def test_image_names_are_relative_below_the_current_folder_and_absolute_elsewher
     for folder in ("here", "there"):
         monkeypatch.chdir(tmp_path / folder)
         relion.write("out.star", table)
-        names[folder] = star.read("out.star")["particles"].strings(relion.IMAGE)[0]
+        names[folder] = star.read("out.star")["particles"].strings(relion_columns.IMAGE)[0]
         assert relion.read("out.star").files == table.files
     assert names == {"here": "000001@a.mrcs", "there": f"000001@{tmp_path / 'here' / 'a.mrcs'}"}
 

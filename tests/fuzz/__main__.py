@@ -28,11 +28,20 @@ def main() -> int:
         found = fuzzer.run(known[name], seed, chosen.seconds)
         print(
             f"{name}: seed {seed}, {found.inputs:,} inputs, {found.accepted:,} accepted, {found.corpus} in the corpus, "
-            f"{found.lines} pairs of lines, {time.process_time() - begun:.0f} s of CPU, {len(found.failures)} failures",
+            f"{found.lines} pairs of lines, {time.process_time() - begun:.0f} s of CPU, "
+            f"{found.memory_bytes / 2**20:.0f} MiB more memory, {len(found.failures)} failures",
             flush=True,
         )
+        _tell_ground(found)
         failed += _kept(chosen.keep, name, found)
     return 1 if failed else 0
+
+
+def _tell_ground(found: fuzzer.Found) -> None:
+    """How much of each file was reached, and which lines were not."""
+    for path, (lines, missed) in fuzzer.unreached(found).items():
+        share = f"{lines - len(missed)} of {lines} lines ({1 - len(missed) / max(1, lines):.0%})"
+        print(f"  {path}: {share}, all but {', '.join(map(str, missed)) or 'none'}", flush=True)
 
 
 def _kept(folder: Path, name: str, found: fuzzer.Found) -> int:

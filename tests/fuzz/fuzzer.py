@@ -1,13 +1,15 @@
 """A small coverage-guided fuzzer: inputs that reach new lines of a reader are kept and changed further.
 
-Owns the changes, the corpus and the verdict: nothing but HalfmapError may come out of a reader, no Python or NumPy
-warning, in bounded time and memory. What is read, and what must hold of it, is in ``targets``. Written here because the
+Owns the changes of bytes and lines, the corpus and the verdict: nothing but HalfmapError may come out of a reader, no
+Python or NumPy warning, in bounded time and memory. Changes that know a format are in ``structures``; what is read, and
+what must hold of it, is in ``targets``. Written here because the
 readers are pure Python over bytes: ten thousand inputs a minute with the lines traced, which general property-based
 tools do not reach, and no dependency.
 """
 
 from __future__ import annotations
 
+import inspect
 import random
 import resource
 import signal
@@ -17,11 +19,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import CodeType
 
 from halfmap.errors import HalfmapError
 
 HANG_S = 20  # of the process's own time: sound inputs of this size take milliseconds
-MEMORY_BYTES = 1 << 30  # above what the process has: inputs are a few kB
+MEMORY_BYTES = 1 << 28  # above what the process has: inputs are a few kB
+KNOWING = 0.6  # of the inputs that a change which knows the format is tried on
 LONGEST = 20_000  # bytes of an input; longer ones are cut
 KEPT = 2_000  # inputs in the corpus
 INTEGERS = (
@@ -76,6 +80,9 @@ WORDS = (
 )
 
 
+Change = Callable[[random.Random, bytes], bytes]
+
+
 class Hang(BaseException):
     """A reader that does not come to an end."""
 
@@ -89,6 +96,7 @@ class Target:
     seeds: Sequence[bytes]
     tokens: Sequence[bytes]
     traced: tuple[str, ...]  # ends of the paths whose lines count as new ground
+    change: Change | None = None  # one that knows the format, see ``structures``
 
 
 @dataclass
@@ -100,16 +108,19 @@ class Found:
     lines: int = 0  # pairs of lines that followed each other
     corpus: int = 0
     failures: dict[str, tuple[bytes, BaseException]] = field(default_factory=dict)  # by place, the shortest input each
+    passed: set[tuple[CodeType, int]] = field(default_factory=set)  # lines of the traced files
+    memory_bytes: int = 0  # by which the process has grown
 
 
 def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float = float("inf")) -> Found:
     """Feed ``target`` until either limit; the same seed and number of inputs give the same run."""
     rng, found = random.Random(seed), Found()
     corpus, ground, end = list(target.seeds), set(), time.process_time() + seconds
-    waiting = list(target.seeds)
+    sound: list[bytes] = []  # those of the corpus that were read to their end: their changes get deep
+    waiting, before = list(target.seeds), _largest_memory_bytes()
     with _bounded():
         while found.inputs < inputs and time.process_time() < end:
-            data = waiting.pop() if waiting else changed(rng, corpus, target.tokens)
+            data = waiting.pop() if waiting else changed(rng, corpus, sound, target)
             seen, fault = _tried(target, data)
             found.inputs += 1
             found.accepted += fault is None
@@ -118,9 +129,38 @@ def run(target: Target, seed: int, seconds: float = float("inf"), inputs: float 
             if not seen <= ground:
                 ground |= seen
                 corpus.append(data)
+                sound += [data] if fault is None else []
                 del corpus[: max(0, len(corpus) - KEPT)]
     found.lines, found.corpus = len(ground), len(corpus)
+    found.passed = {(code, line) for code, _, line in ground}
+    found.memory_bytes = _largest_memory_bytes() - before
     return found
+
+
+def unreached(found: Found) -> dict[str, tuple[int, list[int]]]:
+    """By file: (lines of its functions, those that no input reached). Functions of which nothing ran count in full."""
+    files = {code.co_filename for code, _ in found.passed}
+    out = {}
+    for path in sorted(files):
+        lines = _lines_of_functions(path)
+        ran = {line for code, line in found.passed if code.co_filename == path}
+        out[path.rsplit("halfmap", 1)[1]] = len(lines), sorted(lines - ran)
+    return out
+
+
+def _lines_of_functions(path: str) -> set[int]:
+    with open(path, "rb") as file:
+        waiting, lines = [compile(file.read(), path, "exec")], set()
+    while waiting:
+        code = waiting.pop()
+        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+        if code.co_flags & inspect.CO_OPTIMIZED:  # a function: bodies of modules and classes run at import
+            lines |= {line for _, _, line in code.co_lines() if line and line != code.co_firstlineno}
+    return lines
+
+
+def _largest_memory_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _note(found: Found, data: bytes, fault: BaseException) -> None:
@@ -185,11 +225,18 @@ def _bounded() -> Iterator[None]:
 # ---- changes
 
 
-def changed(rng: random.Random, corpus: Sequence[bytes], tokens: Sequence[bytes]) -> bytes:
-    """One of the corpus with a few changes; newer entries come up more often."""
-    data = bytearray(corpus[-1 - int(rng.random() ** 2 * len(corpus))])
+def changed(rng: random.Random, corpus: Sequence[bytes], sound: Sequence[bytes], target: Target) -> bytes:
+    """One of the corpus with a few changes; newer entries come up more often, and sound ones half of the time."""
+    pool = sound if sound and rng.random() < 0.5 else corpus
+    data = pool[-1 - int(rng.random() ** 2 * len(pool))]
+    if target.change is not None and rng.random() < KNOWING:
+        for _ in range(1 + int(rng.expovariate(1.5))):
+            data = target.change(rng, data)[:LONGEST]
+        if rng.random() < 0.9:
+            return data
+    data = bytearray(data)
     for _ in range(1 + int(rng.expovariate(0.7))):
-        rng.choice(CHANGES)(rng, data, corpus, tokens)
+        rng.choice(CHANGES)(rng, data, corpus, target.tokens)
     return bytes(data[:LONGEST])
 
 

@@ -14,14 +14,39 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import cryosparc, relion
+from halfmap.data import (
+    cryosparc,
+    cryosparc_fields,
+    cryosparc_files,
+    cryosparc_uids,
+    expansion,
+    halves,
+    originals,
+    picks,
+    preflight,
+    relion,
+    relion_columns,
+    relion_micrographs,
+    relion_project,
+    relion_run,
+    tables,
+)
+from halfmap.data.particles import Particles
 from halfmap.errors import HalfmapError
 from halfmap.io import cs, mrc, star
+from halfmap.physics import electrons
 from halfmap.types import Map
 from tests.data import test_cryosparc, test_relion
+from tests.fuzz import structures
 from tests.fuzz.fuzzer import Target
 from tests.io import test_cs
 
+_FILES_OF_RELION = tuple(f"data/relion{part}.py" for part in ("", "_columns", "_table", "_writing", "_micrographs"))
+_FILES_OF_CRYOSPARC = (
+    "io/cs.py", "data/cryosparc.py", "data/carried.py", "data/expansion.py",
+    *(f"data/cryosparc_{part}.py" for part in ("fields", "table", "digits", "uids", "writing", "files")),
+)  # fmt: skip
+_OTHERS = (*_FILES_OF_RELION, "data/image_names.py", "data/picks.py", "data/relion_project.py")
 _SCRATCH = Path(tempfile.mkdtemp(prefix="halfmap-fuzz-"))
 
 
@@ -64,15 +89,53 @@ def _star_long(data: bytes) -> None:
 
 
 def _relion(data: bytes) -> None:
-    _own_errors_only(lambda: relion.read(_file(data, ".star")))
-    particles = relion.read_table(_file(data, ".star"))
-    relion.unmodelled(particles)
+    path = _file(data, ".star")
+    _own_errors_only(lambda: relion.read(path))
+    particles = relion.read_table(path)
+    _used(particles, path)
     again = _SCRATCH / "again.star"
-    relion.write(again, particles)
-    back = relion.read_table(again)
+    back = _kept_promise(lambda: (relion.write(again, particles), relion.read_table(again))[1])
     np.testing.assert_array_equal(back.index, particles.index)
     np.testing.assert_array_equal(back.half, particles.half)
     np.testing.assert_allclose(back.defocus.u_A, particles.defocus.u_A, rtol=1e-9, atol=1e-6)
+    _own_errors_only(lambda: cryosparc_files.write(_SCRATCH / "again.cs", particles))  # carried columns may be spoilt
+
+
+def _relion_others(data: bytes) -> None:
+    """The other tables: of an MTF, of picks and micrographs, of a pipeline."""
+    path = _file(data, ".star")
+    _own_errors_only(lambda: relion.read_mtf(path))
+    _own_errors_only(lambda: picks.of_particles(path, None, None))
+    _own_errors_only(lambda: picks.of_particles(path, path, None))
+    pipeline = _said(lambda: relion_project.read(path))
+    if not isinstance(pipeline, HalfmapError):
+        job = relion_project.Listed("Refine3D/job019/", {"a.star": "particles in"}, {"b.mrc": "map"})
+        _own_errors_only(lambda: relion_project.with_job(pipeline, job, relion_project.RUNNING))
+        _own_errors_only(lambda: relion_project.places(pipeline, job))
+    relion_micrographs.picked(path, path)
+
+
+def _used(particles: Particles, path: Path) -> None:
+    """What a job does with a table before it looks at images: it may find fault with it, in our own words."""
+    _own_errors_only(lambda: preflight.table(preflight.Findings(), particles, 50.0))
+    _own_errors_only(lambda: expansion.copies(particles))
+    _own_errors_only(lambda: halves.audit(particles))
+    _own_errors_only(lambda: relion_run.groups_of(particles))
+    _own_errors_only(lambda: originals.reverted(particles, True, path))
+    _own_errors_only(lambda: tables.located(particles, path, None))
+    for entry in particles.optics:
+        assert all(map(math.isfinite, (entry.voltage_kV, entry.spherical_aberration_A, entry.pixel_size_A)))
+        assert np.isfinite(electrons.wavelength_A(entry.voltage_kV)) and abs(entry.amplitude_contrast) <= 1
+        assert entry.pixel_size_A > 0 and 0 <= entry.box <= 1 << 20
+    assert particles.index.min() >= 0 and np.all(np.isfinite(particles.defocus.u_A))
+
+
+def _kept_promise(do):
+    """What was read without a fault can be written and read again: a fault of our own is one too."""
+    try:
+        return do()
+    except HalfmapError as fault:
+        raise AssertionError(f"read, but not written and read again: {fault}") from fault
 
 
 def _said(read):
@@ -136,6 +199,36 @@ def _star_seeds() -> list[bytes]:
     return [*(written(lambda path, each=each: star.write(path, each), ".star") for each in blocks), *texts]
 
 
+def _relion_seeds() -> list[bytes]:
+    """Also a table with picks, and one that was a ``.cs``."""
+    particles = cryosparc.read_table(_file(_cryosparc_seeds()[0], ".cs"))
+    carried = written(lambda path: relion.write(path, particles), ".star")
+    return [*_star_seeds(), *_other_seeds()[:1], carried]
+
+
+def _other_seeds() -> list[bytes]:
+    """Both tables of picks in one file, a pipeline of each version, an MTF."""
+    table = {
+        **{tag: values for tag, values in test_relion.PARTICLES.items() if not tag.startswith("rlnAngle")},
+        "rlnMicrographName": ["m1.mrc", "m2.mrc", "m1.mrc", "m2.mrc"],
+        "rlnCoordinateX": [10, 20.5, 3000, 5],
+        "rlnCoordinateY": [7, 20.5, 3000, 5],
+    }
+    of_micrograph = ("rlnMicrographName", "rlnOpticsGroup", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+    micrographs = {tag: table[tag][:2] for tag in of_micrograph if tag in table}
+    shared = test_relion.OPTICS | {"rlnMicrographPixelSize": [1.0] * len(test_relion.OPTICS["rlnOpticsGroup"])}
+    blocks = [test_relion.block("optics", shared), test_relion.block("particles", table),
+              test_relion.block("micrographs", micrographs)]  # fmt: skip
+    mtf = test_relion.block("", {"rlnResolutionInversePixel": [0.0, 0.25, 0.5], "rlnMtfValue": [1.0, 0.7, 0.4]})
+    general = b"# version 30001\n\ndata_pipeline_general\n\n_rlnPipeLineJobCounter 20\n\n"
+    process = b"data_pipeline_processes\n\nloop_\n_rlnPipeLineProcessName #1\n_rlnPipeLineProcessAlias #2\n" \
+              b"_rlnPipeLineProcessType #3\n_rlnPipeLineProcessStatus #4\nRefine3D/job019/ None 10 2\n"  # fmt: skip
+    later = general.replace(b"30001", b"50001") + process.replace(b"Type ", b"TypeLabel ").replace(
+        b"Status ", b"StatusLabel ")  # fmt: skip
+    stars = [written(lambda path, each=each: star.write(path, each), ".star") for each in (blocks, [mtf])]
+    return [*stars, general + process, later]
+
+
 STAR_TOKENS = (
     b"data_",
     b"\ndata_optics\n",
@@ -174,6 +267,7 @@ STAR_TOKENS = (
 
 def _mrc(data: bytes) -> None:
     path = _file(data, ".mrc")
+    _own_errors_only(lambda: mrc.read_images(path, [0]))  # without a look at the header, as a stack is read
     header = mrc.read_header(path)
     assert math.prod((header.nx, header.ny, header.nz)) * header.dtype.itemsize <= len(data)
     for read in (mrc.read, mrc.read_region):
@@ -182,8 +276,23 @@ def _mrc(data: bytes) -> None:
         images = reader.images(np.arange(min(3, header.nz)))
         assert images.shape[1:] == (header.ny, header.nx) and images.dtype.isnative
     voxels = _said(lambda: mrc.read_region(path))
+    _written_and_read_again(images.astype(np.float32), path)
     if not isinstance(voxels, HalfmapError):
         assert np.all(np.isfinite(voxels.data)) and voxels.voxel_size_A > 0 and np.all(np.isfinite(voxels.origin_A))
+
+
+def _written_and_read_again(images: np.ndarray, path: Path) -> None:
+    again = _SCRATCH / "again.mrcs"
+    for mode in (2, 12):
+        written = _said(lambda mode=mode: mrc.write_stack(again, images, 1.5, mode))  # too large for float16
+        if not isinstance(written, HalfmapError):
+            back = mrc.read_images(again, np.arange(written))
+            with np.errstate(invalid="ignore"):  # signalling NaNs
+                np.testing.assert_array_equal(back, images.astype(back.dtype))
+    map = _said(lambda: mrc.read(path))
+    if not isinstance(map, HalfmapError):
+        mrc.write(again, map)
+        np.testing.assert_array_equal(_kept_promise(lambda: mrc.read(again)).data, map.data)
 
 
 def _mrc_seeds() -> list[bytes]:
@@ -225,17 +334,23 @@ MRC_TOKENS = (
 def _cs(data: bytes) -> None:
     table = cs.read(_file(data, ".cs"))
     again = _SCRATCH / "again.cs"
-    cs.write(again, table)
-    assert cs.read(again).tobytes() == table.tobytes()
+    back = _kept_promise(lambda: (cs.write(again, table), cs.read(again))[1])
+    assert back.dtype == table.dtype and back.tobytes() == table.tobytes()
 
 
 def _cryosparc(data: bytes) -> None:
-    particles = cryosparc.read_table(_file(data, ".cs"))
-    _own_errors_only(lambda: cryosparc.read(_SCRATCH / "input.cs"))
-    cryosparc.unmodelled(particles)
-    cryosparc.positions(particles)
-    cryosparc.write(_SCRATCH / "again.cs", particles)
-    relion.write(_SCRATCH / "again.star", particles)
+    path = _file(data, ".cs")
+    particles = cryosparc.read_table(path)
+    _own_errors_only(lambda: cryosparc.read(path))
+    _own_errors_only(lambda: cryosparc.read_table(path, path))
+    _used(particles, path)
+    cryosparc.lens_lengths(particles)
+    cryosparc_uids.uids(particles)
+    again = _SCRATCH / "again.cs"
+    back = _kept_promise(lambda: (cryosparc_files.write(again, particles), cryosparc.read_table(again))[1])
+    np.testing.assert_array_equal(back.index, particles.index)
+    np.testing.assert_array_equal(back.half, particles.half)
+    _own_errors_only(lambda: relion.write(_SCRATCH / "again.star", particles))  # a STAR file cannot hold every text
 
 
 def _cs_seeds() -> list[bytes]:
@@ -247,7 +362,12 @@ def _cs_seeds() -> list[bytes]:
 def _cryosparc_seeds() -> list[bytes]:
     table = test_cryosparc.made()
     bare = test_cryosparc.fields(table, "blob", "ctf")
-    return [written(lambda path, each=each: cs.write(path, each), ".cs") for each in (table, bare)]
+    plain = [written(lambda path, each=each: cs.write(path, each), ".cs") for each in (table, bare)]
+    columns = {"rlnImageName": [f"{i}@a.mrcs" for i in range(1, 5)], **test_relion.PARTICLES}
+    blocks = [test_relion.block("optics", test_relion.OPTICS), test_relion.block("particles", columns)]
+    source = _file(written(lambda path: star.write(path, blocks), ".star"), ".star")
+    once_star = written(lambda path: cryosparc_files.write(path, relion.read_table(source)), ".cs")
+    return [*plain, once_star, test_cs.csdat(table)]
 
 
 CS_TOKENS = (
@@ -285,18 +405,46 @@ CS_TOKENS = (
 )
 
 
+def _names_of(module, prefix: str) -> tuple[str, ...]:
+    """Every name of a column that a module keeps as a constant."""
+    texts = (value for value in vars(module).values() if isinstance(value, (str, tuple)))
+    flat = (text for value in texts for text in ((value,) if isinstance(value, str) else value))
+    return tuple(sorted({text for text in flat if isinstance(text, str) and text.startswith(prefix)}))
+
+
+def _star_change():
+    own = ("halfmapParent", "halfmapSymmetryMate", "rlnGroupName", "rlnCtfDataArePhaseFlipped")
+    carried = ("cs:uid:u8", "cs:blob/path:S20", "cs:a:f4:2:0", "cs:a:f4:2:1", "cs:a:f4:99999999999:0", "cs:a:u4:0:0",
+               "cs:a:b2", "cs:a:f1", "cs:a:S99999999999", "cs:a:S99999999", "cs:ctf/tilt_A:f4:2:0",
+               "cs:location/micrograph_uid:u8", "cs:ctf/trefoil_A:f4:2:0", "cs:sym_expand/src_uid:u8")  # fmt: skip
+    known = (*_names_of(relion_columns, "rln"), *_names_of(originals, "halfmap"), *_names_of(relion_project, "rln"))
+    return structures.star((*known, *own, *carried))
+
+
+def _cs_change():
+    slots = ("blob/", "ctf/", "alignments3D/", "location/", "sym_expand/", "uid")
+    known = tuple(name for slot in slots for name in _names_of(cryosparc_fields, slot))
+    own = ("own/x", "ctf/shift_A", "star/rlnImageName", "star/rlnOpticsGroup", "star/rlnVoltage",
+           "star_optics/rlnVoltage", "star_optics/rlnOpticsGroup",
+           "star/rlnDefocusU", "star/halfmapParent", "star/cs:a:f4:2:0")  # fmt: skip
+    return structures.cs((*known, *own))
+
+
 def targets() -> dict[str, Target]:
     """All by name; seeds are made when asked for."""
-    syntax, meaning = ("io/star.py", "io/faults.py"), ("data/relion.py", "data/image_names.py", "data/carried.py")
+    syntax = ("io/star.py", "io/faults.py")
+    meaning = (*_FILES_OF_RELION, "data/image_names.py", "data/carried.py")
+    star_change, cs_change = _star_change(), _cs_change()
     all_of_them = (
-        Target("star", _star, _star_seeds(), STAR_TOKENS, syntax),
-        Target("star_long", _star_long, _star_seeds(), STAR_TOKENS, (*syntax, "io/rows.py")),
-        Target("relion", _relion, _star_seeds(), STAR_TOKENS, (*syntax, *meaning)),
-        Target("mrc", _mrc, _mrc_seeds(), MRC_TOKENS, ("io/mrc.py",)),
-        Target("cs", _cs, _cs_seeds(), CS_TOKENS, ("io/cs.py",)),
-        Target(
-            "cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS, ("io/cs.py", "data/cryosparc.py", "data/carried.py")
-        ),
+        Target("star", _star, _star_seeds(), STAR_TOKENS, syntax, star_change),
+        Target("star_long", _star_long, _star_seeds(), STAR_TOKENS, (*syntax, "io/rows.py"), star_change),
+        Target("relion", _relion, _relion_seeds(), STAR_TOKENS, (*syntax, *meaning), star_change),
+        Target("relion_others", _relion_others, _other_seeds(), STAR_TOKENS, (*syntax, *_OTHERS), star_change),
+        Target("mrc", _mrc, _mrc_seeds(), MRC_TOKENS, ("io/mrc.py",), structures.mrc),
+        Target("cs", _cs, _cs_seeds(), CS_TOKENS, ("io/cs.py",), cs_change),
+        Target("cryosparc", _cryosparc, _cryosparc_seeds(), CS_TOKENS, _FILES_OF_CRYOSPARC, cs_change),
     )
     _star_long(all_of_them[1].seeds[0])  # compiled now, not while memory is short
+    for target in all_of_them:  # and what is imported late
+        target.read(target.seeds[0])
     return {target.name: target for target in all_of_them}

@@ -14,7 +14,7 @@ import yaml
 from matplotlib.image import imread
 
 from halfmap.cli import main as cli
-from halfmap.data import cryosparc, relion, tables
+from halfmap.data import cryosparc, cryosparc_files, relion, tables
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
 from halfmap.io import cs, mrc, star
@@ -230,7 +230,7 @@ def test_the_volume_group_names_maps_that_are_there(for_cryosparc):
 def test_inherited_fields_stand_in_a_passthrough_file(tmp_path):
     particles = made.particles(tmp_path)
     places = {"location/center_x_frac": np.linspace(0, 1, made.N).astype(np.float32)}
-    cryosparc.write(tmp_path / "all.cs", particles)
+    cryosparc_files.write(tmp_path / "all.cs", particles)
     whole = cs.read(tmp_path / "all.cs")
     fields = {**{name: whole[name] for name in whole.dtype.names}, **places}
     table = np.zeros(made.N, [(name, values.dtype, values.shape[1:]) for name, values in fields.items()])
@@ -238,7 +238,7 @@ def test_inherited_fields_stand_in_a_passthrough_file(tmp_path):
         table[name] = values
     cs.write(tmp_path / "all.cs", table)
     split, rest = tmp_path / "x_particles.cs", tmp_path / "x_passthrough_particles.cs"
-    slots = cryosparc.write_split(split, rest, cryosparc.read_table(tmp_path / "all.cs"), [">stacks/images.mrcs"])
+    slots = cryosparc_files.write_split(split, rest, cryosparc.read_table(tmp_path / "all.cs"), [">stacks/images.mrcs"])
     assert slots["location"] == rest and slots["alignments3D"] == slots["blob"] == slots["ctf"] == split
     assert set(cs.read(rest).dtype.names) == {"uid", "location/center_x_frac"}
     np.testing.assert_array_equal(cs.read(rest)["uid"], cs.read(split)["uid"])

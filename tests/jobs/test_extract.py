@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.data import relion
+from halfmap.data import relion, relion_columns
+from halfmap.data.relion_micrographs import micrograph_pixel_A, positions, write_picks
 from halfmap.data.stack import Stack
 from halfmap.io import mrc, star
 
@@ -48,7 +49,7 @@ def images_of(table):
 
 def micrograph(field, row):
     truth = relion.read_table(field / "truth.star")
-    x, y = (star.Block("", truth.columns).numbers(tag)[row] for tag in relion.COORDINATES)
+    x, y = (star.Block("", truth.columns).numbers(tag)[row] for tag in relion_columns.COORDINATES)
     return mrc.read_images(truth.files[truth.file[row]], [0])[0], int(x), int(y)
 
 
@@ -81,7 +82,7 @@ def test_boxes_are_rescaled_and_the_pixel_size_is_the_exact_quotient(field, tmp_
     table, told = extracted(field, tmp_path, *picks(field), "--rescale", 22, "--float16")
     assert table.optics[0].box == 22 and table.optics[0].pixel_size_A == pytest.approx(32 * 5 / 22, rel=1e-11)
     assert told["pixel_size_A"] == 32 * 5 / 22 and mrc.read_header(table.files[0]).mode == 12
-    np.testing.assert_array_equal(relion.micrograph_pixel_A(table), 5.0)
+    np.testing.assert_array_equal(micrograph_pixel_A(table), 5.0)
 
 
 def test_refined_particles_keep_poses_halves_and_columns(field, tmp_path):
@@ -99,7 +100,7 @@ def test_recentring_moves_boxes_by_whole_pixels_and_keeps_the_rest(field, tmp_pa
     truth = relion.read_table(field / "truth.star")
     steps = np.rint(truth.poses.shifts_A / 5).astype(int)
     np.testing.assert_allclose(table.poses.shifts_A, truth.poses.shifts_A - 5 * steps, atol=1e-9)
-    np.testing.assert_allclose(relion.positions(table)[1], relion.positions(truth)[1], atol=1e-5)
+    np.testing.assert_allclose(positions(table)[1], positions(truth)[1], atol=1e-5)
     row = int(np.argmax(abs(steps).sum(1)))
     image, x, y = micrograph(field, row)
     x, y = x - steps[row, 0], y - steps[row, 1]
@@ -116,7 +117,7 @@ def test_offsets_are_reset_without_moving_boxes(field, tmp_path):
 def test_boxes_beyond_an_edge_are_listed_with_the_reason(field, tmp_path):
     block = star.read(field / "coordinates.star")[""]
     columns = {tag: values.copy() for tag, values in block.columns.items()}
-    columns[relion.COORDINATES[0]][[2, 5]] = b"3"
+    columns[relion_columns.COORDINATES[0]][[2, 5]] = b"3"
     star.write(tmp_path / "picks.star", [star.Block("", columns)])
     where = ("--micrographs", field / "micrographs.star", "--coordinates", tmp_path / "picks.star")
     table, told = extracted(field, tmp_path / "a", *where)
@@ -140,11 +141,11 @@ def test_micrographs_that_cannot_be_read_are_all_named_before_anything_is_writte
 
 def test_a_missing_micrograph_is_named(field, tmp_path, capsys):
     truth = relion.read_table(field / "truth.star")
-    relion.write_picks(tmp_path / "picks.star", (field / "gone.mrc",), np.zeros(2, int), np.full((2, 2), 50))
+    write_picks(tmp_path / "picks.star", (field / "gone.mrc",), np.zeros(2, int), np.full((2, 2), 50))
     where = ("--micrographs", field / "micrographs.star", "--coordinates", tmp_path / "picks.star")
     code, words = refused(capsys, tmp_path / "a", *where)
     assert code == 3 and "gone.mrc" in words and "2 particles" in words
-    relion.write(tmp_path / "lost.star", replace(truth, columns={**truth.columns, relion.MICROGRAPH:
+    relion.write(tmp_path / "lost.star", replace(truth, columns={**truth.columns, relion_columns.MICROGRAPH:
                                                                 np.full(N, b"nowhere.mrc")}))  # fmt: skip
     code, words = refused(capsys, tmp_path / "b", "--particles", tmp_path / "lost.star")
     assert code == 3 and "nowhere.mrc" in words
@@ -168,7 +169,7 @@ def test_a_box_larger_than_the_micrographs_is_refused(field, tmp_path, capsys):
 def test_images_root_is_where_micrographs_are_looked_for(field, tmp_path):
     truth = relion.read_table(field / "truth.star")
     names = np.array([f"micrographs/mic_{number + 1:04d}.mrc".encode() for number in truth.file])
-    relion.write(tmp_path / "moved.star", replace(truth, columns={**truth.columns, relion.MICROGRAPH: names}))
+    relion.write(tmp_path / "moved.star", replace(truth, columns={**truth.columns, relion_columns.MICROGRAPH: names}))
     table, _ = extracted(field, tmp_path / "a", "--particles", tmp_path / "moved.star", "--images-root", field)
     assert len(table) == N
 
@@ -177,4 +178,4 @@ def test_a_table_without_coordinates_says_what_it_needs(field, tmp_path, capsys)
     truth = relion.read_table(field / "truth.star")
     relion.write(tmp_path / "bare.star", replace(truth, columns={}))
     code, words = refused(capsys, tmp_path / "a", "--particles", tmp_path / "bare.star")
-    assert code == 3 and relion.COORDINATES[0] in words
+    assert code == 3 and relion_columns.COORDINATES[0] in words

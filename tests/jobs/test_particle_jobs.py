@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.data import expansion, originals, relion
+from halfmap.data import expansion, originals, relion, relion_columns
+from halfmap.data.relion_micrographs import positions
 from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import cs, mrc
+from halfmap.jobs.particles import restacking
 from halfmap.jobs.refinement import homogeneous
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.refine import recipes
@@ -106,14 +108,14 @@ def test_images_are_cropped_and_padded_in_real_space(work, tmp_path):
 
 def test_particles_move_to_the_centre_and_coordinates_with_them(work, tmp_path):
     truth = relion.read(work / "truth.star")
-    at = {relion.MICROGRAPH: np.full(60, b"m.mrc"), relion.COORDINATES[0]: np.full(60, 100.0),
-          relion.COORDINATES[1]: np.full(60, 200.0)}  # fmt: skip
+    at = {relion_columns.MICROGRAPH: np.full(60, b"m.mrc"), relion_columns.COORDINATES[0]: np.full(60, 100.0),
+          relion_columns.COORDINATES[1]: np.full(60, 200.0)}  # fmt: skip
     relion.write(tmp_path / "in.star", replace(truth, columns=at))
     run("downsample", "--particles", tmp_path / "in.star", "--recenter", "--crop", 24, "--box-size", 20, "--out",
         tmp_path / "a")  # fmt: skip
     found = relion.read(tmp_path / "a" / "particles.star")
     assert np.abs(found.poses.shifts_A).max() <= 2.5 + 1e-9 < np.abs(truth.poses.shifts_A).max()
-    np.testing.assert_allclose(relion.positions(found)[1], relion.positions(relion.read(tmp_path / "in.star"))[1],
+    np.testing.assert_allclose(positions(found)[1], positions(relion.read(tmp_path / "in.star"))[1],
                                atol=1e-5)  # fmt: skip
     step = np.rint(truth.poses.shifts_A[0] / 5).astype(int)
     before = images_of(truth)[0]
@@ -216,6 +218,24 @@ def test_subtracted_particles_get_their_images_and_their_table_back(work, tmp_pa
         assert back.files == truth.files and back.index.tolist() == truth.index.tolist()
         np.testing.assert_array_equal(back.poses.rotations, truth.poses.rotations)
     assert (tmp_path / "particles.star" / "particles.star").read_text() == (work / "truth.star").read_text()
+
+
+@pytest.mark.parametrize("job", ["subtract", "downsample"])
+def test_a_new_stack_follows_the_rows_of_its_table(job, work, tmp_path, monkeypatch):
+    """Rows in no order, of two optics groups in turn, 5 images a batch: image 1 is row 1 all the same."""
+    monkeypatch.setattr(restacking, "BATCH_BYTES", 4 * made.BOX**2 * 5)
+    truth = relion.read(work / "truth.star")
+    two = replace(truth, optics=(truth.optics[0], replace(truth.optics[0], name="other")),
+                  group=(np.arange(60) % 2).astype(np.int32))[np.random.default_rng(0).permutation(60)]  # fmt: skip
+    relion.write(tmp_path / "mixed.star", replace(two, columns={}, optics_columns={}))
+    words = {"subtract": ("--volume", work / "job", "--mask", work / "upper.mrc"), "downsample": ("--box-size", 24)}
+    run(job, "--particles", tmp_path / "mixed.star", *words[job], "--out", tmp_path / "a")
+    found = relion.read(tmp_path / "a" / "particles.star")
+    assert found.index.tolist() == list(range(60)) and found.group.tolist() == two.group.tolist()
+    np.testing.assert_allclose(found.poses.rotations, two.poses.rotations, atol=1e-6)
+    if job == "downsample":  # the mean of an image stays: each row has its own image
+        means = [images_of(table).mean((1, 2)) for table in (found, two)]
+        assert np.corrcoef(*means)[0, 1] > 0.99
 
 
 def test_poses_refined_since_a_subtraction_are_kept_unless_told_otherwise(work, tmp_path):

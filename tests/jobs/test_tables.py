@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from halfmap.data import cryosparc, relion
+from halfmap.data import cryosparc, cryosparc_files, relion
 from halfmap.io import cs, mrc
 from halfmap.jobs.running import run
 from halfmap.params.checking import CheckParticles
@@ -24,7 +24,7 @@ def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables") / "simulated"
     settings = {"n": 120, "box_size": 32, "pixel_size_A": 5, "symmetry": "D2", "snr": 0.5, "seed": 1}
     assert run.run("simulate", Simulate(out=folder, **settings)).exit_code == 0
-    cryosparc.write(folder / "truth.cs", relion.read(folder / "truth.star"))
+    cryosparc_files.write(folder / "truth.cs", relion.read(folder / "truth.star"))
     return folder
 
 
@@ -134,7 +134,7 @@ def test_dark_images_with_the_sign_give_the_map_of_white_ones(simulated, tmp_pat
     truth = relion.read(simulated / "truth.star")
     dark = dataclasses.replace(truth, files=(tmp_path / "dark.mrc",),
                                defocus=dataclasses.replace(truth.defocus, scale=-truth.defocus.scale))  # fmt: skip
-    cryosparc.write(tmp_path / "dark.cs", dark)
+    cryosparc_files.write(tmp_path / "dark.cs", dark)
     maps = []
     for name, table in (("white", simulated / "truth.star"), ("dark", tmp_path / "dark.cs")):
         settings = Reconstruct(particles=table, symmetry="D2", out=tmp_path / name, seed=1, threads=1, write_cs=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from halfmap.cli.main import flag
 from halfmap.jobs import catalog
-from halfmap.params.elsewhere import TABLES, Parameter, Table
+from halfmap.params.elsewhere import TABLES, Table
+from halfmap.params.equivalent import Parameter
 
 HEAD = """# Parameters of cryoSPARC and RELION, and where they are here
 

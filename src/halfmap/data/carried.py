@@ -11,7 +11,9 @@ Owns the names under which it travels; knows no field or column by name.
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import islice
 
 import numpy as np
 
@@ -19,9 +21,13 @@ from halfmap.errors import InputError
 from halfmap.io import faults, star
 
 COLUMN, OPTICS_COLUMN = "star/", "star_optics/"  # slots of a .cs file that hold columns of a STAR file
-_TAG = re.compile(r"cs:(?P<field>\S+?):(?P<type>[biuf][1248]|S\d+)(?::(?P<shape>\d+(?:x\d+)*):(?P<place>\d+))?")
+_TAG = re.compile(
+    r"cs:(?P<field>\S+?):(?P<type>b1|[iu][1248]|f[248]|S[1-9]\d{0,8})(?::(?P<shape>\d+(?:x\d+)*):(?P<place>\d+))?"
+)
 _UNSAFE = (b" ", b"\t", b"\n", b"#", b'"', b"'")  # what a STAR file needs quotes for
-_NO_NUMBER = (ValueError, OverflowError)  # what NumPy raises for text that is none, or none of this size
+# What NumPy raises for text that is no number, or none of this size
+_NO_NUMBER = (ValueError, OverflowError, FloatingPointError)
+_WIDE_TEXT, _WASTE = 4096, 64  # wider than any path, and so many times wider than the longest text: no .cs had it
 
 Fields = dict[str, np.ndarray]  # field of a .cs file -> (n, ...) values
 
@@ -48,7 +54,9 @@ def fields_of(columns: dict[str, np.ndarray], source: str = "") -> Fields:
         match = _TAG.fullmatch(tag)
         if match:
             shape = tuple(int(side) for side in match["shape"].split("x")) if match["shape"] else ()
-            shapes[match["field"]] = np.dtype(match["type"]), shape
+            told = np.dtype(match["type"]), shape
+            if shapes.setdefault(match["field"], told) != told:
+                raise InputError(f"{source}: {tag}: columns of one field differ in type or shape; remove them")
             parts.setdefault(match["field"], {})[int(match["place"] or 0)] = _values(
                 tag, values, shapes[match["field"]][0], source
             )
@@ -74,6 +82,19 @@ def star_fields(columns: dict[str, np.ndarray], slot: str) -> Fields:
 def star_columns(fields: Fields, slot: str) -> dict[str, np.ndarray]:
     """The inverse of ``star_fields``; other fields are left out."""
     return {name.removeprefix(slot): values for name, values in fields.items() if name.startswith(slot)}
+
+
+def text_faults(fields: Fields, source: str) -> list[str]:
+    """Fields that should hold characters of a STAR file, and hold what would spoil one."""
+    lines = []
+    for name, values in fields.items():
+        is_text = name.startswith((COLUMN, OPTICS_COLUMN)) and values.dtype.kind == "S" and values.ndim == 1
+        if is_text and _needs_quotes(values):
+            whole = {value: star.split(value) == [value] for value in set(values.tolist())}
+            wrong = [row for row, value in enumerate(values.tolist()) if not whole[value]]
+            lines += faults.by_row(f"{source}: {name}", wrong, lambda row, v=values: f"{v[row]!r} is no value of a "
+                                   "STAR file; remove the field")  # fmt: skip
+    return lines
 
 
 def _tag(name: str, dtype: np.dtype, shape: tuple[int, ...], place: int) -> str:
@@ -104,21 +125,34 @@ def _values(tag: str, column: np.ndarray, dtype: np.dtype, source: str) -> np.nd
     texts = star.Block("", {tag: column}, source=source).texts(tag)
     if dtype.kind == "S":
         raw = [text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape") for text in texts.tolist()]
+        if dtype.itemsize > max(_WIDE_TEXT, _WASTE * max(map(len, raw), default=0)):
+            raise InputError(f"{source}: {tag}: no text is that wide; the column was renamed, remove it")
         return np.array(raw, dtype=dtype)
     try:
-        return texts.astype(np.uint8).astype(bool) if dtype.kind == "b" else texts.astype(_wide(dtype)).astype(dtype)
+        return _parsed(texts, dtype)
     except _NO_NUMBER as error:
         raise InputError(f"{source}: {tag}: {error}; the column was edited, remove it") from error
 
 
-def _wide(dtype: np.dtype) -> np.dtype:
-    """Text becomes the widest number of its kind first; rounding it finds the float32 that was printed."""
-    return np.dtype(f"{dtype.kind}8")
+def _parsed(texts: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Text becomes the widest number of its kind first; rounding it finds the float32 that was printed.
+
+    Raises: one of _NO_NUMBER where the text is none, or does not fit ``dtype``.
+    """
+    if dtype.kind == "b":
+        return texts.astype(np.uint8).astype(bool)
+    wide = texts.astype(np.dtype(f"{dtype.kind}8"))
+    with np.errstate(over="raise"):
+        values = wide.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(values, wide):
+        raise ValueError(f"numbers that do not fit {dtype}")
+    return values
 
 
 def _joined(name: str, parts: dict[int, np.ndarray], dtype: np.dtype, shape: tuple[int, ...], source: str):
-    count = int(np.prod(shape, dtype=np.int64))
-    missing = [place for place in range(count) if place not in parts]
+    count = math.prod(shape)
+    absent = (place for place in range(count) if place not in parts)  # a false shape may tell of billions
+    missing = list(islice(absent, faults.LISTED))
     if missing or len(parts) > count:
         lines = [f"{source}: cs:{name}: number {place} of {count} is missing; remove the rest too" for place in missing]
         raise InputError(faults.capped(lines, source) or f"{source}: cs:{name}: {len(parts)} columns of {count}")

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from halfmap.data import cryosparc
-from halfmap.data.cryosparc import MATE, PARENT
+from halfmap.data import cryosparc_uids
+from halfmap.data.cryosparc_fields import MATE, PARENT
 from halfmap.data.particles import Particles
 from halfmap.types import Poses
 
@@ -25,17 +25,17 @@ def expanded(particles: Particles, operators: np.ndarray) -> Particles:
     order, n = len(operators), len(particles)
     rows, mates = np.repeat(np.arange(n), order), np.tile(np.arange(order), n)
     ancestors = parents(particles)
-    uid = cryosparc.uids(particles)
+    uid = cryosparc_uids.uids(particles)
     copies = particles[rows]
     poses = Poses(copies.poses.rotations @ operators[mates], copies.poses.shifts_A)
-    columns = cryosparc.with_uids(copies.columns, cryosparc.uids_of_copies(uid[rows], mates))
+    columns = cryosparc_uids.with_uids(copies.columns, cryosparc_uids.uids_of_copies(uid[rows], mates))
     columns |= {PARENT: (uid if ancestors is None else ancestors)[rows], MATE: mates}
     return replace(copies, poses=poses, columns=columns)
 
 
 def parents(particles: Particles) -> np.ndarray | None:
     """(n,) uint64 uid of the particle each row is a copy of; None for a table that was not expanded."""
-    return cryosparc.parents(particles)
+    return cryosparc_uids.parents(particles)
 
 
 def copies(particles: Particles) -> int:

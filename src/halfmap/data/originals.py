@@ -13,9 +13,9 @@ import numpy as np
 
 from halfmap.data import image_names
 from halfmap.data.particles import Particles
-from halfmap.data.relion import ORIGINAL_IMAGE
+from halfmap.data.relion_columns import ORIGINAL_IMAGE
 from halfmap.errors import InputError
-from halfmap.io import star
+from halfmap.io import faults, star
 from halfmap.types import Optics, Poses
 
 BOX, PIXEL = "halfmapOriginalImageSize", "halfmapOriginalImagePixelSize"
@@ -46,10 +46,13 @@ def reverted(particles: Particles, poses: bool, path: str | Path, images_root: P
         raise InputError(f"{path}: {ORIGINAL_IMAGE}: column missing: these particles were not made by a subtraction")
     block = star.Block("particles", particles.columns, source=str(path))
     files, file, number = image_names.split(block.texts(ORIGINAL_IMAGE))
+    wrong = np.flatnonzero(number < 1)
+    if len(wrong):
+        raise InputError(faults.by_row(f"{path}: {ORIGINAL_IMAGE}", wrong, lambda row: "not of the form number@stack"))
     back = replace(particles, files=files, file=file, index=number - 1, optics=_optics(particles, block))
     if poses and ROTATION[0] in particles.columns:
-        rotations = np.stack([block.numbers(tag) for tag in ROTATION], axis=-1).reshape(-1, 3, 3)
-        back = replace(back, poses=Poses(rotations, np.stack([block.numbers(tag) for tag in SHIFT], axis=-1)))
+        rotations = np.stack([block.measures(tag) for tag in ROTATION], axis=-1).reshape(-1, 3, 3)
+        back = replace(back, poses=Poses(rotations, np.stack([block.measures(tag) for tag in SHIFT], axis=-1)))
     found, missing = image_names.resolve(back, path, images_root, f"{path}: {ORIGINAL_IMAGE}")
     if missing:
         raise InputError(missing)
@@ -60,7 +63,7 @@ def reverted(particles: Particles, poses: bool, path: str | Path, images_root: P
 def _optics(particles: Particles, block: star.Block) -> tuple[Optics, ...]:
     if BOX not in particles.columns:
         return particles.optics
-    boxes, pixels = block.integers(BOX), block.numbers(PIXEL)
+    boxes, pixels = block.integers(BOX), block.measures(PIXEL)
     first = {group: int(np.argmax(particles.group == group)) for group in np.unique(particles.group)}
     return tuple(
         replace(entry, box=int(boxes[first[g]]), pixel_size_A=float(pixels[first[g]])) if g in first else entry

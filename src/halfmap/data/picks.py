@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import image_names, relion, tables
+from halfmap.data import image_names, relion_columns, relion_micrographs, tables
 from halfmap.data.particles import Particles
-from halfmap.data.relion import MICROGRAPH
+from halfmap.data.relion_columns import MICROGRAPH
 from halfmap.errors import InputError
 from halfmap.io import faults, mrc, star
 
@@ -33,7 +33,7 @@ def of_coordinates(coordinates: Path, micrographs: Path, images_root: Path | Non
 
     Raises: InputError with every fault: of both tables, micrographs without an entry, files that do not exist.
     """
-    return _located(relion.picked(coordinates, micrographs), micrographs, images_root)
+    return _located(relion_micrographs.picked(coordinates, micrographs), micrographs, images_root)
 
 
 def of_particles(path: Path, micrographs: Path | None, images_root: Path | None) -> Picks:
@@ -42,12 +42,12 @@ def of_particles(path: Path, micrographs: Path | None, images_root: Path | None)
     Raises: InputError with every fault.
     """
     particles = tables.read_table(path)
-    if relion.positions(particles) is None:
-        wanted = ", ".join((MICROGRAPH, *relion.COORDINATES))
+    if relion_micrographs.positions(particles) is None:
+        wanted = ", ".join((MICROGRAPH, *relion_columns.COORDINATES))
         raise InputError(f"{path}: particles are extracted again from {wanted}; give a STAR file with these columns")
-    sizes = relion.micrograph_pixel_A(particles)
+    sizes = relion_micrographs.micrograph_pixel_A(particles)
     if micrographs is not None:
-        sizes = relion.pixel_sizes_of_micrographs(micrographs, particles, path)
+        sizes = relion_micrographs.pixel_sizes_of_micrographs(micrographs, particles, path)
     names = star.Block("particles", particles.columns).texts(MICROGRAPH)
     files, file, _ = image_names.split(names)
     return _located(_with_micrographs(particles, files, file, sizes, path), micrographs or path, images_root)
@@ -63,7 +63,7 @@ def _with_micrographs(particles: Particles, files, file: np.ndarray, sizes_A: np
         for g, entry in enumerate(particles.optics)
     )
     index = np.zeros(len(particles), np.int64)
-    return relion.with_micrograph_pixel(
+    return relion_micrographs.with_micrograph_pixel(
         tables.with_images(particles, files, file.astype(np.int32), index, optics),
         np.array([entry.pixel_size_A for entry in optics]),
     )
@@ -75,7 +75,7 @@ def _located(particles: Particles, table: Path, images_root: Path | None) -> Pic
         raise InputError(missing)
     particles = replace(particles, files=files)
     block = star.Block("particles", particles.columns, source=str(table))
-    return Picks(particles, np.stack([block.numbers(tag) for tag in relion.COORDINATES], axis=-1))
+    return Picks(particles, np.stack([block.measures(tag) for tag in relion_columns.COORDINATES], axis=-1))
 
 
 def sizes(picks: Picks) -> np.ndarray:

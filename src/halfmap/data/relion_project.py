@@ -36,7 +36,7 @@ KINDS = {
     "half-map": ("10", "DensityMap.mrc.relion.halfmap.refine3d", "DensityMap.mrc.relion.halfmap.refine3d"),
     "optimiser": (None, "ProcessData.star.relion.optimiser.refine3d", "OptimiserData.star.relion.refine3d"),
 }  # fmt: skip
-_VERSION = re.compile(rb"^# (version \d+)", re.MULTILINE)
+_VERSION = re.compile(rb"^# (version \d{1,9})\b", re.MULTILINE)
 _FIRST_OF_5 = 50001
 
 
@@ -83,7 +83,28 @@ def read(path: Path) -> Pipeline:
     if COUNTER not in getattr(blocks.get("pipeline_general"), "columns", {}):
         raise InputError(f"{path}: no data_pipeline_general with {COUNTER}; it is not the pipeline of a RELION project")
     found = _VERSION.search(path.read_bytes())
-    return Pipeline(blocks, found[1].decode() if found else "version 30001")
+    pipeline = Pipeline(blocks, found[1].decode() if found else "version 30001")
+    _refuse_incomplete(path, pipeline)
+    return pipeline
+
+
+def _refuse_incomplete(path: Path, pipeline: Pipeline) -> None:
+    """Raises: InputError naming the columns that a line of the table cannot be read or changed without."""
+    needed = {"pipeline_processes": (PROCESS, *_process_tags(pipeline.style)), "pipeline_nodes": (NODE,),
+              "pipeline_input_edges": (FROM, OF), "pipeline_output_edges": (OF, TO)}  # fmt: skip
+    lines = [f"{path}: {tag}: column missing in data_{table}; the pipeline is damaged"
+             for table, tags in needed.items() if getattr(pipeline.blocks.get(table), "columns", {})
+             for tag in tags if not pipeline.has(table, tag)]  # fmt: skip
+    if not pipeline.blocks["pipeline_general"].rows:
+        lines.append(f"{path}: {COUNTER}: no number; the pipeline is damaged")
+    if lines:
+        raise InputError(lines)
+
+
+def _process_tags(style: int) -> tuple[str, str]:
+    """The columns of the kind of a job and of its state."""
+    ending = "" if style == 3 else "Label"
+    return f"rlnPipeLineProcessType{ending}", f"rlnPipeLineProcessStatus{ending}"
 
 
 def write(path: Path, pipeline: Pipeline) -> None:
@@ -131,8 +152,7 @@ def write_job(path: Path, options: Mapping[str, str], style: int, going_on: bool
 
 def _with_process(pipeline: Pipeline, name: str, state: str) -> star.Block:
     labels = pipeline.style != 3
-    kind, status = ("rlnPipeLineProcessTypeLabel", "rlnPipeLineProcessStatusLabel") if labels else (
-        "rlnPipeLineProcessType", "rlnPipeLineProcessStatus")  # fmt: skip
+    kind, status = _process_tags(pipeline.style)
     word = state if labels else STATES[state]
     names = pipeline.names("pipeline_processes", PROCESS)
     if name in names:

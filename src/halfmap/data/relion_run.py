@@ -1,7 +1,7 @@
 """The tables that tell of a run of RELION's 3D auto-refine: model, optimiser and sampling.
 
-Beside ``relion`` the only file that knows RELION's column names. Owns what the columns mean in our terms and their
-units. Origin: the files that RELION 3.1.3 writes (labels, order, units), RELION 5 for the spectra of optics groups.
+Owns what the columns mean in our terms and their units. Origin: the files that RELION 3.1.3 writes (labels, order,
+units), RELION 5 for the spectra of optics groups.
 
 Not written, because halfmap has no such thing: the distribution of directions over a HEALPix sphere, the Fourier
 completeness and the orientability of each shell.
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from halfmap.data.particles import Particles
-from halfmap.data.relion import MICROGRAPH
+from halfmap.data.relion_columns import MICROGRAPH
 from halfmap.io import star
 
 SCALE_GROUP = "rlnGroupName"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import cryosparc, image_names, relion
+from halfmap.data import cryosparc, image_names, relion, relion_micrographs
 from halfmap.data.particles import Particles
+from halfmap.data.relion_micrographs import micrograph_pixel_A
 from halfmap.errors import InputError
 from halfmap.io import cs
 from halfmap.types import Optics
@@ -51,19 +52,19 @@ def without_poses(particles: Particles) -> Particles:
 def with_images(particles: Particles, files: tuple[Path, ...], file: np.ndarray, index: np.ndarray,
                 optics: tuple[Optics, ...]) -> Particles:  # fmt: skip
     """The particles with new images. Shifts are in A and stay; the pixel size of the micrographs is kept in mind."""
-    before = relion.micrograph_pixel_A(particles)
+    before = micrograph_pixel_A(particles)
     moved = replace(particles, files=files, file=file, index=index, optics=optics,
                     columns=cryosparc.without_images(particles.columns))  # fmt: skip
-    if relion.positions(particles) is None or np.array_equal(before, relion.micrograph_pixel_A(moved)):
+    if relion_micrographs.positions(particles) is None or np.array_equal(before, micrograph_pixel_A(moved)):
         return moved
     rows = [np.flatnonzero(particles.group == group)[:1] for group in range(len(optics))]
     sizes = [before[row[0]] if len(row) else optics[group].pixel_size_A for group, row in enumerate(rows)]
-    return relion.with_micrograph_pixel(moved, np.array(sizes))
+    return relion_micrographs.with_micrograph_pixel(moved, np.array(sizes))
 
 
 def positions(particles: Particles) -> tuple[np.ndarray, np.ndarray] | None:
     """((n,) number of the micrograph, (n, 2) x, y of the particle in it, A); None where the table does not tell."""
-    found = relion.positions(particles)
+    found = relion_micrographs.positions(particles)
     return cryosparc.positions(particles) if found is None else found
 
 

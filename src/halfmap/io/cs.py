@@ -14,6 +14,7 @@ import os
 import struct
 import tokenize
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,7 +28,13 @@ MAGIC_NPY, MAGIC_CSDAT = b"\x93NUMPY", b"\x95CSDAT"
 _LARGEST_HEADER = 10_000_000  # bytes: a table of every known field takes 10,000; NumPy's own limit is as low
 _KINDS = "biufS"  # truth values, whole numbers, floats, bytes
 # What NumPy raises for a header that is no Python; too many brackets are a MemoryError or a RecursionError
-_UNREADABLE = (ValueError, TypeError, SyntaxError, tokenize.TokenError, MemoryError, RecursionError)
+_UNREADABLE = (
+    ValueError, TypeError, IndexError, KeyError, OverflowError, SyntaxError, tokenize.TokenError, MemoryError,
+    RecursionError,
+)  # fmt: skip
+_MOST_SIDES, _MOST_FIELD_BYTES = 8, (1 << 31) - 1  # of one value; NumPy allows no more
+# Texts as wide as the longest one: more than so many bytes for each of the file is a false offset into the heap
+_WASTE, _SPARE_BYTES = 64, 1 << 20
 _EXPORT = "export it from cryoSPARC in the default format: Dataset.load(path).save(path) of cryosparc-tools"
 
 
@@ -122,7 +129,8 @@ def _refuse_types(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> 
 def _type_faults(path: str | Path, dtype: np.dtype) -> list[str]:
     """Everything wrong with the fields, ``uid`` first."""
     names = dtype.names or ()
-    lines = [] if UID in names else [f"{path}: {UID}: field missing; without it rows cannot be joined"]
+    lines = _name_faults(path, names)
+    lines += [] if UID in names else [f"{path}: {UID}: field missing; without it rows cannot be joined"]
     if UID in names and dtype[UID] not in (np.dtype("<u8"), np.dtype(">u8")):
         lines.append(f"{path}: {UID}: type {dtype[UID]}, expected uint64")
     lines += [
@@ -131,6 +139,15 @@ def _type_faults(path: str | Path, dtype: np.dtype) -> list[str]:
         if dtype[name].base.kind not in _KINDS
     ]
     return lines
+
+
+def _name_faults(path: str | Path, names: Iterable[str]) -> list[str]:
+    """A STAR file, into which fields are carried, has no room for blanks in a name."""
+    return [
+        f"{path}: {name!r} is no name of a field (blanks, or signs that cannot be printed); rename it"
+        for name in names
+        if not name.isprintable() or name.split() != [name]
+    ]
 
 
 def _uid_faults(path: str | Path, table: np.ndarray) -> list[str]:
@@ -147,7 +164,10 @@ def _uid_faults(path: str | Path, table: np.ndarray) -> list[str]:
 def _read_csdat(path: str | Path, file: BinaryIO) -> np.ndarray:
     header = _csdat_header(path, file)
     fields = [_csdat_field(path, entry) for entry in header["dtype"]]
+    _refuse_names(path, [name for name, *_ in fields])
     rows = int(header["length"])
+    if rows * np.dtype(np.uint64).itemsize > os.fstat(file.fileno()).st_size:  # not even their uids have room
+        raise InputError(f"{path}: {rows:,} rows announced, more than the file has bytes for; it is damaged")
     columns = {}
     for name, dtype, shape in fields if rows else ():  # without rows there is nothing, not even a length
         stored = np.dtype("<u8") if dtype.kind == "O" else dtype  # of texts, where they begin in the heap
@@ -172,6 +192,8 @@ def _csdat_header(path: str | Path, file: BinaryIO) -> dict[str, Any]:
     if not (type(length) is int and length >= 0 and isinstance(known.get("dtype"), list)):
         raise InputError(f"{path}: its header tells no length or no fields; the file is damaged")
     compressed = header.get("compressed_fields") or []
+    if not isinstance(compressed, list):
+        raise InputError(f"{path}: its header calls {compressed!r} compressed fields; the file is damaged")
     if compressed:
         raise InputError(f"{path}: {len(compressed)} fields are compressed ({header.get('compression')}); {_EXPORT}")
     return header
@@ -197,9 +219,27 @@ def _csdat_field(path: str | Path, entry: list) -> Field:
             field = str(entry[0]), np.dtype(entry[1]), tuple(shape if isinstance(shape, list) else [shape])
     except _UNREADABLE as error:
         raise damaged from error
-    if not all(type(side) is int and 0 <= side < 1 << 31 for side in field[2]):
+    return _plausible(field, damaged)
+
+
+def _plausible(field: Field, damaged: InputError) -> Field:
+    """The field, if NumPy can hold values of such a type and shape. Raises: ``damaged``."""
+    _, dtype, shape = field
+    sides = len(shape) <= _MOST_SIDES and all(type(side) is int and 0 <= side < 1 << 31 for side in shape)
+    if not sides or dtype.subdtype or dtype.names is not None or dtype.itemsize == 0:
+        raise damaged
+    if dtype.itemsize * math.prod(shape) > _MOST_FIELD_BYTES:
         raise damaged
     return field
+
+
+def _refuse_names(path: str | Path, names: list[str]) -> None:
+    """Raises: InputError for names that stand twice or are none."""
+    twice = [f"{path}: {name!r} stands twice in its header; the file is damaged"
+             for name in dict.fromkeys(names) if names.count(name) > 1]  # fmt: skip
+    found = _name_faults(path, names) + twice
+    if found:
+        raise InputError(faults.capped(found, str(path)))
 
 
 def _csdat_bytes(path: str | Path, file: BinaryIO, name: str, rows: int, dtype: np.dtype, shape) -> bytes:
@@ -207,7 +247,7 @@ def _csdat_bytes(path: str | Path, file: BinaryIO, name: str, rows: int, dtype: 
     needed = rows * dtype.itemsize * math.prod(shape)
     size = file.read(4)
     data = file.read(min(needed, _left(file))) if len(size) == 4 else b""
-    if len(data) < needed:
+    if len(size) < 4 or len(data) < needed:
         raise InputError(f"{path}: {name}: ends after {len(data):,} of {needed:,} bytes; the file is truncated")
     if struct.unpack("<I", size)[0] != needed:
         raise InputError(f"{path}: {name}: {struct.unpack('<I', size)[0]:,} bytes, expected {needed:,}; damaged file")
@@ -219,13 +259,19 @@ def _from_heap(path: str | Path, name: str, offsets: np.ndarray, heap: bytes) ->
     known, which = np.unique(offsets, return_inverse=True)
     if len(known) and int(known[-1]) >= max(1, len(heap)):
         raise InputError(f"{path}: {name}: points beyond the texts at the end; the file is truncated")
-    texts = [_text_at(heap, start) for start in known.tolist()]
-    return np.array(texts, dtype="S")[which.reshape(offsets.shape)]
+    starts = known.astype(np.int64)
+    ends = _ends(heap, starts)
+    widest = int(np.max(ends - starts, initial=1))
+    if offsets.size * widest > _WASTE * (len(heap) + offsets.nbytes) + _SPARE_BYTES:
+        raise InputError(f"{path}: {name}: a text of {widest:,} bytes among {offsets.size:,}; the file is damaged")
+    texts = [heap[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    return np.array(texts, dtype=f"S{max(1, widest)}")[which.reshape(offsets.shape)]
 
 
-def _text_at(heap: bytes, start: int) -> bytes:
-    end = heap.find(b"\0", start)
-    return heap[start:] if end < 0 else heap[start:end]
+def _ends(heap: bytes, starts: np.ndarray) -> np.ndarray:
+    """Where the text that begins at each place ends: at the next NUL, or with the heap."""
+    ends = np.append(np.flatnonzero(np.frombuffer(heap, np.uint8) == 0), len(heap))
+    return ends[np.searchsorted(ends, starts)]
 
 
 def _assembled(path: str | Path, fields: list[Field], columns: dict[str, np.ndarray], rows: int) -> np.ndarray:

@@ -24,7 +24,7 @@ from halfmap.types import Map, Region
 HEADER_BYTES = 1024
 MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 # Detectors and tomograms end near 10^5; a header read in the wrong byte order gives numbers above 10^7.
-_LARGEST_SIDE = 1 << 20
+LARGEST_SIDE = 1 << 20
 _LARGEST_MODE = 127
 _ANISOTROPY = 1e-3  # voxel sides may differ by 0.1 %: rounding of the cell in angstrom
 _STAMPS = {"<": (b"\x44\x44", b"\x44\x41"), ">": (b"\x11\x11",)}
@@ -158,18 +158,25 @@ class Reader:
     def images(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         """Images (n, ny, nx), native byte order. Raises: IndexError; InputError where the file ends too early."""
         header = self.header
+        self._refuse_absent(np.asarray(indices, dtype=np.int64))  # before memory is asked for what a header promises
         out = np.empty((len(indices), header.ny, header.nx), header.dtype.newbyteorder("="))
         self.into(out, indices)
         return out
 
     def into(self, out: np.ndarray, indices: Sequence[int] | np.ndarray) -> None:
         """Fill ``out`` (n, ny, nx), C-contiguous, of any dtype; without a copy where it is the file's own."""
-        header, indices = self.header, np.asarray(indices, dtype=np.int64)
-        if len(indices) and not (0 <= indices.min() and indices.max() < header.nz):
-            raise IndexError(f"{header.path}: image {indices.max() + 1} of {header.nz}")
+        indices = np.asarray(indices, dtype=np.int64)
+        self._refuse_absent(indices)
         for start, stop in _runs(indices):
             run = out[start:stop], int(indices[start])
-            patience.steadily(header.path, lambda run=run: self._run_into(*run), self._reopen)
+            patience.steadily(self.header.path, lambda run=run: self._run_into(*run), self._reopen)
+
+    def _refuse_absent(self, indices: np.ndarray) -> None:
+        header = self.header
+        if len(indices) and not (0 <= indices.min() and indices.max() < header.nz):
+            raise IndexError(f"{header.path}: image {indices.max() + 1} of {header.nz}")
+        if len(indices) and indices.max() >= header.complete_images:
+            raise InputError(_truncated(header))
 
     def _run_into(self, out: np.ndarray, first: int) -> None:
         if self.header.dtype == out.dtype:
@@ -217,11 +224,14 @@ class _Totals:
             raise InputError(f"{path}: images of {batch.shape[1:]} and {self.shape} pixels cannot share a stack")
         self.count += len(batch)
         if batch.size:
-            values = batch.astype(np.float64)
-            self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
-            self._sum += values.sum()
-            self._squares += np.square(values).sum()
+            with np.errstate(invalid="ignore"):  # signalling NaNs, infinities of both signs
+                self._note(batch.astype(np.float64))
         return batch
+
+    def _note(self, values: np.ndarray) -> None:
+        self._low, self._high = min(self._low, values.min()), max(self._high, values.max())
+        self._sum += values.sum()
+        self._squares += np.square(values).sum()
 
     def statistics(self) -> tuple[float, float, float, float]:
         pixels = max(1, self.count * math.prod(self.shape or (1, 1)))
@@ -234,7 +244,7 @@ class _Totals:
 def _as_mode(path: str | Path, batch: np.ndarray, mode: int) -> np.ndarray:
     batch = np.asarray(batch)
     batch = batch[None] if batch.ndim == 2 else batch
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a signalling NaN becomes a quiet one
         converted = np.ascontiguousarray(batch, dtype="<" + MODES[mode])
     if mode == 12 and np.any(np.isinf(converted) & np.isfinite(batch)):
         raise InputError(f"{path}: grey values above 65504 do not fit into float16; normalise them or use float32")
@@ -279,7 +289,7 @@ def _byte_order(raw: bytes) -> str | None:
 
 def _plausible(raw: bytes, order: str) -> bool:
     *sides, mode = struct.unpack_from(order + "4i", raw, 0)
-    return all(0 < side <= _LARGEST_SIDE for side in sides) and 0 <= mode <= _LARGEST_MODE
+    return all(0 < side <= LARGEST_SIDE for side in sides) and 0 <= mode <= _LARGEST_MODE
 
 
 def _unpack_header(path: Path, raw: bytes, order: str, file_bytes: int) -> Header:

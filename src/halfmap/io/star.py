@@ -66,6 +66,17 @@ class Block:
             return column.astype(np.float64)
         return _numbers(column, self.where(tag))
 
+    def measures(self, tag: str) -> np.ndarray:
+        """(rows,) float64 that can be computed with: finite, up to ``faults.LARGEST_MEASURE``.
+
+        Raises: InputError that lists the rows that hold none.
+        """
+        numbers = self.numbers(tag)
+        wrong = np.flatnonzero(~(np.abs(numbers) <= faults.LARGEST_MEASURE))
+        if len(wrong):
+            raise InputError(faults.by_row(self.where(tag), wrong, lambda row: faults.no_measure(numbers[row])))
+        return numbers
+
     def integers(self, tag: str) -> np.ndarray:
         """(rows,) int64; ``3.000`` counts as 3. Raises: InputError that lists the rows that hold no whole number."""
         numbers = self.numbers(tag)
@@ -365,7 +376,7 @@ def _formatted(block: Block) -> Iterator[bytes]:
             yield f"_{tag}    ".encode() + _cells(column[:1])[0] + b"\n"
         return
     yield b"loop_\n"
-    yield "".join(f"_{tag} #{number}\n" for number, tag in enumerate(block.columns, start=1)).encode()
+    yield b"".join(b"_%b #%d\n" % (_encoded(tag), number) for number, tag in enumerate(block.columns, start=1))
     for start in range(0, block.rows, _WRITE_ROWS):
         cells = [_cells(column[start : start + _WRITE_ROWS]) for column in block.columns.values()]
         yield b"\n".join(map(b" ".join, zip(*cells, strict=True))) + b"\n"

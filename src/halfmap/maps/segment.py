@@ -145,7 +145,9 @@ def automatic_threshold(map: Map) -> float:
     """LEAST_OF_MAXIMUM of the map's maximum, or NOISE_SDS over the median where the solvent is noisier than that.
 
     The noise is judged by the median of the absolute deviations from the median: a particle that fills less than half
-    of the box does not show in it.
+    of the box does not show in it. Not ``solvent.contour``, which masks are drawn at: that is the lowest level at which
+    a low-passed particle still stands out of its noise, half as high where the noise is low, and regions need the map
+    at the detail they are looked for in, where valleys between them lie above the threshold.
     """
     middle = float(np.median(map.data))
     noise = float(np.median(np.abs(map.data - np.float32(middle)))) / NORMAL_MAD

@@ -1,6 +1,7 @@
 """The contour at which a particle stands out of the noise around it.
 
-Owns the automatic threshold of masks. Knows nothing of their shapes.
+Owns the automatic threshold of masks. Knows nothing of their shapes. That of regions, of a map with all its detail, is
+higher: ``segment.automatic_threshold``.
 """
 
 from __future__ import annotations

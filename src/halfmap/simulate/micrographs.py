@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import relion
+from halfmap.data import relion, relion_micrographs
 from halfmap.errors import UsageError
 from halfmap.io import mrc
 from halfmap.simulate.images import Simulation, noise_field
@@ -81,9 +81,9 @@ def write(folder: Path, simulation: Simulation, where: Layout, mode: int = 2) ->
     index = np.zeros(len(where.micrograph), np.int64)
     table = replace(simulation.particles, files=files, file=where.micrograph.astype(np.int32), index=index)
     first = np.searchsorted(where.micrograph, np.arange(count))
-    relion.write_micrographs(folder / TABLE, table[first])
-    relion.write_picks(folder / COORDINATES, files, table.file, where.centres)
-    columns = relion.in_micrographs(table, where.centres) | done_to_images(simulation)
+    relion_micrographs.write_micrographs(folder / TABLE, table[first])
+    relion_micrographs.write_picks(folder / COORDINATES, files, table.file, where.centres)
+    columns = relion_micrographs.in_micrographs(table, where.centres) | done_to_images(simulation)
     relion.write(folder / TRUTH, replace(table, columns=columns))
     return files
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from halfmap.data import cryosparc
+from halfmap.data import cryosparc_files
 from halfmap.data.particles import Particles
 from halfmap.io import mrc
 from halfmap.jobs.export import bundle, export_images
@@ -63,7 +63,7 @@ def fill(place: Bundle, content: Content) -> dict:
     table = place.folder / f"{content.stem}_particles.cs"
     rest = place.folder / f"{content.stem}_passthrough_particles.cs"
     names = [f">{content.stacks[file]}" for file in content.particles.files]
-    slots = cryosparc.write_split(table, rest, content.particles, names)
+    slots = cryosparc_files.write_split(table, rest, content.particles, names)
     for file in dict.fromkeys(slots.values()):
         place.note(file.name, "particles: what the refinement set" if file == table else "particles: inherited fields")
     _group(place, table.with_suffix(".csg"), "particle", "All particles", slots, len(content.particles))
@@ -82,7 +82,7 @@ def _volumes(place: Bundle, content: Content) -> Path:
         files[slot] = f">{name}"
     header = mrc.read_header(content.job.folder / content.maps[0])
     table = place.folder / f"{content.stem}_volume.cs"
-    cryosparc.write_volumes(table, files, header.nx, header.voxel_size_A)
+    cryosparc_files.write_volumes(table, files, header.nx, header.voxel_size_A)
     place.note(table.name, "table of the maps")
     return table
 
@@ -92,7 +92,7 @@ def _slots(content: Content, table: Path) -> dict[str, Path]:
 
 
 def _group(place: Bundle, path: Path, kind: str, title: str, slots: dict[str, Path], rows: int) -> None:
-    told = cryosparc.group_description(kind, title, slots, rows)
+    told = cryosparc_files.group_description(kind, title, slots, rows)
     told = {"created": time.strftime("%Y-%m-%d %H:%M:%S"), **told, "version": FORMAT}
     place.text(path.name, yaml.safe_dump(told), f"result group of the {kind}s")
 

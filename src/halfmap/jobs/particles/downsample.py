@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import relion
+from halfmap.data import relion_micrographs
 from halfmap.data.particles import Particles
 from halfmap.data.stack import Stack
 from halfmap.errors import InputError
@@ -45,10 +45,13 @@ def run(params: Downsample, folder: Path, rng: np.random.Generator, watch: Watch
     require_disk(folder, restacking.disk_GB(particles, change.optics, params.float16))
     rejects = writing.Rejects()
 
-    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
-        found = restacking.batches(particles, rows, rejects)
-        for batch, images in restacking.counted(found, len(particles), "downsample", watch):
+    def smaller(rows: np.ndarray) -> Iterator[writing.Batch]:
+        for batch, images in restacking.batches(particles, rows, rejects):
             yield batch, change.images(particles.group[batch[0]], batch, images)
+
+    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
+        found = restacking.in_order_of_rows(rows, change.optics, smaller)
+        return restacking.counted(found, len(particles), "downsample", watch)
 
     new, kept = writing.write(folder, moved, change.optics, 12 if params.float16 else 2, stream)
     results.write_particles(folder, new, {}, params)
@@ -96,7 +99,7 @@ def recentred(particles: Particles) -> tuple[np.ndarray, Particles]:
     pixel = np.array([entry.pixel_size_A for entry in particles.optics])[particles.group][:, None]
     steps = np.rint(particles.poses.shifts_A / pixel).astype(np.int64)
     poses = Poses(particles.poses.rotations, particles.poses.shifts_A - steps * pixel)
-    return steps, replace(particles, poses=poses, columns=relion.recentred(particles, steps * pixel))
+    return steps, replace(particles, poses=poses, columns=relion_micrographs.recentred(particles, steps * pixel))
 
 
 def _resized(params: Downsample, entry: Optics, crop: int) -> Optics:

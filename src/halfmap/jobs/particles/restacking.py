@@ -5,7 +5,7 @@ Owns montage.npz: images before and after, and a micrograph with its picks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from halfmap.jobs.running.events import Watch
 from halfmap.types import Optics
 
 BATCH_BYTES = 64e6  # images in memory at a time, as 32-bit numbers
+SORTED_BATCHES = 4  # put in order together: what reading ahead has to work on
 ROW_BYTES, PLOTS_BYTES = 800, 3e6  # of a particle in the tables; of pictures and page
 SHOWN = 8  # images in the montage
 THUMBNAIL = 768  # pixels of the micrograph that is drawn
@@ -35,10 +36,29 @@ def disk_GB(particles: Particles, optics: tuple[Optics, ...], float16: bool) -> 
 
 def batches(particles: Particles, rows: np.ndarray, rejects: writing.Rejects) -> Iterator[writing.Batch]:
     """The images of these rows, in the order of the disk, float32; unusable ones are noted down."""
-    largest = max(entry.box for entry in particles.optics)
-    size = max(1, int(BATCH_BYTES / (4 * largest**2)))
-    for batch, images in rejects.usable(Stack(particles).batches(rows, size)):
+    for batch, images in rejects.usable(Stack(particles).batches(rows, _batch_size(particles.optics))):
         yield batch, images.astype(np.float32, copy=False)
+
+
+def in_order_of_rows(rows: np.ndarray, optics: tuple[Optics, ...],
+                     stream: Callable[[np.ndarray], Iterator[writing.Batch]]) -> Iterator[writing.Batch]:  # fmt: skip
+    """What ``stream`` gives of ``rows``, which rise, in their order: the stack then follows the table.
+
+    Images are read in the order of the disk, and by optics group, within a few batches of neighbouring rows.
+    ``optics``: of the new images, all of one box.
+    """
+    size = SORTED_BATCHES * _batch_size(optics)
+    for start in range(0, len(rows), size):
+        found = list(stream(rows[start : start + size]))
+        if found:
+            came = np.concatenate([batch for batch, _ in found])
+            order = np.argsort(came)
+            yield came[order], np.concatenate([images for _, images in found])[order]
+
+
+def _batch_size(optics: tuple[Optics, ...]) -> int:
+    """Images of the largest box in BATCH_BYTES."""
+    return max(1, int(BATCH_BYTES / (4 * max(entry.box for entry in optics) ** 2)))
 
 
 def counted(stream: Iterator[writing.Batch], total: int, stage: str, watch: Watch) -> Iterator[writing.Batch]:

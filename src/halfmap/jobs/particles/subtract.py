@@ -61,10 +61,13 @@ def run(params: Subtract, folder: Path, rng: np.random.Generator, watch: Watch) 
     projectors = {half: subtract.projector(part) for half, part in given.parts.items()}
     rejects = writing.Rejects()
 
-    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
-        found = restacking.batches(particles, rows, rejects)
-        for batch, images in restacking.counted(found, len(particles), "subtract", watch):
+    def without_part(rows: np.ndarray) -> Iterator[writing.Batch]:
+        for batch, images in restacking.batches(particles, rows, rejects):
             yield batch, subtracted(given, projectors, batch, images, used)
+
+    def stream(rows: np.ndarray) -> Iterator[writing.Batch]:
+        found = restacking.in_order_of_rows(rows, particles.optics, without_part)
+        return restacking.counted(found, len(particles), "subtract", watch)
 
     noted = originals.remembered(particles)
     new, kept = writing.write(folder, noted, particles.optics, 12 if params.float16 else 2, stream)

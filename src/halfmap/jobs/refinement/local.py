@@ -16,7 +16,6 @@ from halfmap.jobs.running.events import Passing, Watch
 from halfmap.jobs.volume import volumes
 from halfmap.maps import mask_faults, resample, sharpness
 from halfmap.params.local import Local
-from halfmap.params.volumes import VolumeInput
 from halfmap.refine import advice, recipes, start
 from halfmap.refine.recipe import Recipe
 from halfmap.types import Map
@@ -86,6 +85,6 @@ def read_volumes(params: Local) -> volumes.Group:
 
 def paths_of(params: Local) -> dict[str, Path]:
     """The files of the map and, where they are wanted, of its half-maps. Raises InputError for a folder without any."""
-    named = VolumeInput(out=params.out, volume=params.volume, half1=params.half1, half2=params.half2)
+    files = volumes.files(params.volume, half1=params.half1, half2=params.half2)
     wanted = ("map", "half1", "half2") if params.initialize_from_halfmaps else ("map",)
-    return {name: path for name, path in volumes.named(named).items() if name in wanted}
+    return {name: path for name, path in files.items() if name in wanted}

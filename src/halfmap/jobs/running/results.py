@@ -13,7 +13,7 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from halfmap.data import cryosparc, relion
+from halfmap.data import cryosparc_files, relion
 from halfmap.data.particles import Particles
 from halfmap.io import mrc, star
 from halfmap.jobs.running import candidates, diagnostics, record
@@ -74,7 +74,7 @@ def write_particles(folder: Path, particles: Particles, extra: dict, params: Par
     """particles.star, and particles.cs where asked for."""
     relion.write(folder / "particles.star", particles, extra)
     if params.write_cs:
-        cryosparc.write(folder / "particles.cs", particles, extra)
+        cryosparc_files.write(folder / "particles.cs", particles, extra)
 
 
 def describe_curves(curves: dict[str, Curve], threshold: float = fsc.THRESHOLD) -> dict:

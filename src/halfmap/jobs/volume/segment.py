@@ -16,7 +16,6 @@ from halfmap.maps.segment import Part, Segmentation
 from halfmap.params import points
 from halfmap.params import segment as written
 from halfmap.params.segment import SegmentMask
-from halfmap.params.volumes import VolumeInput
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.types import Map
 
@@ -61,10 +60,10 @@ def check(params: SegmentMask, watch: Passing) -> dict:
 
 def read(params: SegmentMask) -> Map:
     """The map, with the voxel size that the settings give it. Raises InputError."""
-    path = volumes.named(VolumeInput(out=params.out, volume=params.volume)).get("map")
-    if path is not None:
-        return mrc.read(path, params.pixel_size_A)
-    map = volumes.read(VolumeInput(out=params.out, volume=params.volume)).map  # a folder of half-maps: their mean
+    paths = volumes.files(params.volume)
+    if "map" in paths:
+        return mrc.read(paths["map"], params.pixel_size_A)
+    map = volumes.read_files(paths).map  # a folder of half-maps: their mean
     return Map(map.data, params.pixel_size_A or map.voxel_size_A)
 
 

@@ -56,7 +56,11 @@ class Group:
 
 def read(params: VolumeInput) -> Group:
     """The volumes that the settings name. Raises InputError with the faults of all files, and for unlike grids."""
-    paths = named(params)
+    return read_files(named(params))
+
+
+def read_files(paths: dict[str, Path]) -> Group:
+    """The volumes of these files, by their names. Raises InputError with the faults of all, and for unlike grids."""
     return grouped(paths, inputs.read_all(*(lambda path=path: mrc.read(path) for path in paths.values())))
 
 
@@ -71,13 +75,20 @@ def grouped(paths: dict[str, Path], maps: list[Map]) -> Group:
 
 def named(params: VolumeInput) -> dict[str, Path]:
     """The file of each volume by its name in a job folder. Raises InputError for a folder without a map."""
-    found = {"map": params.volume}
-    if params.volume.is_dir():
-        found = {name: params.volume / f"{name}.mrc" for name in (*DENSITIES, *MASKS)}
+    return files(params.volume, half1=params.half1, half2=params.half2, mask=params.mask)
+
+
+def files(volume: Path, **given: Path | None) -> dict[str, Path]:
+    """The same of a map, or of a folder that holds one; ``given``: files that take the place of its own.
+
+    Raises InputError for a folder without a map.
+    """
+    found = {"map": volume}
+    if volume.is_dir():
+        found = {name: volume / f"{name}.mrc" for name in (*DENSITIES, *MASKS)}
         found = {name: path for name, path in found.items() if path.is_file()}
         if not found:
-            raise InputError(f"{params.volume}: holds no map.mrc; name a map, or the folder of a job that made one")
-    given = {"half1": params.half1, "half2": params.half2, "mask": params.mask}
+            raise InputError(f"{volume}: holds no map.mrc; name a map, or the folder of a job that made one")
     return {**found, **{name: path for name, path in given.items() if path is not None}}
 
 
