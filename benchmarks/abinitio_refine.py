@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from abinitio import correlation
+from abinitio import SILENT, correlation
 from ledger import Job, Ledger, demanded, halfmap, parser, refine
 
 from halfmap.io import mrc
@@ -60,12 +60,13 @@ def simulated(ledger: Ledger, bench: Path, out: Path, seeds: list[int], box: int
 
 
 def noise(ledger: Ledger, bench: Path, out: Path, seeds: list[int]) -> None:
-    told = [job(bench / "noise" / "particles.star", out / f"noise_{seed}", seed, 200.0, "--starts", 1).summary
-            for seed in seeds]
+    sets = [name for name in SILENT if (bench / name).is_dir()]
+    told = [job(bench / name / "particles.star", out / f"{name}_{seed}", seed, 200.0).summary
+            for name in sets for seed in seeds]
     shown = "; ".join(", ".join(f"{value:.1f}" for value in one["significance"]) for one in told)
     silent = sum(not one["found"] and one["n_particles"] == 0 for one in told)
-    ledger.row(f"noise: seeds that say nothing was found (standard errors above a ball: {shown})", silent,
-               f"= {len(seeds)}", silent == len(seeds))
+    ledger.row(f"{', '.join(sets)}: runs that say nothing was found (standard errors above a ball: {shown})", silent,
+               f"= {len(told)}", silent == len(told))
 
 
 def main() -> None:

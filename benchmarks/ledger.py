@@ -21,11 +21,14 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Finished:
-    """A process that has ended: wall time, and the peak memory of it and what it started (10^9 bytes, the largest)."""
+    """A process that has ended: wall time, processor time and peak memory (10^9 bytes, the largest) with what it
+    started.
+    """
 
     command: tuple[str, ...]
     code: int
     seconds: float
+    cpu_seconds: float
     peak_memory_GB: float
     stdout: str
     stderr: str
@@ -41,7 +44,8 @@ def run(*command: object, folder: Path | None = None, **environment: str) -> Fin
         seconds = time.monotonic() - begun
         process.returncode = os.waitstatus_to_exitcode(status)
         texts = [(file.seek(0), file.read())[1] for file in (out, err)]
-    return Finished(words, process.returncode, seconds, usage.ru_maxrss * 1024 / 1e9, *texts)
+    busy = usage.ru_utime + usage.ru_stime
+    return Finished(words, process.returncode, seconds, busy, usage.ru_maxrss * 1024 / 1e9, *texts)
 
 
 def demanded(finished: Finished) -> Finished:

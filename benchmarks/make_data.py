@@ -22,7 +22,13 @@ downloaded maps and models (see its README). A set that has a truth.star is left
 | nothing_70s | 70S ribosome, both parts at rest, SNR 0.1 | 96 px, 3.5 A | 1,500 |
 | nothing_8eow | potassium channel 8EOW, SNR 0.1 | 80 px, 2.8 A | 1,500 |
 | nothing_classes | 1,000 with the moving part, then 1,000 without, SNR 0.1; classes.txt | 96 px, 3.5 A | 2,000 |
+| small | one chain of 6CVM to residue 627 (its first three domains), C1, 67 kDa, SNR 0.03 | 96 px, 1.5 A | 10,000 |
 | noise | no particle at all: coloured noise under the CTFs of EMPIAR-10204 | 64 px, 3.54 A | 2,000 |
+| noise_2 | the same, another draw of noise | 64 px, 3.54 A | 2,000 |
+| noise_48 | the same | 48 px, 4.72 A | 3,000 |
+| noise_70s | the same, to start from the 70S ribosome | 56 px, 6.0 A | 3,000 |
+| noise_8, noise_9 | as noise, another draw of noise and CTFs | 64 px, 3.54 A | 2,000 |
+| noise_phases | images of EMPIAR-10204, every phase of their transforms drawn anew | 64 px, 3.54 A | 2,000 |
 
 The chains of 6CVM obey D2 about the coordinate axes through their centroid to 0.001 A (superposition of the C-alpha
 atoms), so centring the model, which model_to_map.py does, also puts its two-fold axes on those of halfmap and RELION.
@@ -31,6 +37,7 @@ atoms), so centring the model, which model_to_map.py does, also puts its two-fol
 from __future__ import annotations
 
 import argparse
+import gzip
 import subprocess
 import sys
 from dataclasses import dataclass, fields, replace
@@ -42,6 +49,7 @@ import numpy as np
 from halfmap import simulate
 from halfmap.data import relion
 from halfmap.data.particles import Particles
+from halfmap.data.stack import Stack
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
 from halfmap.maps import masks, resample
@@ -214,11 +222,69 @@ def make_nothing_classes(sources: Sources, out: Path) -> None:
         relion.write(out / name, joined(*(relion.read(part / name) for part in tables)))
 
 
-def make_noise(sources: Sources, out: Path) -> None:
-    particles = relion.read(sources.data / "empiar-10204" / "particles.star")[np.arange(2000)]
-    optics = particles.optics[0]
-    images = simulate.noise(len(particles), optics.box, np.random.default_rng(7))
-    mrc.write_stack(out / "particles.mrcs", images, optics.pixel_size_A, mode=2)
+def make_small(sources: Sources, out: Path) -> None:
+    """The first three domains of beta-galactosidase, one chain: compact, without any symmetry."""
+    (out / "model.pdb").write_text("\n".join(_atoms(sources.data / "models" / "6cvm.pdb.gz", "A", 627)) + "\nEND\n")
+    sources.run("model_to_map.py", out / "model.pdb", out / "map.mrc", 1.5, 96)
+    simulate_images(sources, out, 10_000, seed=36, snr=0.03)
+
+
+def _atoms(model: Path, chain: str, last: int) -> list[str]:
+    """Atoms of a protein chain up to a residue, as lines of a PDB file: columns 22 chain, 23 to 26 residue."""
+    with gzip.open(model, "rt") as lines:
+        return [line.rstrip() for line in lines
+                if line.startswith("ATOM") and line[21] == chain and int(line[22:26]) <= last]
+
+
+def make_noise(sources: Sources, out: Path, seed: int = 7) -> None:
+    particles = _of_empiar_10204(sources, np.random.default_rng(seed) if seed != 7 else None)
+    images = simulate.noise(len(particles), particles.optics[0].box, np.random.default_rng(seed))
+    _write_noise(out, particles, images, _start_of_noise(sources))
+
+
+def make_noise_phases(sources: Sources, out: Path) -> None:
+    rng = np.random.default_rng(11)
+    particles = _of_empiar_10204(sources, rng)
+    stack = Stack(particles)
+    images = np.concatenate([images for _, images in stack.batches(np.arange(len(particles)), 200)])
+    random = np.fft.rfft2(rng.standard_normal(images.shape))
+    drawn = np.abs(np.fft.rfft2(images)) * random / np.maximum(np.abs(random), 1e-30)
+    _write_noise(out, particles, np.fft.irfft2(drawn, s=images.shape[1:]).astype(np.float32), _start_of_noise(sources))
+
+
+def _of_empiar_10204(sources: Sources, rng: np.random.Generator | None) -> Particles:
+    """2,000 of its particles: the first ones, or those that a generator draws."""
+    particles = relion.read(sources.data / "empiar-10204" / "particles.star")
+    return particles[np.arange(2000) if rng is None else np.sort(rng.permutation(len(particles))[:2000])]
+
+
+def make_noise_2(sources: Sources, out: Path) -> None:
+    _noise_from(sources, out, 2000, _start_of_noise(sources), seed=17)
+
+
+def make_noise_48(sources: Sources, out: Path) -> None:
+    """Pixels of 4.72 A, the same length as 64 of 3.54 A."""
+    _noise_from(sources, out, 3000, resample.fourier_crop(_start_of_noise(sources), 48), seed=18)
+
+
+def make_noise_70s(sources: Sources, out: Path) -> None:
+    body, moving = (mrc.read(sources.data / "maps" / "hinge" / name) for name in ("body.mrc", "moving.mrc"))
+    whole = Map(body.data + moving.data, body.voxel_size_A)
+    _noise_from(sources, out, 3000, resample.fourier_crop(whole, 56), seed=19)
+
+
+def _noise_from(sources: Sources, out: Path, number: int, start: Map, seed: int) -> None:
+    """Coloured noise in the sampling of the map it will start from, with CTFs of EMPIAR-10204, in turn."""
+    known = relion.read(sources.data / "empiar-10204" / "particles.star")
+    particles = known[np.arange(number) % len(known)]
+    optics = replace(particles.optics[0], box=start.box, pixel_size_A=start.voxel_size_A)
+    images = simulate.noise(number, start.box, np.random.default_rng(seed))
+    _write_noise(out, replace(particles, optics=(optics,)), images, start)
+
+
+def _write_noise(out: Path, particles: Particles, images, start: Map) -> None:
+    """Table, images and the map to start from."""
+    mrc.write_stack(out / "particles.mrcs", images, start.voxel_size_A, mode=2)
     own = replace(
         particles,
         files=(out / "particles.mrcs",),
@@ -228,12 +294,18 @@ def make_noise(sources: Sources, out: Path) -> None:
     )
     relion.write(out / "particles.star", own)
     relion.write(out / "truth.star", own)
-    reference = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
-    edge = (reference.box - optics.box) // 2
-    mrc.write(out / "map.mrc", Map(reference.data[(slice(edge, -edge),) * 3].copy(), reference.voxel_size_A))
+    mrc.write(out / "map.mrc", start)
+
+
+def _start_of_noise(sources: Sources) -> Map:
+    """Beta-galactosidase in a box of 64 voxels of 3.54 A."""
+    whole = mrc.read(sources.data / "empiar-10204" / "reference_100px.mrc")
+    edge = (whole.box - 64) // 2
+    return Map(whole.data[(slice(edge, -edge),) * 3].copy(), whole.voxel_size_A)
 
 
 SETS = {name.removeprefix("make_"): make for name, make in list(globals().items()) if name.startswith("make_")}
+SETS |= {f"noise_{seed}": partial(make_noise, seed=seed) for seed in (8, 9)}
 SETS |= {f"small_hinge_{seed}": partial(small_hinge, seed=seed) for seed in range(1, 6)}
 
 

@@ -10,6 +10,7 @@ import pytest
 from halfmap.cli import main as full
 from halfmap.cli import start
 from halfmap.jobs.project import project, remarks
+from halfmap.jobs.queue.queue import Queue
 from halfmap.jobs.running import run as runner
 from halfmap.jobs.running.run import Ended
 from tests.jobs import projects
@@ -54,7 +55,7 @@ def test_status_lists_jobs_with_what_matters(one, capsys):
     remarks.note(one.root / "J2", "keep")
     projects.job(one, "J4", status=None)
     lines = said(capsys, "status").splitlines()
-    assert lines[1].split() == ["job", "type", "state", "resolution", "particles", "time", "tags"]
+    assert lines[1].split() == ["job", "type", "state", "resolution", "particles", "time", "remarks"]
     assert lines[3].split() == "J2 refine homogeneous finished 4.00 A 100 12 s #good 1 note".split()
     assert "crashed" in lines[5] and lines[-1] == "4 jobs: 3 finished, 1 crashed"
 
@@ -266,3 +267,64 @@ def test_a_list_cut_short_by_its_reader_is_no_fault(one):
 def test_both_entrances_know_every_command(words, capsys):
     assert start.main(words) == 0 and capsys.readouterr().out
     assert full.main(words) == 0 and capsys.readouterr().out
+
+
+def test_a_job_that_is_only_queued_is_listed_as_that_with_what_it_waits_for(one, capsys):
+    said(capsys, "queue", "add", "--", "simulate", "-n", "4")
+    said(capsys, "queue", "add", "--", "reconstruct", "J4/particles.star")
+    *_, fourth, fifth, counted = said(capsys, "status").splitlines()
+    assert fourth.split() == ["J4", "simulate", "queued"]
+    assert fifth.split() == ["J5", "reconstruct", "queued", "waits", "for", "J4"]
+    assert counted == "5 jobs: 3 finished, 2 queued"
+    told = json.loads(said(capsys, "status", "--json"))[-1]
+    assert (told["job"], told["state"], told["queue"]) == ("reconstruct", "queued", "waits for J4")
+    shown = said(capsys, "show", "J5")
+    assert shown.startswith("J5: reconstruct, queued\n") and "waits for J4" in shown
+
+
+def test_the_queue_says_of_a_listed_job_why_it_does_not_come_and_that_it_will_go_on(one, capsys):
+    said(capsys, "queue", "add", "--", "simulate", "-n", "4")
+    said(capsys, "queue", "add", "--", "reconstruct", "J4/particles.star")
+    queue = Queue(one)
+    queue.update(1, state="failed", reason="sbatch: no such partition")
+    *_, fourth, fifth, _ = said(capsys, "status").splitlines()
+    assert fourth.split(None, 3) == ["J4", "simulate", "failed", "sbatch: no such partition"]
+    assert fifth.split(None, 3) == ["J5", "reconstruct", "blocked", "J4 failed"]
+    projects.job(one, "J4", status="interrupted")
+    queue.update(1, state="waiting", reason="")
+    *_, fourth, _, _ = said(capsys, "status").splitlines()
+    assert "interrupted" in fourth and fourth.endswith("queued to go on")
+
+
+def test_the_list_of_the_queue_reads_no_settings(one, capsys):
+    said(capsys, "queue", "add", "--", "simulate", "-n", "4")
+    code = (
+        "import sys; from halfmap.cli import start; code = start.main(['queue', 'list', '--json'])\n"
+        "code = code or start.main(['status'])\n"
+        "heavy = {'pydantic', 'cyclopts', 'numpy', 'numba', 'yaml', 'jinja2'} & set(sys.modules)\n"
+        "sys.exit(f'{heavy} {code}' if heavy or code else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=one.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "simulate" in done.stdout
+
+
+def test_a_clone_and_a_chain_can_be_put_in_the_queue(one, started, capsys):
+    real(one)
+    out = said(capsys, "clone", "J2", "--chain", "--queue", "--set", "symmetry=C2")
+    assert started == [] and out.splitlines() == [
+        "1: refine homogeneous: results go to J5", "2: volume filter: results go to J6, after J5",
+        "3: mask combine: results go to J7, after J6, J5"]  # fmt: skip
+    first, second, third = Queue(one).entries()
+    assert first.words[first.words.index("--symmetry") + 1] == "C2" and third.after == ("J6", "J5")
+    said(capsys, "clone", "J2", "--queue")
+    assert [entry.out for entry in Queue(one).entries()] == ["J5", "J6", "J7", "J8"]
+    for number in (1, 2, 3, 4):
+        said(capsys, "queue", "remove", str(number))
+    assert one.numbers() == [1, 2, 3, 4]  # folders made for them went with them
+
+
+def test_a_clone_for_a_cluster_that_is_not_described_leaves_nothing_behind(one, started, capsys):
+    real(one)
+    assert "no-such: none is described" in complaint(capsys, "clone", "J2", "--chain", "--cluster", "no-such")
+    assert one.numbers() == [1, 2, 3, 4] and Queue(one).entries() == []

@@ -14,13 +14,16 @@ from halfmap.cli import start
 from halfmap.jobs import catalog
 from halfmap.jobs.project import project, references
 from halfmap.jobs.project.project import Project
+from halfmap.jobs.queue import prospects
+from halfmap.jobs.queue import queue as queues
 from halfmap.jobs.running import folders, record, run
 from halfmap.jobs.running.run import Ended
 
 PAGE = (Path(__file__).parents[2] / "docs" / "PROJECTS.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
             for line in block.splitlines()]  # fmt: skip
-STATES = ("finished", "failed", "interrupted", "running", "crashed", "unknown", "empty")
+STATES = ("finished", "failed", "interrupted", "running", "crashed", "unknown", "empty",
+          *prospects.STATES.values(), queues.BLOCKED)  # fmt: skip
 
 
 def stand_in(name, params, command=(), listeners=()):

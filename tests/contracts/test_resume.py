@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,17 +18,19 @@ from halfmap.jobs.running import checkpoint, kept
 from tests.refine import made
 
 RESULTS = ("half1.mrc", "half2.mrc", "map.mrc", "particles.star", "fsc.star")
-# where to strike: first iteration and stage of a progress event; "checkpoint" strikes while one is being written
-MOMENTS = {"search": (1, "search"), "poses": (1, "poses"), "reconstruction": (2, "solve"), "checkpoint": (2, None)}
+# where to strike: first iteration and stage of a progress event; "checkpoint" strikes while one is being written,
+# "result" when the map is written and has no name yet
+MOMENTS = {"search": (1, "search"), "poses": (1, "poses"), "reconstruction": (2, "solve"),
+           "checkpoint": (2, "checkpoint"), "result": (1, "result")}  # fmt: skip
 
 STRIKE = """
-import os, signal, sys
+import errno, os, signal, sys
 from halfmap.cli import main
 from halfmap.io import atomic
 from halfmap.jobs.running import events
 
 iteration, stage = int(sys.argv[1]), sys.argv[2]
-done, tell, rename = [0], events.Watch.tell, os.rename
+done, tell, rename, replace = [0], events.Watch.tell, os.rename, os.replace
 
 
 def told(self, kind, **data):
@@ -40,10 +43,18 @@ def told(self, kind, **data):
 def renamed(source, target):
     if stage == "checkpoint" and source.name == f"it_{iteration:03d}.part":
         os.kill(os.getpid(), signal.SIGKILL)
+    if stage == "full disk" and source.name == f"it_{iteration:03d}.part":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     rename(source, target)
 
 
-events.Watch.tell, os.rename = told, renamed
+def replaced(source, target):
+    if stage == "result" and os.path.basename(target) == "map.mrc":
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+
+
+events.Watch.tell, os.rename, os.replace = told, renamed, replaced
 sys.exit(main.main(sys.argv[3:]))
 """
 
@@ -76,7 +87,7 @@ def same(folder: Path, a: str, b: str) -> bool:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_killed_refinement_resumes_to_the_same_result(moment, work):
     iteration, stage = MOMENTS[moment]
-    killed = halfmap(work, *command(moment), before=("-c", STRIKE, str(iteration), stage or "checkpoint"))
+    killed = halfmap(work, *command(moment), before=("-c", STRIKE, str(iteration), stage))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (work / moment / "map.mrc").exists()
     resumed = halfmap(work, "resume", moment)
@@ -107,18 +118,55 @@ def test_a_killed_automatic_refinement_resumes_to_the_same_result(work):
     assert same(work, "broken", "auto")
 
 
-def test_ctrl_c_exits_5_and_resumes_with_the_same_command(work):
-    process = subprocess.Popen([sys.executable, "-m", "halfmap.cli.main", *command("stopped")], cwd=work,
+def test_a_refinement_whose_disk_fills_up_exits_4_and_goes_on_to_the_same_result(work):
+    full = halfmap(work, *command("full"), before=("-c", STRIKE, "2", "full disk"))
+    assert full.returncode == 4 and "no space left" in full.stderr and "bytes are free" in full.stderr
+    assert [place.name for place in kept.listed(work / "full")] == ["it_001"]
+    assert [path.name for path in (work / "full").rglob("*") if path.suffix in (".tmp", ".part")] == []
+    assert json.loads((work / "full" / "summary.json").read_text())["status"] == "failed"
+    resumed = halfmap(work, "resume", "full")
+    assert resumed.returncode == 0, resumed.stderr
+    assert same(work, "full", "whole")
+
+
+WAYS = {"stopped": (signal.SIGINT,), "twice": (signal.SIGINT, signal.SIGINT), "walltime": (signal.SIGUSR1,),
+        "terminated": (signal.SIGTERM,)}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_signal_exits_5_and_the_job_resumes_with_the_same_command(way, work):
+    process = subprocess.Popen([sys.executable, "-m", "halfmap.cli.main", *command(way)], cwd=work,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-    events = work / "stopped" / "events.jsonl"
+    events = work / way / "events.jsonl"
     while process.poll() is None and not (events.is_file() and '"checkpoint"' in events.read_text()):
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    for number in WAYS[way]:
+        process.send_signal(number)
+        time.sleep(0.05)
     assert process.wait() == 5
-    again = halfmap(work, *command("stopped"), "--resume")
-    assert again.returncode == 0, again.stderr
-    assert same(work, "stopped", "whole")
-    assert len(json.loads((work / "stopped" / "job.json").read_text())["resumed_from"]) == 1
+    assert [path.name for path in (work / way).rglob("*") if path.suffix in (".tmp", ".part")] == []
+    again = halfmap(work, *command(way), "--resume")
+    assert again.returncode == 0 and "from its checkpoint" in again.stderr, again.stderr
+    assert same(work, way, "whole")
+    assert len(json.loads((work / way / "job.json").read_text())["resumed_from"]) == 1
+
+
+def test_a_killed_refinement_of_a_project_that_is_then_moved_resumes_to_the_same_result(work):
+    before, after = work / "project", work / "moved Ångström 結構"
+    assert halfmap(work, "init", "project").returncode == 0
+    for name in ("particles.star", "start.mrc"):
+        shutil.copy(work / name, before / name)
+    killed = halfmap(before, *command("J1"), before=("-c", STRIKE, "2", "solve"))
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    before.rename(after)
+    resumed = halfmap(after, "resume", "J1")
+    assert resumed.returncode == 0, resumed.stderr
+    for name in ("half1.mrc", "half2.mrc", "map.mrc", "fsc.star"):
+        assert (after / "J1" / name).read_bytes() == (work / "whole" / name).read_bytes()
+    # in a project images are named from its root; all other columns are the same
+    tables = ((folder / "particles.star").read_text().splitlines() for folder in (after / "J1", work / "whole"))
+    moved, whole = ([line.split()[1:] for line in table if "@" in line] for table in tables)
+    assert moved == whole and len(moved) == 120
 
 
 @pytest.mark.parametrize("flag, value, message", [

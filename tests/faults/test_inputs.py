@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from halfmap.data import expansion, halves
+from halfmap.data import expansion, halves, relion
 from halfmap.errors import InputError
 from halfmap.geometry import symmetry
 from halfmap.io import mrc
@@ -84,6 +84,19 @@ def test_symmetry_copies_in_both_halves_refuse_the_gold_standard(tmp_path):
     with pytest.raises(InputError, match="symmetry copies"):
         halves.assign(leaking, np.random.default_rng(0))
     halves.assign(expanded, np.random.default_rng(0))
+
+
+def test_a_refinement_of_symmetry_copies_in_both_halves_is_refused(tmp_path):
+    """D 15: as a table of another program tells them, the same image in several rows."""
+    expanded = expansion.expanded(made.particle_set(tmp_path), symmetry.group("C2"))
+    relion.write(tmp_path / "particles.star", replace(expanded, half=(1 + np.arange(24) % 2).astype(np.int8)))
+    ended = made.refinement(tmp_path)
+    assert ended.exit_code == 3 and not list((tmp_path / "job").glob("*.mrc"))
+    assert "in both" in made.told(ended) and "--force-resplit" in made.told(ended)
+    again = made.refinement(tmp_path, out=tmp_path / "again", force_resplit=True, max_iterations=1)
+    assert again.exit_code == 0, made.told(again)
+    table = relion.read_table(tmp_path / "again" / "particles.star")
+    assert all(len(set(table.half[table.index == image])) == 1 for image in range(made.N))
 
 
 def test_the_check_of_particles_finds_the_leak(tmp_path):

@@ -149,6 +149,17 @@ def test_memory_that_a_limit_forbids_is_refused_before_the_start(monkeypatch):
         resources.warn_of_memory(3.0, events.Passing())
 
 
+def test_a_refinement_that_a_memory_limit_forbids_does_not_begin(monkeypatch, tmp_path):
+    """D 17: and a dry run of it says the same."""
+    made.particle_set(tmp_path)
+    monkeypatch.setattr(device, "headroom_GB", lambda: 1e-6)
+    for folder, dry in (("a", False), ("b", True)):
+        ended = made.refinement(tmp_path, out=tmp_path / folder, dry_run=dry)
+        assert ended.exit_code == 4 and "--box-size" in made.told(ended) and "ask for more" in made.told(ended)
+        assert not list(tmp_path.glob(f"{folder}/*.mrc")) and not (tmp_path / folder / "checkpoints").exists()
+    assert not (tmp_path / "b").exists()
+
+
 def test_the_address_limit_of_the_process_is_seen():
     """D 17"""
     code = ("import resource; from halfmap import device; print(device.headroom_GB()); "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from halfmap.data import stack
+from halfmap.data import relion, stack
 from halfmap.errors import InputError
 from halfmap.io import mrc, patience
 from halfmap.refine import batches
@@ -100,6 +100,25 @@ def test_an_image_of_1e30_is_left_out(tmp_path):
     ended = made.check(tmp_path)
     assert set(ended.summary["rows"]["bad_images"]) == {6, 7}
     assert stack.faulty(stack.Stack(particles).images(np.arange(4, 8))).tolist() == [False, True, True, False]
+
+
+def test_a_refinement_is_as_if_a_bad_image_were_not_there(tmp_path):
+    """D 8: it runs to its end, lists the image, and its map is that of the other particles."""
+    made.particle_set(tmp_path)
+    table = tmp_path / "particles.star"
+    lines = table.read_text().splitlines(True)
+    sixth = [line for line in lines if line.startswith("000006@")]
+    (tmp_path / "others.star").write_text("".join(line for line in lines if line not in sixth))
+    spoiled(tmp_path, HEADER + 5 * 1024, np.full((16, 16), np.nan, "<f4").tobytes())
+    ended = made.refinement(tmp_path, max_iterations=1, seed=1, threads=1)
+    without = made.refinement(tmp_path, max_iterations=1, seed=1, threads=1, particles=tmp_path / "others.star",
+                              out=tmp_path / "without")  # fmt: skip
+    assert len(sixth) == 1 and ended.exit_code == without.exit_code == 0
+    assert (ended.summary["n_particles"], ended.summary["n_rejected"]) == (11, 1)
+    assert relion.read_table(tmp_path / "job" / "rejected.star").index.tolist() == [5]
+    found, expected = (mrc.read(folder / "map.mrc").data for folder in (tmp_path / "job", tmp_path / "without"))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())  # sums in float32, another order
 
 
 def test_float16_saturation_is_an_image_with_infinity(tmp_path):
@@ -195,6 +214,7 @@ def test_a_moved_project_is_found_by_its_root(tmp_path):
     table.write_text(table.read_text().replace(str(before) + "/", ""))
     (after / "stacks").mkdir(parents=True)
     os.rename(before / "images.mrcs", after / "stacks" / "images.mrcs")
-    assert made.check(before, quick=True).exit_code == 3
-    found = made.check(before, images_root=after / "stacks", out=tmp_path / "b", quick=True)
-    assert "images.mrcs" not in "".join(found.summary.get("faults", ()))
+    lost = made.check(before, quick=True)
+    assert lost.exit_code == 3 and "images.mrcs" in made.told(lost) and "images root" in made.told(lost)
+    found = made.check(before, images_root=after / "stacks", out=tmp_path / "b")
+    assert found.exit_code == 0 and found.summary["counts"]["images_read"] == made.N

@@ -16,6 +16,7 @@ from halfmap.jobs.pictures import plots
 from halfmap.jobs.pictures.views import View
 from halfmap.jobs.refinement import abinitio
 from halfmap.jobs.running import diagnostics
+from halfmap.refine import settling
 from tests.refine import made
 
 pytestmark = pytest.mark.usefixtures("no_plots")
@@ -55,6 +56,17 @@ def test_a_map_is_made_of_particles_alone(job):
     assert "stopped after" in told["verdict"] and told["steps"] > 10
 
 
+def test_why_each_phase_ended_is_in_log_events_summary_and_report(job):
+    told, _, out = job
+    reasons = [phase["reason"] for phase in told["phases"]]
+    assert [phase["name"] for phase in told["phases"]] == list(settling.PHASES) and len(set(reasons)) == 3
+    assert sum(phase["steps"] for phase in told["phases"]) == told["steps"]
+    page, log = ((out / name).read_text() for name in ("report.html", "log.txt"))
+    events = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
+    assert [event["reason"] for event in events if event["kind"] == "phase"] == reasons
+    assert all(reason in log and reason in page for reason in reasons) and reasons[-1] in told["verdict"]
+
+
 def test_its_steps_can_be_drawn(job):
     *_, out = job
     names = diagnostics.iterations(out)
@@ -80,6 +92,7 @@ def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
     kept = np.array([float(x) for x in particles.columns["rlnClassNumber"]])
     assert [int((kept == c).sum()) for c in np.unique(kept)] == [c for c in told["class_particles"] if c >= 50]
     assert len(particles) + told["n_unused"] == N
+    assert told["class_kinds"] == 1 and any("ONE KIND" in sentence for sentence in told["warnings"])
 
 
 def test_of_noise_no_particle_gets_a_pose(tmp_path):

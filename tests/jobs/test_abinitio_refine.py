@@ -15,7 +15,7 @@ from halfmap.io import mrc
 from halfmap.jobs.pictures import plots
 from halfmap.jobs.pictures.views import View
 from halfmap.jobs.refinement import abinitio_refine as job_module
-from halfmap.jobs.running import diagnostics, events
+from halfmap.jobs.running import diagnostics, events, growths
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.types import Map
@@ -86,6 +86,49 @@ def test_its_halves_make_the_same_map_when_reconstructed(job, tmp_path):
         assert np.corrcoef(*low)[0, 1] > 0.98  # the noise that weighs the images is estimated anew
 
 
+def after(job, out, *words):
+    """Half-sets of the input and of the result of a job that takes the folder of another."""
+    *_, given = job
+    assert cli.main([*words, "--out", str(out), "--symmetry", "D2", "--seed", "1"]) == 0
+    mine, theirs = (relion.read_table(folder / "particles.star") for folder in (out, given))
+    order = np.argsort(theirs.index)
+    return mine, theirs[order[np.searchsorted(theirs.index[order], mine.index)]]
+
+
+@pytest.mark.parametrize("kind", ["reconstruct", "refine homogeneous", "refine local"])
+def test_its_folder_is_an_input_of_other_jobs_which_keep_its_half_sets(kind, job, tmp_path):
+    given = str(job[2])
+    volume = [] if kind == "reconstruct" else ["--volume", given, "--max-iterations", "1", "--no-intermediate-plots"]
+    own = ["--mask", "dynamic", "--initialize-from-halfmaps"] if kind == "refine local" else []
+    mine, theirs = after(job, tmp_path / "job", *kind.split(), "--particles", given, *volume, *own)
+    np.testing.assert_array_equal(mine.half, theirs.half)
+    told = json.loads((tmp_path / "job" / "summary.json").read_text())
+    assert told["resolution_A"] < 1.2 * job[0]["resolution_A"]
+
+
+def local(given, particles, out, *halves):
+    words = ["refine", "local", "--particles", str(particles), "--volume", str(given), "--mask", "dynamic", *halves]
+    return cli.main([*words, "--initialize-from-halfmaps", "--symmetry", "D2", "--out", str(out)])
+
+
+def test_half_maps_that_are_exchanged_are_refused(job, tmp_path, capsys):
+    given = job[2]
+    swapped = ["--half1", str(given / "half2.mrc"), "--half2", str(given / "half1.mrc")]
+    assert local(given, given, tmp_path / "job", *swapped) == 3
+    assert "by their names they are exchanged" in capsys.readouterr().err
+    assert not (tmp_path / "job" / "map.mrc").exists()
+
+
+def test_particles_of_another_split_than_the_half_maps_are_refused(job, sample, tmp_path, capsys):
+    _, particles, given = job
+    half = particles.half.copy()
+    half[:7] = 3 - half[:7]
+    relion.write(tmp_path / "mixed.star", replace(relion.read(given / "particles.star"), half=half))
+    assert local(given, tmp_path / "mixed.star", tmp_path / "job") == 3
+    assert "7 of the 560 particles" in capsys.readouterr().err
+    assert not (tmp_path / "job" / "map.mrc").exists()
+
+
 def test_steps_of_both_halves_and_the_fsc_of_each_iteration_can_be_drawn(job):
     *_, out = job
     names = diagnostics.iterations(out)
@@ -119,11 +162,11 @@ def test_a_half_grows_the_same_map_whatever_the_images_of_the_other_are(sample, 
         name: getattr(whole, name) for name in ("half", "group", "optics", "optics_columns")})
     params = settings(table)
     recipe, _ = job_module.read(params, made.Heard())
-    grown = [job_module.grow(params, recipe, particles, 1, np.random.default_rng(5), made.Heard())
+    grown = [job_module.grow(params, recipe, particles, job_module.Origin(1, np.random.default_rng(5)), made.Heard())
              for particles in (whole, mixed)]
     np.testing.assert_array_equal(grown[0].map.data, grown[1].map.data)
     assert grown[0].found.evidence == grown[1].found.evidence
-    other = job_module.grow(params, recipe, mixed, 2, np.random.default_rng(5), made.Heard())
+    other = job_module.grow(params, recipe, mixed, job_module.Origin(2, np.random.default_rng(5)), made.Heard())
     assert grown[0].found.something and not other.found.something
 
 
@@ -144,15 +187,16 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     made_of = iter([(right, 3.0), (wrong, 1.0), (wrong, 0.5), (right, 2.5)])
     asked = []
 
-    def grow(params, recipe, table, half, rng, watch):
-        asked.append(half)
+    def grow(params, recipe, table, origin, watch):
+        asked.append(origin.half)
         map, gain = next(made_of)
-        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True))
+        return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True, resolution_A=23.0))
 
     monkeypatch.setattr(job_module, "grow", grow)
     params = settings(table, max_restarts=5)
     recipe, particles = job_module.read(params, made.Heard())
-    first, second = job_module.grown_together(params, recipe, particles, (None, None), made.Heard())
+    first, second = job_module.grown_together(params, recipe, particles, (None, None), made.Heard(),
+                                              growths.Growths(sample[1].parent, made.Heard()))
     assert asked == [1, 2, 2, 2] and first.gain == 3.0 and second.gain == 2.5
 
 
@@ -162,6 +206,7 @@ def test_of_noise_nothing_is_found_and_no_particle_gets_a_pose(sample, tmp_path)
     relion.write(tmp_path / "particles.star", noise)
     told = run(tmp_path / "particles.star", tmp_path / "job")
     assert told["found"] is False and told["halves_agree"] is False and told["n_particles"] == 0
+    assert told["resolution_A"] is None and told["resolution_05_A"] is None and told["nyquist_A"] == 10.0
     words = " ".join(told["warnings"])
     assert "half 1: " in words and "half 2: " in words and "NOTHING WAS FOUND" in words
     left = {path.name for path in (tmp_path / "job").iterdir()}
@@ -182,7 +227,7 @@ def test_a_stopped_job_resumes_to_the_same_result(sample, job, tmp_path, monkeyp
 
     def told(self, kind, **data):
         tell(self, kind, **data)
-        if kind == "checkpoint" and not struck:
+        if kind == "checkpoint" and "iteration" in data and not struck:
             struck.append(data)
             raise Interrupted("stopped by the test")
 
@@ -194,3 +239,5 @@ def test_a_stopped_job_resumes_to_the_same_result(sample, job, tmp_path, monkeyp
     *_, whole = job
     for name in ("half1.mrc", "half2.mrc", "particles.star"):
         assert (tmp_path / "job" / name).read_bytes() == (whole / name).read_bytes()
+    told = [(folder / "events.jsonl").read_text().count('"kind": "phase"') for folder in (tmp_path / "job", whole)]
+    assert told[0] == told[1] > 0  # nothing has grown a second time

@@ -234,13 +234,105 @@ def test_the_warning_that_time_runs_out_leads_to_a_checkpoint_and_back_into_the_
     assert queue.find(1).cluster_job == "101" and queue.find(1).command == ["finished", "--resume"]
 
 
-def test_a_job_that_was_cancelled_by_hand_does_not_come_back(queue, slurm):
+@pytest.mark.parametrize("said, state, jobs", [
+    ("CANCELLED by 1000", "interrupted", 1),
+    ("TIMEOUT", "submitted", 2),  # SLURM sends SIGTERM here, too: only its word tells the one from the other
+    ("PREEMPTED", "submitted", 2),
+    ("FAILED", "running", 1),  # somebody sent SIGTERM to the process itself
+])  # fmt: skip
+def test_after_sigterm_the_word_of_the_cluster_decides_whether_a_job_comes_back(queue, slurm, said, state, jobs):
+    handed_over(queue, slurm)
+    node = on_node(queue, LISTENS)
+    node.send_signal(signal.SIGTERM)
+    assert node.wait() == 5 and "asked to stop" in queue.find(1).reason
+    slurm.set("100", "COMPLETING")
+    assert look(queue).state == "running"
+    slurm.set("100", said)
+    tend(queue)
+    assert (queue.find(1).state, len(slurm.jobs())) == (state, jobs)
+
+
+def test_a_process_that_was_asked_to_stop_and_of_which_the_cluster_tells_no_more_does_not_come_back(queue, slurm):
     handed_over(queue, slurm)
     node = on_node(queue, LISTENS)
     node.send_signal(signal.SIGTERM)
     assert node.wait() == 5
+    write_summary(queue.path("J1"), "interrupted")
+    slurm.forget()
+    entry = look(queue, cluster_queue.PATIENCE)
+    assert entry.state == "interrupted" and "was asked to stop" in entry.reason
+
+
+def test_a_job_that_slurm_puts_back_after_sigterm_goes_on_with_what_is_there(queue, slurm):
+    entry = handed_over(queue, slurm)
+    on_node(queue, LISTENS).send_signal(signal.SIGTERM)
+    while queue.find(1).reason == "":
+        time.sleep(0.01)
+    slurm.set(entry.cluster_job, "PENDING", "BeginTime")
+    assert look(queue).reason == "begun, and put back: pending as 100 on site (BeginTime)"
+    performed = []
+    queue_worker.work(queue, 1, entry.token, lambda words: performed.append(words) or 0)
+    assert performed == [["finished", "--resume"]]
+
+
+# stopping
+
+
+def test_stopping_asks_what_runs_by_a_file_and_takes_back_what_has_not_begun(queue, slurm):
+    handed_over(queue, slurm)
+    add(queue, cluster="site")
     tend(queue)
-    assert queue.find(1).state == "interrupted" and len(slurm.jobs()) == 1
+    queue.update(1, state="running", pid=1)
+    queue.path("J1").mkdir()
+    slurm.set("100", "RUNNING", "None")
+    said = []
+    cluster_queue.Handed(cluster.read(queue.root)).stop(queue, False, said.append)
+    assert (queue.path("J1") / "stop").is_file() and "next batch" in said[0]
+    assert [(entry.state, entry.resume) for entry in queue.entries()] == [("running", False), ("waiting", False)]
+    assert [job[2] for job in slurm.jobs()] == ["RUNNING", "CANCELLED"]
+
+
+def test_stopping_at_once_cancels_what_runs_and_it_waits_to_be_gone_on_with(queue, slurm):
+    handed_over(queue, slurm)
+    queue.update(1, state="running", pid=1)
+    cluster_queue.Handed(cluster.read(queue.root)).stop(queue, True, print)
+    entry = queue.find(1)
+    assert (entry.state, entry.resume, entry.stopping) == ("waiting", True, False)
+
+
+def test_while_the_queue_is_held_nothing_is_handed_over(queue, slurm):
+    add(queue, cluster="site")
+    queue.hold(True)
+    tend(queue)
+    assert queue.find(1).state == "waiting" and not slurm.jobs()
+    queue.hold(False)
+    tend(queue)
+    assert queue.find(1).state == "submitted"
+
+
+# what a script asks for
+
+
+def test_where_nobody_says_how_much_memory_a_dry_run_does_once(queue, slurm):
+    (queue.root / "slurm.sh").write_text("#SBATCH --mem={{ ram_gb }}G --cpus={{ num_cpu }}\n{{ run_cmd }}\n")
+    asked = []
+    add(queue, cluster="site")
+    queue.update(1, words=("refine", "homogeneous", "--threads", "3"))
+    tend(queue, memory_GB=lambda made, entry: asked.append(entry.number) or 10.1)
+    assert "--mem=16G --cpus=3" in queue.file(1, ".sh").read_text() and asked == [1]
+    add(queue, cluster="site", variables={"ram_gb": "5", "num_cpu": "2"})
+    tend(queue, memory_GB=lambda made, entry: asked.append(entry.number))
+    assert "--mem=5G --cpus=2" in queue.file(2, ".sh").read_text() and asked == [1]
+
+
+def test_a_job_that_is_handed_over_from_a_node_gets_nothing_of_the_job_before_it(monkeypatch):
+    given = {"SLURM_JOB_ID": "7", "SLURM_MEM_PER_NODE": "500", "SLURM_CONF": "/etc/one", "SBATCH_ACCOUNT": "a",
+             "HOME": "/"}  # fmt: skip
+    assert cluster_queue.outside(given) == {"SLURM_CONF": "/etc/one", "SBATCH_ACCOUNT": "a", "HOME": "/"}
+    by_hand = {"SLURM_MEM_PER_NODE": "500"}  # a person's, as there is no job around
+    assert cluster_queue.outside(by_hand) == by_hand
+    monkeypatch.setattr(os, "environ", {**os.environ, **given})
+    assert "SLURM_MEM_PER_NODE" not in cluster_queue.ask(["env"]).text
 
 
 def test_a_job_that_the_cluster_begins_anew_goes_on_with_what_is_there(queue, slurm):

@@ -70,6 +70,21 @@ def test_particles_are_told_apart_by_their_images_and_compared_by_their_poses(on
     assert found["shift_A"] == pytest.approx([5, 5], abs=1e-3)
 
 
+def test_a_turn_of_one_map_against_the_other_is_told_and_taken_out(one):
+    table = made.particles(one.root / "J1")
+    turn = rotations.exp_so3(np.array([[0.3, -1.0, 0.5]]))[0]
+    noise = rotations.exp_so3(np.tile([np.deg2rad(2), 0, 0], (made.N, 1)))
+    particles(one, "J1", table)
+    particles(one, "J2", replace(table, poses=Poses(noise @ table.poses.rotations @ turn, table.poses.shifts_A)))
+    for name in ("J1", "J2"):
+        record = json.loads((one.root / name / "job.json").read_text())
+        (one.root / name / "job.json").write_text(json.dumps({**record, "params": {"symmetry": "C1"}}))
+    found = comparing.compared(one.root / "J1", one.root / "J2")["particles"]
+    # the turn is taken from one image, whose own 2 degrees are in it
+    assert found["turned_deg"] == pytest.approx(np.rad2deg(np.linalg.norm([0.3, -1.0, 0.5])), abs=2.1)
+    assert found["rotation_deg"][0] < 4.1
+
+
 def test_an_image_that_a_table_has_several_times_counts_once(one):
     table = made.particles(one.root / "J1")
     particles(one, "J1", table[np.repeat(np.arange(made.N), 4)])

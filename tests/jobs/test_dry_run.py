@@ -165,6 +165,8 @@ def test_a_machine_with_too_little_memory_is_told_of_and_what_helps(monkeypatch)
 
 def test_a_control_group_with_less_memory_than_the_machine_counts(monkeypatch, tmp_path):
     monkeypatch.setattr(device, "CGROUP", Path(tmp_path))
+    monkeypatch.setattr(device, "MEMBERSHIP", tmp_path / "membership")
+    (tmp_path / "membership").write_text("0::/\n")
     machine = device.available_memory_GB()
     for name, text in (("memory.max", "1500000000\n"), ("memory.current", "500000000\n")):
         (tmp_path / name).write_text(text)

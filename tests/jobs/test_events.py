@@ -69,3 +69,23 @@ def test_ctrl_c_asks_to_stop_and_the_old_handler_returns(tmp_path):
 def test_an_iteration_in_words_has_the_numbers_that_are_known():
     event = {"kind": "iteration", "iteration": 3, "resolution_A": 7.123, "accuracy_rotation_deg": None, "seconds": 2.0}
     assert events.sentence(event) == "iteration 3, resolution 7.12 A, 2.0 s"
+
+
+def test_a_batch_leaves_no_line_and_hears_of_a_stop_request(tmp_path):
+    heard = []
+    watch = events.Watch(tmp_path, [heard.append])
+    watch("batch")
+    assert lines(tmp_path) == heard == []
+    watch.request_stop()
+    with pytest.raises(Interrupted):
+        watch("batch")
+
+
+def test_the_end_of_a_phase_in_words_tells_why_and_the_three_numbers():
+    event = {"kind": "phase", "whose": "start 2", "name": "first resolution", "steps": 30, "band_A": 37.76,
+             "reason": "its steps are done", "evidence": 2.5, "effective_fraction": 0.041, "change": 0.02}
+    words = events.sentence(event)
+    assert words == ("start 2, first resolution: ended after 30 steps at 37.8 A: its steps are done; evidence 2.50 "
+                     "nats, 0.041 of all poses with weight, maps changed by 2.0%")
+    assert "changed" not in events.sentence({**event, "change": None})
+    assert events.sentence({**event, "half": 1}).startswith("half 1, start 2")

@@ -8,9 +8,10 @@ import pytest
 
 from halfmap.errors import InputError, ResourceError
 from halfmap.io import atomic
-from halfmap.jobs.running import checkpoint, kept
+from halfmap.jobs.running import checkpoint, growths, kept
 from halfmap.refine.state import Snapshot
-from halfmap.types import Defocus
+from halfmap.refine.stochastic import Course, Growth
+from halfmap.types import Defocus, Map
 from tests.refine import made
 
 
@@ -129,3 +130,47 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path
         kept.chosen(tmp_path, 7)
     with pytest.raises(InputError, match="name a job that has some"):
         kept.chosen(tmp_path / "nowhere")
+
+
+# ---- those of maps that grow
+
+
+def grown(steps: int, band_A: float = 30.0) -> Snapshot:
+    history = tuple({"step": n, "band_A": band_A, "evidence": 0.1 * n, "change": float("nan")} for n in range(steps))
+    made_ = Map(np.full((2, 2, 2), steps, np.float32), 8.0)
+    growth = Growth(steps, 6, (), (made_,), float("nan"), {}, np.zeros(1), np.zeros((1, 3)), np.zeros((1, 2)))
+    return Snapshot(Course(0, growth, history), np.ones(5, np.int8), {}, (), {"state": 2**100}, {"reading": 0.1})
+
+
+def test_growths_and_iterations_are_kept_side_by_side(tmp_path):
+    keeper = growths.Growths(tmp_path, made.Heard())
+    for steps, band_A in ((10, 40.0), (20, 20.0), (30, 40.0), (40, 40.0)):
+        keeper.of(0).keep(grown(steps, band_A))
+    written(tmp_path, [12, 9, 10, 11, 11])
+    assert [kept.iteration_of(place) for place in kept.listed(tmp_path, kept.GROWTH)] == [20, 30, 40]
+    assert [kept.iteration_of(place) for place in kept.listed(tmp_path)] == [2, 4, 5]
+    assert kept.newest_name(tmp_path) == "it_005" and kept.chosen(tmp_path) == kept.path_of(tmp_path, 5)
+
+
+def test_each_growth_of_a_job_goes_on_from_its_own_snapshot(tmp_path):
+    keeper = growths.Growths(tmp_path, made.Heard())
+    keeper.of(0).keep(grown(10))
+    keeper.of(0).keep(grown(12))
+    keeper.of(1).keep(grown(10, 20.0))
+    again = growths.Growths(tmp_path, made.Heard())
+    first, second, third = (again.of(number).newest() for number in range(3))
+    assert (first.state.iteration, second.state.iteration, third) == (12, 10, None)
+    assert second.rng == {"state": 2**100} and np.isnan(second.state.history[0]["change"])
+    assert [kept.iteration_of(place) for place in kept.listed(tmp_path, kept.GROWTH)] == [12, 22]
+    assert kept.newest_name(tmp_path) == "growth_022"
+
+
+def test_a_job_without_growths_takes_those_of_the_job_it_goes_on_from(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    growths.Growths(tmp_path / "a", made.Heard()).of(0).keep(grown(10))
+    written(tmp_path / "a", [12])
+    taken = growths.Growths(tmp_path / "b", made.Heard(), origin=tmp_path / "a")
+    assert taken.of(0).newest().state.iteration == 10
+    with pytest.raises(InputError, match="a checkpoint of a map that grows"):
+        kept.chosen(kept.listed(tmp_path / "a", kept.GROWTH)[0])

@@ -29,6 +29,12 @@ def test_paths_from_a_folder_of_the_project_move_along_with_it(tmp_path):
     assert record["inputs"]["volume"]["path"] == str(root / "J1" / "map.mrc")
 
 
+def test_a_job_that_was_begun_in_the_root_of_the_project_works_in_the_root_where_it_is_now(tmp_path):
+    record, root = moved(tmp_path, tmp_path / "D2", {**PARAMS, "images_root": str(tmp_path / "D2")})
+    assert record["working_folder"] == record["params"]["images_root"] == str(root)
+    assert (record["params"]["symmetry"], record["params"]["volume"]) == ("D2", "J1/map.mrc")
+
+
 def test_absolute_paths_and_those_from_outside_lead_into_the_project_again(tmp_path):
     given = {**PARAMS, "volume": str(tmp_path / "D2" / "J1" / "map.mrc"), "particles": "D2/J1/particles.star"}
     record, root = moved(tmp_path, tmp_path, given)

@@ -5,7 +5,7 @@ import pytest
 
 from halfmap import device
 from halfmap.geometry import rotations
-from halfmap.kernels.insert import Points, cpu, insert, insert_curved, reference
+from halfmap.kernels.insert import Points, best_buffer_bytes, cpu, insert, insert_curved, reference
 from halfmap.kernels.insert.cpu import complete_plane
 from halfmap.kernels.project.reference import corners, full_space, grid_points, in_band
 from tests.kernels import made
@@ -83,6 +83,11 @@ def test_any_size_of_buffer_gives_the_same_bits(buffer_bytes, rng):
     points.flush()
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_array_equal(found[1], expected[1])
+
+
+def test_the_buffer_grows_with_the_grid_within_bounds():
+    sizes = [best_buffer_bytes(grid) for grid in (1e5, 1.4e7, 1.1e8, 8.3e8)]  # boxes 12, 64, 128, 256
+    assert sizes[0] == sizes[1] < sizes[2] < sizes[3] == 4e8
 
 
 def test_nothing_is_added_before_it_is_asked_for_and_nothing_twice(rng):

@@ -30,8 +30,11 @@ def test_batches_grow_after_the_first_phase():
     assert (PLAN.step(29, FRAME).images, PLAN.step(30, FRAME).images) == (90, 300)
 
 
-def test_the_learning_rate_falls_from_the_first_to_the_last():
-    assert PLAN.step(0, FRAME).rate == pytest.approx(0.5) and PLAN.step(89, FRAME).rate == pytest.approx(0.1)
+def test_the_learning_rate_falls_until_the_last_resolution():
+    for plan in (PLAN, replace(PLAN, final_steps=60)):
+        rates = [plan.step(number, FRAME).rate for number in range(plan.steps(FRAME))]
+        assert rates[0] == pytest.approx(0.5) and rates[79:] == pytest.approx([0.1] * (len(rates) - 79))
+        assert all(later < earlier for earlier, later in zip(rates[:79], rates[1:80], strict=True))
 
 
 def test_classes_part_between_two_steps():
@@ -39,8 +42,8 @@ def test_classes_part_between_two_steps():
     assert alike == pytest.approx([0.4, 0.4, 0.2, 0, 0])
 
 
-def test_starts_are_compared_half_of_the_way():
-    assert PLAN.trial_steps(FRAME) == 30 + 25
+def test_starts_are_compared_at_the_last_resolution():
+    assert PLAN.trial_steps(FRAME) == 30 + 50 and PLAN.step(79, FRAME).band == 11
 
 
 def test_a_coarser_end_than_the_beginning_is_no_growth():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from halfmap.align import polar
 from halfmap.refine import autorefine, sampling, schedules
 from halfmap.refine.batches import Frame
 from tests.refine.made import state
@@ -74,6 +75,15 @@ def test_no_sampling_is_finer_than_the_accuracy_justifies(faster):
     assert auto(faster=faster).next(doubtful(shell=32, history=history), FRAME).sampling.order == 3
     fine = auto(faster=faster).next(doubtful(shell=32, history=rows(*CALM, accuracy=0.2)), FRAME)
     assert fine.sampling.order > 3 or not faster
+
+
+def test_no_search_in_all_directions_is_finer_than_its_band_needs():
+    growing = doubtful(shell=30, history=rows(*GROWING, accuracy=0.1))
+    plan = auto(faster=True, local_from_deg=0.1).next(growing, FRAME)
+    enough = polar.coarsest_order(FRAME.resolution_A(plan.search_radius), FRAME.diameter_A)
+    assert plan.sampling.far_order == max(enough, 3) < plan.sampling.order
+    asked = auto(faster=True, local_from_deg=0.1, initial_deg=3.7).next(growing, FRAME)
+    assert asked.sampling.far_order == 4  # what the user begins with stays
 
 
 def test_from_the_step_asked_for_searches_are_near_the_known_pose():

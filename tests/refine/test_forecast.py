@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from halfmap import device
+from halfmap.kernels.insert.cpu import MOST_BYTES
 from halfmap.refine import calibration, forecast, setup
 from halfmap.refine.batches import Frame
 from halfmap.refine.forecast import Power, Speeds
@@ -35,7 +36,7 @@ def plans(box, n=2000, recipe=RECIPE, limit_A=None):
 def test_memory_is_flat_in_the_number_of_particles():
     few, many = (forecast.memory_GB(load(128, n)) for n in (2_000, 10_000))
     # what grows is the table of poses, 4 kB a particle, and how much of the buffer of pixels is touched
-    assert few <= many <= few + 8_000 * forecast.PARTICLE_BYTES / 1e9 + forecast.BUFFER_BYTES / 1e9
+    assert few <= many <= few + 8_000 * forecast.PARTICLE_BYTES / 1e9 + MOST_BYTES / 1e9
     assert many < 1.5 * few
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from halfmap import simulate
 from halfmap.data import halves
 from halfmap.geometry import frames, symmetry
 from halfmap.geometry import rotations as so3
@@ -219,3 +220,11 @@ def test_a_sketch_is_searched_again_at_the_same_band(first, table, start):
     assert loop.next_plan(job, undecided).searched.all()
     once = schedules.Marching(**vars(job.recipe.schedule))
     assert not once.next(undecided, job.frame).searched.any()
+
+
+def test_how_far_two_maps_are_of_one_structure_whatever_their_frame_and_hand(start, table):
+    frame = made.prepared(recipe(start, start), table).frame
+    there = turn.placed(start, Frame(-SLIGHTLY, np.array([4.0, -3.0, 2.0])))
+    other = simulate.protein_like(made.BOX, made.VOXEL_A, symmetry.group("C1"), np.random.default_rng(9))
+    assert meeting.agreed_A(start, there, frame) < START_A
+    assert meeting.agreed_A(start, filters.lowpass(other, START_A), frame) > meeting.ALIKE * START_A

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from halfmap import simulate
+from halfmap.geometry import rotations as so3
 from halfmap.geometry import symmetry
-from halfmap.maps import filters, masks, resample
-from halfmap.refine import parting, setup
+from halfmap.geometry.frames import Frame
+from halfmap.maps import filters, masks, resample, turn
+from halfmap.refine import parting, setup, stochastic
 from halfmap.types import Map, Poses
 from tests.refine import made
 
@@ -74,10 +76,38 @@ def test_of_one_kind_it_says_so(tmp_path):
     assert found.significance < 4 and "ONE KIND" in found.verdict
 
 
+def test_of_more_classes_than_kinds_it_says_so_and_which_are_one(two):
+    particles, kind, *_ = two
+    found = parting.split(job(particles), 3, AT_A)
+    assert same(found.shares.argmax(1), kind) > 0.95
+    assert found.kinds == 2 and found.significance > 10
+    assert any("one within the noise" in text or "is empty" in text for text in found.doubts)
+    assert "take --classes 2" in found.doubts[-1]
+    for group in found.alike:  # those that are one are of one kind
+        assert len({np.bincount(kind[found.shares.argmax(1) == c]).argmax() for c in group}) == 1
+
+
+def test_of_as_many_classes_as_kinds_there_is_no_doubt(two):
+    assert two[2].kinds == 2 and two[2].doubts == ()
+
+
 def test_three_kinds_are_told_apart(tmp_path):
     particles, kind, _ = stack(tmp_path, 3)
     found = parting.split(job(particles), 3, AT_A)
     assert same(found.shares.argmax(1), kind) > 0.9
+    assert found.kinds == 3 and not found.doubts and not found.alike
+
+
+def test_independent_classes_that_grew_one_map_are_told(two, monkeypatch):
+    particles, *_, maps = two
+    other = simulate.protein_like(made.BOX, made.VOXEL_A, symmetry.group("C1"), np.random.default_rng(9))
+    again = turn.placed(maps[0], Frame(so3.exp_so3(np.array([0.3, -0.5, 0.2])), np.array([3.0, -2.0, 4.0])))
+    grown = tuple(filters.lowpass(one, AT_A) for one in (maps[0], other, again))
+    found = stochastic.Found(grown, (), 5.0, 2.0, 9.0, "", (), (), AT_A)
+    monkeypatch.setattr(stochastic, "shares", lambda job, method, found, rows: np.eye(3)[rows % 3])
+    parted = parting.Competing(3).parted(job(particles), None, found, np.arange(2 * N))
+    assert parted.alike == ((0, 2),) and parted.kinds == 2 and parted.verdict == ""
+    assert parted.doubts[0].startswith("classes 1 and 3 have the same map")
 
 
 def test_particles_beyond_those_that_make_the_maps_are_sorted_too(two, monkeypatch):

@@ -251,7 +251,7 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
     other = {
         "classes": 3, "starts": 5, "initial_resolution": 50.0, "max_resolution": 25.0, "num_initial_iterations": 7,
         "num_final_iterations": 3, "fourier_radius_step": 0.5, "initial_minibatch_size": 33, "minibatch_size": 44,
-        "initial_learning_rate": 0.9, "final_learning_rate": 0.3, "class_similarity": 0.7, "class_anneal_start": 3,
+        "initial_learning_rate": 0.9, "final_learning_rate": 0.2, "class_similarity": 0.7, "class_anneal_start": 3,
         "class_anneal_end": 9, "initial_structure_lowpass": 3.0, "offset_range_A": 22.0, "min_align_resolution": 99.0,
         "window_structure": False, "center_structure": False, "non_negative": False,
     }
@@ -277,9 +277,19 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
     def made(**changes):
         params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
         method = recipes.stochastic(params, 200.0)
-        return method.classes, recipes.parting(params, method)
+        return method.classes, recipes.parting(params, 20.0)
 
     grown, split = made(classes=3, class_resolution=15.0)
     assert grown == split.grown == 1 and (split.classes, split.resolution_A) == (3, 15.0)
     assert made(classes=3, class_start="independent") == (3, parting.Competing(3))
     assert made() == (1, parting.Competing(1))
+
+
+def test_a_step_has_as_many_images_for_every_map_that_grows():
+    def images(**changes):
+        params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
+        return recipes.stochastic(params, 200.0).annealing.images
+
+    assert images() == images(classes=3) == (200, 250)
+    assert images(classes=3, class_start="independent") == (600, 750)
+    assert images(classes=3, class_start="independent", minibatch_size=90) == (600, 90)

@@ -118,8 +118,15 @@ def test_only_doubtful_particles_are_searched_again():
 
 
 def test_the_second_search_is_never_finer_than_it_needs_to_be():
-    plan = marching().next(state(shell=30), FRAME)
-    assert plan.search_radius == FRAME.shell(marching().research_A) < plan.band
+    large = replace(FRAME, diameter_A=300.0)
+    plan = marching().next(state(shell=30), large)
+    assert plan.search_radius == large.shell(schedules.RESEARCH_A) < plan.band
+
+
+def test_a_small_particle_is_searched_again_at_a_resolution_that_tells_its_sides_apart():
+    small = replace(FRAME, diameter_A=80.0)
+    plan = marching().next(state(shell=30), small)
+    assert plan.search_radius == small.shell(8.0) > small.shell(schedules.RESEARCH_A)
 
 
 def test_nothing_is_searched_again_with_a_map_no_finer_than_the_first():
@@ -141,6 +148,16 @@ def test_noise_alone_makes_few_particles_doubtful():
     flagged = schedules.doubtful(state(n, cross=cross, power=power)).mean()
     # a Gaussian lies 2.5 standard deviations below its mean in 0.62 % of cases; 20,000 tell that to 0.06 %
     assert flagged == pytest.approx(0.0062, abs=0.0018)
+
+
+def test_a_search_of_particles_off_their_model_is_about_the_box_centre():
+    power = np.full(6, 200.0)
+    cross = power * np.array([1, 1, 1, 1, 0.0, 0.0])  # the last two do not lie along their projections
+    found = state(6, shell=12, cross=cross, power=power)
+    plan = marching().next(found, FRAME, 25.0)
+    assert plan.astray is None and plan.astray_A == 25.0  # as far off as at the first search
+    told = schedules.searching(plan, found, np.arange(6) < 5)
+    assert told.searched.tolist() == [True] * 5 + [False] and np.flatnonzero(told.astray).tolist() == [4]
 
 
 def test_particles_off_their_model_are_doubtful():

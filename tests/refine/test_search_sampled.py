@@ -13,7 +13,7 @@ from halfmap.refine import start
 from halfmap.refine.batches import Frame
 from halfmap.refine.sampling import Sampling
 from halfmap.refine.schedules import Marching
-from halfmap.refine.search import Sampled, _Each
+from halfmap.refine.search import Everywhere, Sampled, _Each
 from halfmap.types import Poses
 from tests.refine import made
 
@@ -74,3 +74,14 @@ def test_particles_whose_pose_is_not_believed_are_searched_everywhere_and_others
     assert isinstance(both, _Each) and isinstance(both.close, nearby.LocalSearch)
     found = errors(both.candidates(images, sample.truth.poses.shifts_A, 4), sample)
     assert np.median(found[astray]) < 8 < np.median(found[~astray])
+
+
+@pytest.mark.parametrize("part", [Everywhere(), Sampled()])
+def test_particles_whose_pose_is_not_believed_are_searched_over_all_shifts(sample, part):
+    wanted = replace(plan(2, False, np.arange(N) < 3), offset_A=10.0, astray_A=30.0)
+    wanted = replace(wanted, sampling=replace(wanted.sampling, offset_range_A=10.0))
+    projector = Projector.of(sample.map, 12, made.BOX)
+    both = part.ready(projector, wanted, FRAME, made.GROUP, part.near(None, beside(sample, 0.0)))
+    reach = [np.linalg.norm(search.grid.shifts_A, axis=1).max() for search in (both.everywhere, both.close)]
+    assert reach == pytest.approx([30.0, 10.0])
+    assert both.everywhere.harmonics is both.close.harmonics  # the reference is on its rings once

@@ -147,7 +147,7 @@ def test_the_usual_range_of_shifts_grows_with_the_particle(told):
     frames = [made.prepared(made.homogeneous(particle_diameter_A=d), told).frame for d in (60.0, 150.0)]
     ranges = [made.homogeneous().offset_range(replace(frame, diameter_A=k * frame.diameter_A))
               for frame, k in zip(frames, (1, 2), strict=True)]  # fmt: skip
-    assert ranges == [15.0, 30.0]
+    assert ranges == [15.0, 50.0]
 
 
 @pytest.mark.parametrize("count", [1, 3])

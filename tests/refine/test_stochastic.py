@@ -9,8 +9,9 @@ from halfmap.align import axes, maps
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, resample, turn
 from halfmap.reconstruct import online
-from halfmap.refine import setup, stochastic
+from halfmap.refine import settling, setup, stochastic
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import made
 
@@ -48,7 +49,7 @@ def after(sample, steps, **changes):
     """(run, growth) after some steps of another method."""
     work = job(sample.told())
     setting = stochastic._prepared(work, replace(METHOD, **changes), np.arange(N))
-    return setting, stochastic._grown(setting, stochastic._first(setting), steps, [], 0)
+    return setting, stochastic._grown(setting, stochastic._begun(setting), steps, Keeper()).grown
 
 
 def test_the_molecule_grows_from_its_images(sample, grown):
@@ -79,6 +80,62 @@ def test_of_noise_nothing_is_said_to_be_found(tmp_path, sample):
     noise = made.stacked(tmp_path / "noise.mrcs", made.white(N, 1.0), sample.told())
     found = stochastic.run(job(noise), METHOD, np.arange(N))
     assert not found.something and "NOTHING WAS FOUND" in found.verdict
+
+
+@pytest.fixture
+def at_rest(monkeypatch):
+    """Maps that never gain anything, as soon as two windows of three steps can tell."""
+    monkeypatch.setattr(settling, "WINDOW", 3)
+    monkeypatch.setattr(settling, "settled", lambda rows: True)
+
+
+def test_where_nothing_is_gained_the_first_phase_gives_way_and_the_last_one_ends(sample, at_rest):
+    work = job(sample.told())
+    found = stochastic.run(work, replace(METHOD, starts=2, annealing=replace(PLAN, final_steps=9)), np.arange(N))
+    first = [phase for phase in found.phases if phase["phase"] == settling.FIRST]
+    assert [phase["steps"] for phase in first] == [6, 6] and PLAN.initial_steps == 15
+    compared = [phase for phase in found.phases if phase["reason"] == "here the starts are compared"]
+    assert len({phase["band_A"] for phase in compared}) == 1 and len(compared) == 2
+    assert len(found.history) < 2 * PLAN.trial_steps(work.frame) and "nothing more is gained" in found.verdict
+    assert found.resolution_A == PLAN.final_A  # what does not help at 40 A may yet help at 23
+    assert found.phases[-1]["phase"] == settling.LAST and found.phases[-1]["steps"] == 6
+    assert [event["reason"] for event in work.watch.of("phase")] == [phase["reason"] for phase in found.phases]
+
+
+def test_classes_that_are_still_held_alike_are_not_parted_at_once(sample, at_rest):
+    alike = replace(PLAN, similarity=0.5, similar_until=(5, 12))
+    found = stochastic.run(job(sample.told()), replace(METHOD, classes=2, annealing=alike), np.arange(N))
+    assert found.phases[0]["steps"] == 13  # the first step whose classes are on their own
+
+
+def test_images_that_show_nothing_are_not_looked_at_any_finer(tmp_path, sample, monkeypatch):
+    monkeypatch.setattr(settling, "WINDOW", 4)
+    monkeypatch.setattr(settling, "settled", lambda rows: False)
+    noise = made.stacked(tmp_path / "noise.mrcs", made.white(N, 1.0), sample.told())
+    found = stochastic.run(job(noise), replace(METHOD, starts=2), np.arange(N))
+    assert not found.something and "the images show nothing" in found.verdict
+    assert [phase["nothing"] for phase in found.phases] == [False, True] * 2 and len(found.history) == 2 * (15 + 4)
+
+
+def test_a_growth_taken_up_again_ends_at_the_same_map(sample):
+    class Kept(Keeper):
+        snapshots = []
+
+        def newest(self):
+            return self.snapshots[-1] if self.snapshots else None
+
+        def keep(self, snapshot):
+            self.snapshots.append(snapshot)
+
+    short = replace(METHOD, starts=2, annealing=replace(PLAN, initial_steps=8, final_steps=6, radius_step=1.0))
+    keeper = Kept()
+    whole = stochastic.run(job(sample.told()), short, np.arange(N), keeper)
+    for place in range(len(keeper.snapshots)):
+        again = Kept()
+        again.snapshots = keeper.snapshots[: place + 1]
+        found = stochastic.run(job(sample.told()), short, np.arange(N), again)
+        assert found.maps[0].data.tobytes() == whole.maps[0].data.tobytes() and found.evidence == whole.evidence
+        assert found.verdict == whole.verdict and str(found.phases) == str(whole.phases)  # with NaN
 
 
 def test_particles_held_back_make_no_map(sample):

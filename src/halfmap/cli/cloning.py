@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,11 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 Changes = Mapping[str, Mapping[str, list[str]]]  # job ("" = the one that is cloned) -> setting -> values
 
 
-def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, print_only: bool) -> int:
-    """Clone the job in a folder; returns the exit code of the first that fails."""
+Perform = Callable[[Sequence[str]], int]  # what is done with a command line: returns an exit code
+
+
+def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, perform: Perform) -> int:
+    """Clone the job in a folder, or plan it, as ``perform`` does; returns the exit code of the first that fails."""
     around = project.find(folder)
     number = card.number_of(Path(os.path.abspath(folder)), around)
     if chain and (around is None or number is None):
@@ -33,12 +36,12 @@ def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, pr
         raise UsageError("--out: a chain makes several jobs; they get the next numbers of the project")
     changes = _changes(wanted)
     if not chain:
-        return _run(_Plan(folder, changes.get("", {})).words(out), print_only)
+        return perform(_Plan(folder, changes.get("", {})).words(out))
     numbers = _worth_it(lineage.chain(number, rows := index.jobs(around).rows), rows)
     unknown = set(changes) - {""} - {f"J{n}" for n in numbers[1:]}
     if unknown:
         raise UsageError(f"--set {min(unknown)}.: no job of this chain; it is {', '.join(f'J{n}' for n in numbers)}")
-    return _run_chain(around, numbers, {**changes, f"J{number}": changes.get("", {})}, print_only)
+    return _run_chain(around, numbers, {**changes, f"J{number}": changes.get("", {})}, perform)
 
 
 def _worth_it(numbers: Sequence[int], rows: Mapping[int, index.Row]) -> list[int]:
@@ -121,18 +124,20 @@ def _short(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def _run_chain(around: Project, numbers: Sequence[int], changes: Changes, print_only: bool) -> int:
+def _run_chain(around: Project, numbers: Sequence[int], changes: Changes, perform: Perform) -> int:
     """Make jobs again one after the other, each from those made before. All are looked through before the first."""
     prospects = (around.folder(around.next_number() + place) for place in range(len(numbers)))
     planned = list(_commands(around, numbers, changes, prospects))
-    if print_only:
-        return max(_run(words, True) for _, words in planned)
+    if perform is tell:
+        return max(perform(words) for _, words in planned)
     for folder, words in _commands(around, numbers, changes, (around.new_folder() for _ in numbers)):
+        code = None
         try:
-            code = _run(words, False)
+            code = perform(words)
         finally:
-            with suppress(OSError):  # it holds a job, as it should
-                folder.rmdir()
+            if perform is run or code is None:  # a job of the queue has an empty folder until it begins
+                with suppress(OSError):  # it holds a job, as it should
+                    folder.rmdir()
         if code:
             return code
     return 0
@@ -146,10 +151,33 @@ def _commands(around: Project, numbers: Sequence[int], changes: Changes, folders
         instead[f"J{number}"] = new.name
 
 
-def _run(words: Sequence[str], print_only: bool) -> int:
+def tell(words: Sequence[str]) -> int:
+    """Print a command line; run nothing."""
     print(shlex.join(["halfmap", *words]), flush=True)
-    if print_only:
-        return 0
+    return 0
+
+
+def run(words: Sequence[str]) -> int:
+    """Print a command line, then run it."""
     from halfmap.cli import main  # the application, of which this is a part
 
+    tell(words)
     return main.main(words)
+
+
+def to_queue(around: Project, cluster: str | None, made: bool) -> Perform:
+    """Puts a command line at the end of the queue of a project, here or for a cluster.
+
+    ``made``: its job folder was made for it, and goes with it where it is taken out again.
+    """
+    from halfmap.cli import queue as commands
+    from halfmap.jobs.queue.queue import Queue
+
+    def put(words: Sequence[str]) -> int:
+        queue = Queue(around)
+        entry = commands.put(queue, words, cluster)
+        queue.update(entry.number, made=entry.made or made)
+        print(commands.added(entry))
+        return 0
+
+    return put

@@ -6,6 +6,7 @@ Owns their arguments and their words. What they tell comes from `jobs`; nothing 
 from __future__ import annotations
 
 import json as json_format
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -60,7 +61,9 @@ def show(
     """Tell all of one job: settings that are not the default, inputs, lineage, numbers, warnings, notes, files."""
     from halfmap.jobs.project import card
 
-    told = card.of(project.job_folder(job))
+    folder = project.job_folder(job)
+    told = card.of(folder)
+    told |= _in_project(folder)
     lines = [json_format.dumps(told, indent=1)] if json else _card(told)
     print("\n".join(lines))
     return 0
@@ -79,11 +82,18 @@ def clone(
     out: Annotated[Path | None, Parameter(help="Folder of the new job; none = the next of the project.")] = None,
     print_only: Annotated[bool, Parameter(name="--print", help="Print the commands, run nothing.", negative=())]
     = False,
+    queue: Annotated[bool, Parameter(name="--queue", help="Put the jobs in the queue, run nothing.", negative=())]
+    = False,
+    cluster: Annotated[str | None, Parameter(help="Put the jobs in the queue for a cluster of clusters.yaml.")] = None,
 ) -> int:  # fmt: skip
     """Run a job again with the same settings and seed, some of them changed, in a new folder."""
     from halfmap.cli import cloning
 
-    return cloning.clone(project.job_folder(job), tuple(set or ()), chain, out, print_only)
+    folder = project.job_folder(job)
+    perform = cloning.tell if print_only else cloning.run
+    if (queue or cluster) and not print_only:
+        perform = cloning.to_queue(project.here(), cluster, made=chain)
+    return cloning.clone(folder, tuple(set or ()), chain, out, perform)
 
 
 def diff(
@@ -134,6 +144,18 @@ def note(
 TOOLS = tuple(Tool(function.__name__, function) for function in (init, status, show, clone, diff, tag, note))
 
 
+def _in_project(folder: Path) -> dict[str, Any]:
+    """State and kind of a job as the list of its project has them, and what the queue says of it."""
+    from halfmap.jobs.project import card
+
+    around = project.find(folder)
+    number = card.number_of(Path(os.path.abspath(folder)), around)
+    if number is None:
+        return {"queue": ""}
+    line = listing.line(around, number)
+    return {"job": line.job, "state": line.state, "queue": line.queue}
+
+
 def _of_a_job(job: str) -> Path:
     """The folder of a job. Raises UsageError for one that holds none: a note there would make it look like one."""
     from halfmap.jobs.project import places
@@ -145,12 +167,14 @@ def _of_a_job(job: str) -> Path:
 
 
 def _card(told: Mapping[str, Any]) -> list[str]:
-    unknown = f"; {safe(told['machine'])}, where it began, can tell whether it still runs"
+    unknown = f"; it began on {safe(told['machine'])}: look again in 20 s to learn whether it works there"
+    kind = safe(told["job"]) or "no job"
     lines = [
-        f"{safe(told['name'])}: {safe(told['job'])}, {told['state']}{unknown * (told['state'] == 'unknown')}",
+        f"{safe(told['name'])}: {kind}, {told['state']}{unknown * (told['state'] == 'unknown')}",
         *_pairs([("folder", told["folder"]), ("started", told["started"]), ("command", " ".join(told["command"])),
                  ("made from", _names(told["made_from"], told["ancestors"])),
                  ("used by", _names(told["used_by"], told["descendants"])),
+                 ("queue", told["queue"]),
                  ("tags", ", ".join(told["tags"])), ("so far", told["progress"])]),
     ]  # fmt: skip
     lines += _section("result", _pairs(told["numbers"].items()))
@@ -176,7 +200,7 @@ def _input(told: Mapping[str, Any]) -> str:
 
 def _size(told: Mapping[str, Any]) -> str:
     if "entries" in told:
-        return f"{told['entries']:,} entries"
+        return f"{told['entries']:,} entr{'y' if told['entries'] == 1 else 'ies'}"
     return size(told["bytes"]) if "bytes" in told else "cannot be read"
 
 
@@ -221,6 +245,8 @@ def _particles(told: Mapping[str, Any]) -> list[str]:
     lines = [f"  {told['in_both']:,} images in both, {first:,} in the first alone, {second:,} in the second alone"]
     if "rotation_deg" in told:
         (turn, most_turn), (shift, most_shift) = told["rotation_deg"], told["shift_A"]
+        if told["turned_deg"] > 0:
+            lines.append(f"  the maps are turned by {told['turned_deg']:.1f} deg against each other; beyond that:")
         lines.append(f"  poses of those in both ({safe(told['symmetry'])}): apart by {turn:.2f} deg and {shift:.2f} A "
                      f"(median); 90 % by less than {most_turn:.2f} deg and {most_shift:.2f} A")
     return lines

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from halfmap.cli import tools
-from halfmap.cli.shown import safe, table
+from halfmap.cli import queue_listing, tools
+from halfmap.cli.shown import safe
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
 from halfmap.jobs.catalog import Entry
@@ -40,7 +41,6 @@ NAME = "queue"
 SUMMARY = "Jobs that wait for each other and run without a terminal, here or on a cluster."
 CLUSTER_EVERY_S = 30.0  # a scheduler should not be asked more often by one user
 LOG = "runner.log"
-COLUMNS = ("number", "state", "job", "out", "reason")
 
 Words = Annotated[str, Parameter(allow_leading_hyphen=True, help="Command line of a job, after --.")]
 Number = Annotated[int, Parameter(help="Number of the entry, as halfmap queue list shows it.")]
@@ -71,32 +71,24 @@ def add(*words: Words, cluster: ClusterFlag = None, variable: VariableFlag = (),
     queue = of(project)
     if not words:
         raise UsageError("queue add: name a job after --, such as: halfmap queue add -- fsc J3 --out J4")
+    entry = put(queue, words, cluster, variable)
+    print(json_format.dumps(asdict(entry)) if json else f"{added(entry)}\n{_next_step(queue, entry)}")
+    return 0
+
+
+def put(queue: Queue, words: Sequence[str], cluster: str | None = None, variable: Sequence[str] = ()) -> Queued:
+    """Put the job of a command line at the end of a queue. Raises UsageError or InputError for one that cannot be."""
     entry = queue_adding.entry_of(queue, words, *_read(words), Path.cwd())
     entry = replace(entry, cluster=cluster, variables=_variables(variable, cluster))
     if cluster is not None:
         _rehearse(queue, entry)
-    entry = queue.add(queue_adding.placed(queue, entry))
-    print(json_format.dumps(asdict(entry)) if json else _added(queue, entry))
-    return 0
+    return queue.add(queue_adding.placed(queue, entry))
 
 
 def listed(*, all: AllFlag = False, project: ProjectFlag = None, json: JsonFlag = False) -> int:
     """Show the queue; clusters are asked what became of their jobs."""
     queue = of(project)
-    if any(entry.cluster for entry in queue.entries()):
-        _handed(queue).reconcile(queue)
-    entries = queue.entries() + (queue.ended() if all else [])
-    standing = {**{entry.number: (entry.state, "") for entry in entries}, **queue.standing(queue.entries())}
-    shown = [{**asdict(entry), "state": standing[entry.number][0],
-              "reason": standing[entry.number][1] or entry.reason} for entry in entries]  # fmt: skip
-    if json:
-        print(json_format.dumps({"runner": queue_locks.held(queue.runner_lock), "entries": shown}, indent=1))
-        return 0
-    rows = [[safe(row[name]) for name in COLUMNS] for row in shown]
-    print("\n".join([*(table(COLUMNS, rows, right=(0,)) if rows else ["the queue is empty"]), _runner_line(queue)]))
-    for path in queue.unreadable():
-        print(f"halfmap: {path}: damaged, and left alone; remove the file and add the job again", file=sys.stderr)
-    return 0
+    return queue_listing.told(queue, all, json)
 
 
 def remove(number: Number, /, *, project: ProjectFlag = None) -> int:
@@ -119,7 +111,7 @@ def remove(number: Number, /, *, project: ProjectFlag = None) -> int:
 def retry(number: Number, /, *, project: ProjectFlag = None) -> int:
     """Try a failed or interrupted job again, from its newest checkpoint where it has one."""
     queue = of(project)
-    print(f"{number}: {queue.retry(number).job}: waits to be started again\n{_runner_line(queue)}")
+    print(f"{number}: {queue.retry(number).job}: waits to be started again\n{queue_listing.runner_line(queue)}")
     return 0
 
 
@@ -151,21 +143,27 @@ def background(lock: Number, /, *, jobs: JobsFlag = "1", project: ProjectFlag = 
 
 
 def _runner(queue: Queue, jobs: str, **more) -> queue_runner.Runner:
+    queue.hold(False)
     handed = _handed(queue, every_s=CLUSTER_EVERY_S)
     return queue_runner.Runner(queue, clusters=handed, at_once=at_once(jobs), tell=_tell, **more)
 
 
 def stop(*, now: NowFlag = False, project: ProjectFlag = None) -> int:
-    """Stop the queue: jobs that run here write a checkpoint at their next batch and wait, first in line."""
+    """Stop the queue: jobs write a checkpoint at their next batch and wait, first in line, here and on clusters."""
     queue = of(project)
+    on_clusters = any(entry.cluster for entry in queue.entries())
+    queue.hold(on_clusters)  # a job that ends on a node would else hand over the next
     queue_runner.stop(queue, queue_runner.NOW if now else queue_runner.CHECKPOINT, _tell)
-    print("the queue has stopped; halfmap queue start goes on with it")
+    if on_clusters:
+        _handed(queue).stop(queue, now, _tell)
+    print(f"the queue has stopped; halfmap queue {'submit' if on_clusters else 'start'} goes on with it")
     return 0
 
 
 def submit(*, project: ProjectFlag = None) -> int:
     """Hand jobs that may begin to their clusters, and learn what became of the others; nothing has to stay running."""
     queue = of(project)
+    queue.hold(False)
     _handed(queue).tend(queue)
     return listed(project=project)
 
@@ -178,6 +176,7 @@ def work(number: Number, token: Token, /, *, project: ProjectFlag = None, locked
     entry = queue.find(number)
     code = queue_worker.work(queue, number, token, main.main, locked)
     if entry.cluster:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it ends a process that does not listen any more
         _pass_on(queue)
     return code
 
@@ -244,7 +243,7 @@ def _rehearse(queue: Queue, entry: Queued) -> None:
 def _pass_on(queue: Queue) -> None:
     """At the end of a job on a cluster: hand over what may begin now, and the job itself where its time ran out."""
     handed = _handed(queue, refused=queues.WAITING)
-    for entry in queue.ready():
+    for entry in [] if queue.is_held else queue.ready():
         if entry.cluster and handed.may_submit_here(entry.cluster):
             handed.submit(queue, entry)
 
@@ -253,16 +252,14 @@ def _handed(queue: Queue, **how) -> cluster_queue.Handed:
     return cluster_queue.Handed(cluster.read(queue.root), **how)
 
 
-def _added(queue: Queue, entry: Queued) -> str:
+def added(entry: Queued) -> str:
+    """What to tell of an entry that has just been put in the queue."""
     after = f", after {', '.join(entry.after)}" if entry.after else ""
-    next_step = "hand it over with: halfmap queue submit" if entry.cluster else _runner_line(queue)
-    return f"{entry.number}: {entry.job}: results go to {entry.out}{after}\n{next_step}"
+    return f"{entry.number}: {entry.job}: results go to {entry.out}{after}"
 
 
-def _runner_line(queue: Queue) -> str:
-    if not queue_locks.held(queue.runner_lock):
-        return "the queue is not running; start it with: halfmap queue start"
-    return f"the queue is running: {(queue.folder / 'runner.txt').read_text().strip()}"
+def _next_step(queue: Queue, entry: Queued) -> str:
+    return "hand it over with: halfmap queue submit" if entry.cluster else queue_listing.runner_line(queue)
 
 
 def _tell(line: str) -> None:

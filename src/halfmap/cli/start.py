@@ -35,6 +35,10 @@ def answered(arguments: Sequence[str]) -> int:
         from halfmap.cli import listing
 
         return listing.told()
+    if list(arguments[:2]) == ["queue", "list"] and set(arguments[2:]) <= {"--all", "--json"}:
+        from halfmap.cli import queue_listing
+
+        return queue_listing.told(queue_listing.here(), "--all" in arguments, "--json" in arguments)
     if arguments[:1] and arguments[0] in QUICK:
         return _quick(arguments)
     from halfmap.cli import main as full

@@ -36,29 +36,32 @@ class Growing(ParticleOutput):
         30, help="Steps at the initial resolution.", known_as="cryoSPARC: Number of initial iterations", ge=1, le=10_000
     )
     num_final_iterations: int = setting(
-        10, help="Steps at the maximum resolution.", known_as="cryoSPARC: Number of final iterations", ge=0, le=10_000
-    )
+        60, help="Steps at the maximum resolution, at most: they end where nothing more is gained.",
+        known_as="cryoSPARC: Number of final iterations", ge=0, le=10_000,
+    )  # fmt: skip
     fourier_radius_step: float = setting(
         0.08, help="By how much each step between them raises the Fourier radius.", unit="shells",
         known_as="cryoSPARC: Fourier radius step", gt=0, le=2,
     )  # fmt: skip
-    initial_minibatch_size: int = setting(
-        200, help="Images of each step at the initial resolution.", unit="images",
+    initial_minibatch_size: int | None = setting(
+        None, help="Images of each step at the initial resolution; none = 200 for every map that grows.", unit="images",
         known_as="cryoSPARC: Initial minibatch size", ge=10,
     )  # fmt: skip
-    minibatch_size: int = setting(
-        250, help="Images of each step after that.", unit="images", known_as="cryoSPARC: Final minibatch size", ge=10
-    )
+    minibatch_size: int | None = setting(
+        None, help="Images of each step after that; none = 250 for every map that grows.", unit="images",
+        known_as="cryoSPARC: Final minibatch size", ge=10,
+    )  # fmt: skip
     initial_learning_rate: float = setting(
         0.6, help="Learning rate of the first step: which part of the map the images of a step replace.",
         known_as="cryoSPARC: Initial learning rate", gt=0, le=1,
     )  # fmt: skip
     final_learning_rate: float = setting(
-        0.15, help="Learning rate of the last step; it falls evenly on a logarithmic scale.", gt=0, le=1
-    )
+        0.3, help="Learning rate once the maximum resolution is reached; until then it falls evenly on a logarithmic "
+        "scale.", gt=0, le=1,
+    )  # fmt: skip
     starts: int = setting(
-        2, help="Random starts that are tried half of the way; the one that tells most of particles held back goes on.",
-        ge=1, le=100,
+        2, help="Random starts that are tried up to the maximum resolution; the one that tells most of particles held "
+        "back goes on.", ge=1, le=100,
     )  # fmt: skip
     initial_structure_lowpass: float = setting(
         7.0, help="Fourier radius of the random blobs it starts from.", unit="shells",
@@ -89,10 +92,17 @@ class Growing(ParticleOutput):
     )  # fmt: skip
 
 
+# What a map that has begun to grow goes on with; the rest changes no result
+SETTLED = frozenset(Growing.model_fields) - {
+    "write_cs", "intermediate_plots", "out", "overwrite", "resume", "dry_run", "threads", "device",
+}  # fmt: skip
+
+
 class Abinitio(Growing):
     """One map or several from particles alone: no starting map, no poses."""
 
-    settled_at_start = Growing.settled_at_start | {"classes"}
+    settled_at_start = SETTLED | {"classes", "class_start", "class_similarity", "class_anneal_start",
+                                  "class_anneal_end"}  # fmt: skip
 
     classes: int = setting(
         1, help="Number of maps; particles are sorted between them.",

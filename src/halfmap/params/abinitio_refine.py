@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfmap.params.abinitio import Growing
+from halfmap.params.abinitio import SETTLED, Growing
 from halfmap.params.common import setting
 from halfmap.params.refinement import HalfMapRefinement
 
@@ -10,9 +10,7 @@ from halfmap.params.refinement import HalfMapRefinement
 class AbinitioRefine(Growing, HalfMapRefinement):
     """Two half-maps from particles alone, each from a random start of its own, refined to high resolution apart."""
 
-    settled_at_start = HalfMapRefinement.settled_at_start | {"max_restarts"} | frozenset(Growing.model_fields) - {
-        "write_cs", "intermediate_plots", "out", "overwrite", "resume", "dry_run", "threads", "device",
-    }  # fmt: skip
+    settled_at_start = HalfMapRefinement.settled_at_start | SETTLED | {"max_restarts"}
 
     max_restarts: int = setting(
         3, help="How many times a half is grown anew, from another start, where the maps of the two halves are not of "

@@ -73,7 +73,7 @@ class Auto(MapRefinement):
     )
     offset_range: float | None = setting(
         None,
-        help="Search radius for shifts of the first search; none = 10 % of the diameter, at least 15 A.",
+        help="Search radius for shifts of the first search; none = a sixth of the diameter, at least 15 A.",
         unit="px",
         known_as="RELION --offset_range (there 5)",
         gt=0,

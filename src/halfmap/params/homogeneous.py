@@ -125,7 +125,7 @@ class Homogeneous(MapRefinement):
     )
     offset_range_A: float | None = setting(
         None,
-        help="Search radius for shifts; none = 10 % of the diameter, at least 15.",
+        help="Search radius for shifts; none = a sixth of the diameter, at least 15.",
         unit="A",
         known_as="RELION --offset_range (there in pixels)",
         gt=0,

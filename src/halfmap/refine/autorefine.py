@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from halfmap.refine import junk, sampling, schedules
+from halfmap.align import polar
+from halfmap.refine import junk, sampling
 from halfmap.refine.batches import Frame
 from halfmap.refine.sampling import Sampling
-from halfmap.refine.schedules import AT_REST, GAIN, Marching, Plan
+from halfmap.refine.schedules import AT_REST, GAIN, Marching, Plan, doubtful, searching
 from halfmap.refine.state import State
 
 GROWN = 1.05  # of the area under the FSC: by so much more a map shows a search what the last one could not see
@@ -44,12 +45,10 @@ class Auto(Marching):
     def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
         plan = super().next(state, frame, self._range_A(frame, offset_A))
         order = self._order(state, frame)
-        local = sampling.order_of(self.local_from_deg)
-        far = min(order, max(local - 1, sampling.order_of(self.initial_deg)))
-        used = Sampling(order, order >= local, far, plan.offset_A, self._step_A(plan, frame))
+        local = order >= sampling.order_of(self.local_from_deg)
+        used = Sampling(order, local, self._far_order(order, plan, frame), plan.offset_A, self._step_A(plan, frame))
         news = order > self._last_order(state) or _another_map(state)
-        searched = schedules.doubtful(state) & plan.used & (news and not plan.final)
-        return replace(plan, sampling=used, searched=searched, astray=searched & schedules.mismatched(state))
+        return searching(replace(plan, sampling=used), state, plan.used & (news and not plan.final) & doubtful(state))
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         row, used = state.history[-1], plan.sampling
@@ -91,6 +90,11 @@ class Auto(Marching):
         elif self._without_gain(state) and self._at_rest(state) and self._justified(state, order):
             order += 1
         return min(order, sampling.FINEST)
+
+    def _far_order(self, order: int, plan: Plan, frame: Frame) -> int:
+        """The sampling of a search in all directions: no finer than a peak at the band of the search is wide."""
+        enough = polar.coarsest_order(frame.resolution_A(plan.search_radius), frame.diameter_A)
+        return min(order, max(enough, sampling.order_of(self.initial_deg)))
 
     def _finer_is_useful(self, state: State) -> bool:
         return self._justified(state, self._last_order(state))

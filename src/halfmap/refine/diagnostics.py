@@ -7,11 +7,13 @@ All of it together costs a few per cent of an iteration.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from halfmap.geometry import symmetry
+from halfmap.physics.noise import GroupModel
 from halfmap.refine import junk
 from halfmap.refine.maximisation import Maximised
 from halfmap.refine.recipe import Recipe
@@ -158,8 +160,13 @@ def noise(old: State, new: State) -> dict[str, np.ndarray]:
 
     Groups of smaller images have fewer shells; what they do not have is NaN.
     """
-    before, after = (_table([m.noise_sd for m in state.models]) for state in (old, new))
-    return {"noise_sd": after, "noise_sd_before": before, "grey": np.array([m.grey for m in new.models])}
+    return {"noise_sd": noise_sd(new.models), "noise_sd_before": noise_sd(old.models),
+            "grey": np.array([m.grey for m in new.models])}
+
+
+def noise_sd(models: Sequence[GroupModel]) -> np.ndarray:
+    """(optics groups, shells) float32, NaN where a group has no such shell."""
+    return _table([model.noise_sd for model in models])
 
 
 def _table(rows: list[np.ndarray]) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from halfmap.kernels.insert import best_buffer_bytes
 from halfmap.reconstruct import sums
 from halfmap.refine import schedules, setup
 from halfmap.refine.batches import Frame
@@ -37,7 +38,7 @@ MAP_BYTES = 4
 GRID_BYTES, POINTS_GRID_BYTES = 8, 12  # of a point of a half space: complex64; with its weight in float32
 PARTICLE_BYTES = 4000  # of a particle: candidates, information and columns, old and new
 SEARCH_BYTES = 1e8  # of shifted rings and their spectra: blocks of 2^22 values in several forms
-POINT_BYTES, BUFFER_BYTES, LISTED_TWICE = 24, 4e8, 1.1  # of kernels.insert: pixels at the border of a brick count twice
+POINT_BYTES, LISTED_TWICE = 24, 1.1  # of kernels.insert: pixels at the border of a brick count twice
 AHEAD = 3  # batches read ahead, one in use
 SAMPLE_BYTES = 8  # of a pixel of a batch: slices and copies for the estimate of noise
 CHECKPOINT_VALUES = 9 + 2 + 1 + 1  # per candidate: rotation, shift, likelihood, weight
@@ -132,7 +133,8 @@ def _batch_bytes(load: Load) -> float:
 def _buffer_bytes(load: Load) -> float:
     """What is touched of the buffer of sorted pixels."""
     images = -(-load.particles // 2)
-    return min(BUFFER_BYTES, images * np.pi / 2 * load.last_reach**2 * LISTED_TWICE * POINT_BYTES)
+    most = best_buffer_bytes(POINTS_GRID_BYTES * grid_points(load.last_reach))
+    return min(most, images * np.pi / 2 * load.last_reach**2 * LISTED_TWICE * POINT_BYTES)
 
 
 # --- disk -----------------------------------------------------------------------------------------------------------

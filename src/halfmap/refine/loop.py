@@ -39,6 +39,7 @@ def run(recipe: Recipe, particles: Particles, reference: Map | None, mask: Map |
         keeper.look(job, state, plan, None)
     else:
         state, plan = job.restored(snapshot), next_plan(job, snapshot.state)
+        watch("note", text=f"going on after iteration {state.iteration}, from its checkpoint")
     while True:
         old = state
         state, result, sums = iterate(job, old, plan)

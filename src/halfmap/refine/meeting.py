@@ -14,7 +14,7 @@ import numpy as np
 from halfmap.align import maps
 from halfmap.geometry import frames, symmetry
 from halfmap.geometry import rotations as so3
-from halfmap.maps import filters
+from halfmap.maps import filters, masks, turn
 from halfmap.reconstruct import placing, solve
 from halfmap.refine.batches import Frame
 from halfmap.types import Map, Sums
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from halfmap.refine.maximisation import Maximised
     from halfmap.refine.recipe import Recipe
 
+ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
+EDGE_VOXELS = 3.0  # of the sphere in which maps are compared
 NEGLIGIBLE = 0.05  # of the resolution at the particle's edge: moving by less costs more by interpolation than it gains
 
 
@@ -68,6 +70,13 @@ class Aligned(AsTheyAre):
 def onto(moving: Map, still: Map, group: np.ndarray) -> frames.Frame:
     """The frame that brings one map onto another, hand included, and leaves the axes of the group where they are."""
     return keeping_axes(maps.find(moving, still, test_hand=True).frame, group)
+
+
+def agreed_A(still: Map, moving: Map, frame: Frame) -> float:
+    """Resolution down to which two maps without symmetry are one structure, brought together and whatever the hand."""
+    sphere = masks.sphere(still.box, frame.diameter_A / 2 / still.voxel_size_A, EDGE_VOXELS)
+    there = turn.placed(moving, onto(moving, still, np.eye(3)[None]))
+    return fsc.resolution_A(fsc.Pair(still, there, 1).masked(sphere, "spherical"), 0.5)
 
 
 def keeping_axes(found: frames.Frame, group: np.ndarray) -> frames.Frame:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
+from scipy.sparse.csgraph import connected_components
 
 from halfmap.align import newton
 from halfmap.fourier import transforms
@@ -23,7 +25,7 @@ from halfmap.maps import masks, resample
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import solve
 from halfmap.reconstruct.sums import Accumulator
-from halfmap.refine import loop, setup, start, stochastic
+from halfmap.refine import grown_diagnostics, loop, meeting, setup, start, stochastic
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Outcome
@@ -37,6 +39,10 @@ COMMON = 0.2  # of the particles' weight that all classes share alike: what a cl
 FEWEST = 0.1  # of its fair share: a class of less starts anew, as a part of the largest
 HEARD = 1e-3  # share from which an image is laid into a map
 EDGE_VOXELS = 3.0  # of the window of the maps
+ALIKE_TO_PARTICLES = ("are one within the noise: particles that did not make them are explained no better by maps of "
+                      "their own than by one of them together")
+ALIKE_MAPS = ("have the same map: one kind of particle, or states that maps of this resolution do not tell apart and "
+              "--class-start consensus may")
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,31 @@ class Parted:
     shares: np.ndarray  # (rows, classes) probability of each
     gain: float = np.nan  # nats that an unseen particle gains by there being classes, and its standard error
     gain_error: float = np.nan
+    alike: tuple[tuple[int, ...], ...] = ()  # classes, from 0, that are one within what can be seen
+    likeness: str = ""  # in what they are
+
+    @property
+    def empty(self) -> tuple[int, ...]:
+        """Classes, from 0, that hardly any particle belongs to."""
+        share = np.bincount(self.shares.argmax(1), minlength=len(self.maps)) / len(self.shares)
+        return tuple(np.flatnonzero(hopeless(share, len(self.maps))).tolist())
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds of particles the classes are."""
+        if self.significance <= stochastic.SIGNIFICANT:
+            return 1
+        mates = (len(set(group) - set(self.empty)) for group in self.alike)
+        return len(self.maps) - len(self.empty) - sum(max(count - 1, 0) for count in mates)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is to be warned of: classes that are one, and classes of nobody."""
+        told = [f"classes {_listed(group)} {self.likeness}" for group in self.alike]
+        told += [f"class {number + 1} is empty" for number in self.empty]
+        if told:
+            told.append(f"there are fewer kinds of particles than classes: take --classes {self.kinds}")
+        return tuple(told)
 
     @property
     def significance(self) -> float:
@@ -66,6 +97,11 @@ class Parted:
                 f"one does ({gain}); the classes mean nothing, take --classes 1")
 
 
+def _listed(group: tuple[int, ...]) -> str:
+    names = [str(number + 1) for number in group]
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 @dataclass(frozen=True)
 class Competing:
     """The maps have grown apart; particles are sorted by the last grid of poses."""
@@ -81,7 +117,10 @@ class Competing:
         """The particles, sorted."""
         if self.classes == 1:
             return Parted(found.maps, rows, np.ones((len(rows), 1)))
-        return Parted(found.maps, rows, stochastic.shares(job, method, found, rows))
+        pairs = {pair for pair in combinations(range(self.classes), 2)
+                 if meeting.agreed_A(*(found.maps[c] for c in pair), job.frame) < meeting.ALIKE * found.resolution_A}
+        return Parted(found.maps, rows, stochastic.shares(job, method, found, rows), alike=_groups(pairs, self.classes),
+                      likeness=ALIKE_MAPS)
 
 
 @dataclass(frozen=True)
@@ -102,7 +141,7 @@ class Splitting:
         consensus = stochastic.onto_axes(found.maps[0], job.recipe.group, job)
         outcome = passed(self.passes, job, consensus, rows)
         left = np.setdiff1d(np.arange(len(rows)), [row for row, _ in outcome.rejected])
-        posed = setup.prepare(self.passes, outcome.particles, None, job.rng, _quiet(job))
+        posed = setup.prepare(self.passes, outcome.particles, None, job.rng, _quiet(job, len(found.history)))
         parted = split(posed, self.classes, self.resolution_A)
         return replace(parted, rows=rows[left])
 
@@ -116,10 +155,14 @@ def passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
     return loop.run(passes, job.source.particles[rows], first, None, job.rng, _quiet(job))
 
 
-def _quiet(job: Run) -> Callable[..., None]:
+def _quiet(job: Run, steps: int = 0) -> Callable[..., None]:
+    """``steps``: of the growth, after which the parting is shown."""
+
     def told(kind: str, **data) -> None:
-        if kind in ("progress", "iteration"):
+        if kind in ("progress", "batch", "iteration"):
             job.watch(kind, **data)
+        elif kind == "diagnostics" and data["made"].name.startswith(grown_diagnostics.CLASSES):
+            job.watch(kind, made=replace(data["made"], name=f"iteration_{steps:03d}_{data['made'].name}"))
 
     return told
 
@@ -131,6 +174,7 @@ class _Trial:
     shares: np.ndarray  # (n, classes) of all particles, 0 for those that make no map
     gains: np.ndarray  # (those that make maps,)
     prior: np.ndarray  # (classes,)
+    rounds: tuple[dict, ...]  # occupancy, part that changed its class and gain, in each
 
 
 @dataclass(frozen=True)
@@ -169,9 +213,10 @@ def split(job: Run, classes: int, resolution_A: float) -> Parted:
         shares[mine] = _posterior(found[mine] + np.log(best.prior))
     left_out = shares.sum(1) == 0  # images that cannot be read
     shares[left_out] = best.prior
-    gains = best.gains
-    return Parted(_joined(bench, best.shares), np.arange(len(shares)), shares, float(gains.mean()),
-                  float(gains.std() / np.sqrt(len(gains))))
+    gains, maps = best.gains, _joined(bench, best.shares)
+    job.watch("diagnostics", made=grown_diagnostics.of_sharing("best", job.frame, best.rounds, shares, maps))
+    return Parted(maps, np.arange(len(shares)), shares, float(gains.mean()),
+                  float(gains.std() / np.sqrt(len(gains))), _alike(bench, best), ALIKE_TO_PARTICLES)
 
 
 def _images(job: Run, rows: np.ndarray, band: int, models) -> Iterator[Images]:
@@ -233,6 +278,7 @@ def _likelihoods(bench: _Bench, maps: tuple[Map, ...], half: int, images: Iterab
     for batch in images:
         which = np.flatnonzero(bench.half[batch.rows] == half)
         rows = batch.rows[which]
+        job.watch("batch")
         for c, projector in enumerate(projectors if len(rows) else ()):
             fit = newton.refine(projector, batch, which, poses.rotations[rows], poses.shifts_A[rows], bench.band, 0)
             out[rows, c] = fit.log_likelihood
@@ -249,13 +295,17 @@ def _climbed(bench: _Bench, classes: int, number: int) -> _Trial:
     makers, rng = bench.makers, bench.job.rng
     shares = np.zeros((len(bench.half), classes))
     shares[makers] = np.eye(classes)[rng.integers(classes, size=len(makers))]
-    prior = np.full(classes, 1 / classes)
+    prior, rounds = np.full(classes, 1 / classes), ()
     for done in range(ROUNDS):
         old = shares.argmax(1)
         shares, gains = _round(bench, shares, prior)
         bench.job.watch("progress", stage="classes", done=number * ROUNDS + done + 1, total=TRIALS * ROUNDS)
-        trial = _Trial(shares, gains, prior)
-        if (old != shares.argmax(1))[makers].mean() < SETTLED:
+        moved = float((old != shares.argmax(1))[makers].mean())
+        rounds += ({"occupancy": shares[makers].mean(0).tolist(), "moved": moved, "gain": float(gains.mean())},)
+        trial = _Trial(shares, gains, prior, rounds)
+        bench.job.watch("diagnostics", made=grown_diagnostics.of_sharing(f"trial{number + 1}", bench.job.frame, rounds,
+                                                                         shares[makers]))
+        if moved < SETTLED:
             break
         if done < ROUNDS // 2:
             shares = shares.copy()
@@ -279,16 +329,60 @@ def _round(bench: _Bench, shares: np.ndarray, prior: np.ndarray) -> tuple[np.nda
     return shares, gains[bench.makers]
 
 
+def _alike(bench: _Bench, trial: _Trial) -> tuple[tuple[int, ...], ...]:
+    """Groups of classes that unseen particles do not tell from one map of their own together.
+
+    That is asked of every two classes that have particles: the maps of two halves of one kind are noisier than that of
+    the whole. Of two classes in all, the gain over one map has said it already.
+    """
+    members = [number for number, share in enumerate(trial.prior) if not hopeless(share, len(trial.prior))]
+    pairs = list(combinations(members, 2)) if len(trial.prior) > 2 else []
+    gains = np.hstack([_gained(bench, trial, pairs, half) for half in (0, 1)]) if pairs else np.zeros((0, 1))
+    one = {pair for pair, gain in zip(pairs, gains, strict=True)
+           if gain.mean() < stochastic.SIGNIFICANT * gain.std() / np.sqrt(len(gain))}
+    return _groups(one, len(trial.prior))
+
+
+def _groups(pairs: set[tuple[int, int]], classes: int) -> tuple[tuple[int, ...], ...]:
+    """Classes that hang together by pairs; those that stand alone are left out."""
+    one = np.eye(classes, dtype=bool)
+    for pair in pairs:
+        one[pair] = True
+    _, group = connected_components(one, directed=False)
+    found = (tuple(np.flatnonzero(group == number).tolist()) for number in np.unique(group))
+    return tuple(members for members in found if len(members) > 1)
+
+
+def _gained(bench: _Bench, trial: _Trial, pairs: list[tuple[int, int]], half: int) -> np.ndarray:
+    """(pairs, makers of one half-set) nats that each gains by two classes over one of both."""
+    rows = bench.makers[bench.half[bench.makers] == half]
+    maps = _maps(bench, trial.shares, 1 - half)
+    log_weight = _likelihoods(bench, maps, half, bench.held)[rows] + np.log(trial.prior)
+    told = np.logaddexp.reduce(log_weight, axis=1)
+    out = []
+    for pair in map(list, pairs):
+        both = _with_common(_sums(bench, trial.shares[:, pair].sum(1) * (bench.half != half)), bench.whole[1 - half],
+                            len(trial.prior) - 1)
+        joint = _likelihoods(bench, (_map(bench, both),), half, bench.held)[rows] + np.log(trial.prior[pair].sum())
+        out.append(told - np.logaddexp.reduce(np.hstack([np.delete(log_weight, pair, 1), joint]), axis=1))
+    return np.array(out)
+
+
 def _prior(shares: np.ndarray) -> np.ndarray:
     """(classes,) occupancy, none of them hopeless."""
     floored = np.maximum(shares.mean(0), FEWEST / shares.shape[1] ** 2)
     return floored / floored.sum()
 
 
+def hopeless(share: np.ndarray | float, classes: int) -> np.ndarray | bool:
+    """Whether a class of this share of all particles is nobody's."""
+    return share < FEWEST / classes
+
+
 def revived(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Shares (n, classes) with classes that hardly anyone belongs to made anew: half of the largest, at random."""
     shares = shares.copy()
-    for c in np.flatnonzero(shares.mean(0) < FEWEST / shares.shape[1]):
+    for c in np.flatnonzero(hopeless(shares.mean(0), shares.shape[1])):
         mine = shares.argmax(1)
         largest = np.flatnonzero(mine == np.bincount(mine).argmax())
         moved = largest[rng.random(len(largest)) < 0.5]

@@ -52,6 +52,7 @@ REFITS = 4  # looks at the CTF at most; two or three settle it
 # fourth power of diameter over resolution; at a tenth, beta-galactosidase at 20 A, refinement has always gone on
 FIRST_DETAIL, LAST_DETAIL = 5.7, 10.0
 FIRST_A, LAST_A = (20.0, 80.0), (10.0, 40.0)
+IMAGES = (200, 250)  # of a step for every map that grows: at the first resolution, and after it
 # settings that the steps of an ab-initio job have in common with the refinement that follows, in a sense of their own
 OF_STEPS = ("minibatch_size", "non_negative")
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
@@ -244,31 +245,31 @@ def reconstruction(params: Reconstruct) -> Recipe:
 
 def stochastic(params: Abinitio, diameter_A: float) -> Method:
     """How maps of a particle of ``diameter_A`` grow from nothing."""
-    method = growing(params, diameter_A)
+    method = growing(params, diameter_A, _grown(params))
     annealing = replace(method.annealing, similarity=params.class_similarity,
                         similar_until=(params.class_anneal_start, params.class_anneal_end))
-    return replace(method, classes=_grown(params), annealing=annealing)
+    return replace(method, annealing=annealing)
 
 
-def growing(params: Growing, diameter_A: float) -> Method:
-    """The same for one map."""
+def growing(params: Growing, diameter_A: float, maps: int = 1) -> Method:
+    """The same, with no class like another."""
     annealing = Annealing(
         params.initial_resolution or float(np.clip(diameter_A / FIRST_DETAIL, *FIRST_A)),
         params.max_resolution or float(np.clip(diameter_A / LAST_DETAIL, *LAST_A)),
         params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
-        (params.initial_minibatch_size, params.minibatch_size),
+        (params.initial_minibatch_size or IMAGES[0] * maps, params.minibatch_size or IMAGES[1] * maps),
         (params.initial_learning_rate, params.final_learning_rate),
         0.0, (0, 0),
     )  # fmt: skip
-    return Method(annealing, 1, params.starts, params.offset_range_A, params.initial_structure_lowpass,
+    return Method(annealing, maps, params.starts, params.offset_range_A, params.initial_structure_lowpass,
                   params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
 
 
-def parting(params: Abinitio, method: Method) -> Competing | Splitting:
-    """How the particles come apart into classes."""
+def parting(params: Abinitio, grown_A: float) -> Competing | Splitting:
+    """How the particles come apart into classes, of maps that have been grown to a resolution."""
     if _grown(params) == params.classes:
         return Competing(params.classes)
-    return Splitting(params.classes, params.class_resolution, final_passes(params, method.annealing.final_A))
+    return Splitting(params.classes, params.class_resolution, final_passes(params, grown_A))
 
 
 def _grown(params: Abinitio) -> int:

@@ -33,7 +33,8 @@ class Everywhere:
               ) -> polar.PolarSearch | nearby.LocalSearch:
         """The search that ``plan`` wants, against one reference."""
         grid = polar.grid(plan.search_radius, frame.length_A, frame.diameter_A, plan.offset_A, group)
-        return polar.PolarSearch.of(projector, grid, plan.search_radius)
+        return _told_apart(plan, polar.PolarSearch.of(projector, grid, plan.search_radius),
+                           frame.resolution_A(plan.search_radius) / 2)
 
     def step_deg(self, plan: Plan, frame: Frame) -> float:
         """The largest step between neighbouring directions that the search allows itself."""
@@ -80,11 +81,11 @@ class _Posed(Anywhere):
 
 @dataclass(frozen=True)
 class _Each:
-    """A search for every particle: everywhere where its pose is not believed, else near it."""
+    """A search for every particle: everywhere where its pose is not believed, else near it or about its shift."""
 
     astray: np.ndarray  # (n,) bool
     everywhere: polar.PolarSearch
-    close: nearby.LocalSearch
+    close: polar.PolarSearch | nearby.LocalSearch
 
     def candidates(self, images: Images, shifts_A: np.ndarray, count: int) -> Candidates:
         """The best poses of every image, best first."""
@@ -97,6 +98,13 @@ class _Each:
                             for name in Candidates.__dataclass_fields__))  # fmt: skip
 
 
+def _told_apart(plan: Plan, search: polar.PolarSearch, step_A: float) -> polar.PolarSearch | _Each:
+    """``search``, and the same over all shifts for the particles that the plan does not believe to be anywhere."""
+    if plan.astray is None or not plan.astray.any():
+        return search
+    return _Each(plan.astray, search.over(plan.astray_A, step_A), search)
+
+
 @dataclass(frozen=True)
 class Sampled(Everywhere):
     """Searches on the grid that the schedule tells, in all directions or one and two steps around the known pose."""
@@ -107,19 +115,21 @@ class Sampled(Everywhere):
     def ready(self, projector, plan, frame, group, near):
         grid, astray = plan.sampling, plan.astray
         if not grid.local:
-            return self._everywhere(projector, plan, frame, group)
+            everywhere = self._everywhere(projector, plan, frame, group, grid.offset_range_A)
+            return _told_apart(plan, everywhere, grid.offset_step_A)
         turns = nearby.steps(3, STEPS_AROUND, np.deg2rad(grid.step_deg))
         around = nearby.Lattice(turns, np.zeros((1, 2)), frame.resolution_A(plan.band))
         there = Near(np.zeros(3), near.poses.rotations, near.poses, np.pi, np.inf)
         local = nearby.BestOfSearch(projector, there, around, plan.band)
         if astray is None or not astray.any():
             return local
-        return _Each(astray, self._everywhere(projector, plan, frame, group), local)
+        return _Each(astray, self._everywhere(projector, plan, frame, group, plan.astray_A), local)
 
-    def _everywhere(self, projector: Projector, plan: Plan, frame: Frame, group: np.ndarray) -> polar.PolarSearch:
+    def _everywhere(self, projector: Projector, plan: Plan, frame: Frame, group: np.ndarray, range_A: float
+                    ) -> polar.PolarSearch:
         grid = plan.sampling
         angles = polar.ring_samples(plan.search_radius, min(1.0, frame.diameter_A / frame.length_A))
-        shifts = polar.shift_grid(grid.offset_range_A, grid.offset_step_A)
+        shifts = polar.shift_grid(range_A, grid.offset_step_A)
         directions = polar.grid_of_order(grid.far_order, angles, shifts, group)
         return polar.PolarSearch.of(projector, directions, plan.search_radius)
 

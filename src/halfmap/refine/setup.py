@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from halfmap.refine.batches import Frame, Source
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.state import Snapshot, State
 from halfmap.types import Map
+
+if TYPE_CHECKING:
+    from halfmap.refine.stochastic import Course
 
 BATCH_BYTES = 1e8  # images of one batch in all their forms; memory, not result, depends on it
 LEAST_BATCH = 192  # images: fewer pass through the cache before a slab of the sums leaves it. Up to MOST_BATCH_BYTES
@@ -57,12 +61,12 @@ class Run:
             self.warnings.append(message)
             self.watch("warning", message=message)
 
-    def snapshot(self, state: State) -> Snapshot:
+    def snapshot(self, state: State | Course) -> Snapshot:
         """What is needed to go on from ``state``."""
         return Snapshot(state, self.half, dict(self.rejected), tuple(self.warnings), self.rng.bit_generator.state,
                         dict(self.source.clock.seconds))
 
-    def restored(self, snapshot: Snapshot) -> State:
+    def restored(self, snapshot: Snapshot) -> State | Course:
         """Take up where ``snapshot`` was taken; returns its state.
 
         Raises InputError for a snapshot of other particles.

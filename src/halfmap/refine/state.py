@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from halfmap.refine.diagnostics import Diagnostics
     from halfmap.refine.schedules import Plan
     from halfmap.refine.setup import Run
+    from halfmap.refine.stochastic import Course
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class State:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All a refinement needs to go on after an iteration as if it had never stopped."""
+    """All a refinement needs to go on after an iteration, or a growth after a step, as if it had never stopped."""
 
-    state: State
+    state: State | Course
     half: np.ndarray  # (n,) half-set of every particle
     rejected: dict[int, str]
     warnings: tuple[str, ...]

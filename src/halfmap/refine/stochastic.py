@@ -21,12 +21,12 @@ from halfmap.maps import filters, masks
 from halfmap.physics import noise
 from halfmap.physics.projection import Projector
 from halfmap.reconstruct import online, sums
-from halfmap.refine import start
+from halfmap.refine import grown_diagnostics, settling, start
 from halfmap.refine.annealing import Annealing, Step
 from halfmap.refine.batches import Frame
-from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.expectation import above
 from halfmap.refine.setup import Run
+from halfmap.refine.state import Keeper
 from halfmap.types import Map, Sums
 
 EDGE_VOXELS = 3.0  # of the window of the maps
@@ -55,13 +55,15 @@ class Method:
 class Growth:
     """One start, as far as it has come. A step makes a new one."""
 
-    step: int
+    step: int  # of the schedule
+    band: int  # shells of the last one
     running: tuple[Sums, ...]  # of each map
     maps: tuple[Map, ...]
     change: float  # of the maps in the last step, relative to them
     facts: dict
     directions: np.ndarray  # (v,) weight, and where from (v, 3): of the last step
     views: np.ndarray
+    probabilities: np.ndarray  # (classes, bins) particles of the last batch, by how surely they belong to each
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,30 @@ class Found:
     significance: float  # of their difference, in standard errors
     verdict: str  # why it stopped, and whether it found anything
     trials: tuple[float, ...]  # evidence of every start when it was judged
+    phases: tuple[dict, ...]  # of every start: how many steps, and why it ended
+    resolution_A: float  # that the maps have been grown to
 
     @property
     def something(self) -> bool:
         return self.significance > SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far all starts have come: what a step or the judgement of a start leaves for the next one."""
+
+    start: int  # under way, from 0; as many as there are: the best one, which goes on to the end
+    grown: Growth | None  # none at the end
+    history: tuple[dict, ...] = ()
+    phases: tuple[dict, ...] = ()  # that have ended, and why
+    trials: tuple[float, ...] = ()  # evidence of every start that was judged
+    best: Growth | None = None  # of them
+    found: Found | None = None  # at the end
+
+    @property
+    def iteration(self) -> int:
+        """Steps of all starts."""
+        return len(self.history)
 
 
 @dataclass(frozen=True)
@@ -100,21 +122,43 @@ class _Setting:
         return transforms.good_box(2 * band + 8)
 
 
-def run(job: Run, method: Method, rows: np.ndarray) -> Found:
-    """Grow ``method.classes`` maps from particles ``rows``: several starts for a while, the best one to the end."""
+def run(job: Run, method: Method, rows: np.ndarray, keeper: Keeper = Keeper()) -> Found:  # noqa: B008 - it holds nothing
+    """Grow ``method.classes`` maps from particles ``rows``: several starts for a while, the best one to the end.
+
+    Goes on from the newest snapshot of ``keeper`` if it has one; its last one holds what was found.
+    """
     setting = _prepared(job, method, rows)
-    total, trial = method.annealing.steps(job.frame), method.annealing.trial_steps(job.frame)
-    history: list[dict] = []
-    tried = []
-    for number in range(method.starts):
-        grown = _grown(setting, _first(setting), trial if method.starts > 1 else 0, history, number)
-        tried.append((_evidence(setting, grown, grown.maps).mean() if method.starts > 1 else 0.0, grown))
-    evidence, best = max(tried, key=lambda found: found[0])
-    if method.starts > 1:
-        job.watch("note", text="evidence of the starts, nats per particle held back: "
-                  + ", ".join(f"{e:.2f}" for e, _ in tried) + f"; the best goes on ({evidence:.2f})")
-    grown = _grown(setting, best, total, history, method.starts)
-    return _judged(setting, grown, tuple(history), tuple(float(e) for e, _ in tried))
+    snapshot = keeper.newest()
+    course = _begun(setting) if snapshot is None else job.restored(snapshot)
+    while course.start < method.starts:
+        course = _compared(setting, _grown(setting, course, method.annealing.trial_steps(job.frame), keeper))
+    if course.found is None:
+        course = _grown(setting, course, method.annealing.steps(job.frame), keeper)
+        course = replace(course, grown=None, found=_judged(setting, course))
+        keeper.keep(job.snapshot(course))
+    return course.found
+
+
+def _begun(setting: _Setting) -> Course:
+    """The first start, which is the best one where there is no other."""
+    if setting.method.starts > 1:
+        return Course(0, _first(setting))
+    return Course(1, _first(setting), trials=(0.0,))
+
+
+def _compared(setting: _Setting, course: Course) -> Course:
+    """The start that has come as far as starts are compared, judged; then the next one, or the best one."""
+    evidence = float(_evidence(setting, course.grown, course.grown.maps).mean())
+    best = course.grown if evidence > max(course.trials, default=-np.inf) else course.best
+    trials = (*course.trials, evidence)
+    if len(trials) < setting.method.starts:
+        return replace(course, start=len(trials), grown=_first(setting), trials=trials, best=best)
+    setting.job.watch("note", text="evidence of the starts, nats per particle held back: "
+                      + ", ".join(f"{e:z.2f}" for e in trials) + f"; the best goes on ({max(trials):.2f})")
+    nothing = [phase["nothing"] for phase in course.phases if phase["phase"] == settling.FINER]
+    if nothing and all(nothing):
+        best = replace(best, step=setting.method.annealing.steps(setting.frame))  # finer data would show it no better
+    return replace(course, start=len(trials), grown=best, trials=trials, best=None)
 
 
 def _prepared(job: Run, method: Method, rows: np.ndarray) -> _Setting:
@@ -136,9 +180,9 @@ def _first(setting: _Setting) -> Growth:
 
 
 def _at_rest(setting: _Setting, maps: tuple[Map, ...]) -> Growth:
-    band = setting.method.annealing.step(np.inf, setting.frame).band
-    empty = sums.empty(band, setting.frame.box, setting.frame.voxel_size_A)
-    return Growth(0, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)))
+    first, last = (setting.method.annealing.step(number, setting.frame).band for number in (0, np.inf))
+    empty = sums.empty(last, setting.frame.box, setting.frame.voxel_size_A)
+    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)))
 
 
 def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.random.Generator) -> Map:
@@ -149,17 +193,67 @@ def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.
     return Map((data * (strength / max(np.sqrt((data**2).sum()), 1e-30))).astype(np.float32), voxel_A)
 
 
-def _grown(setting: _Setting, grown: Growth, until: int, history: list[dict], start_: int) -> Growth:
-    """``grown`` after step ``until``; tells of every step."""
-    total = setting.method.annealing.steps(setting.frame)
-    while grown.step < until:
-        step = setting.method.annealing.step(grown.step, setting.frame)
-        grown = _stepped(setting, grown, step)
-        history.append({"step": grown.step, "start": start_ + 1, **grown.facts})
-        setting.job.watch("progress", stage="ab-initio", done=grown.step, total=total)
-        if grown.step % REPORTED_EVERY == 0 or grown.step == until:
-            setting.job.watch("diagnostics", made=diagnostics_of(setting.frame, grown, tuple(history), len(history)))
-    return grown
+def _grown(setting: _Setting, course: Course, until: int, keeper: Keeper) -> Course:
+    """``course`` after step ``until`` of the start under way; tells of every step."""
+    frame, annealing = setting.frame, setting.method.annealing
+    while course.grown.step < until:
+        grown = _stepped(setting, course.grown, annealing.step(course.grown.step, frame))
+        row = {"step": grown.step, "start": course.start + 1, "phase": annealing.phase(grown.step - 1, frame),
+               **grown.facts}  # fmt: skip
+        course = _phased(setting, replace(course, grown=grown, history=(*course.history, row)), until)
+        setting.job.watch("progress", stage="ab-initio", done=course.grown.step, total=annealing.steps(frame))
+        if course.iteration % REPORTED_EVERY == 0 or course.grown.step == until:
+            facts = {"groups": [optics.name for optics in setting.job.source.particles.optics],
+                     "starts": setting.method.starts}
+            setting.job.watch("diagnostics", made=grown_diagnostics.of_step(frame, course, setting.models, facts))
+        if course.iteration % REPORTED_EVERY == 0:
+            keeper.keep(setting.job.snapshot(course))
+    return course
+
+
+def _phased(setting: _Setting, course: Course, until: int) -> Course:
+    """``course``, with what is to be said of the phase that its last step ended, if it did.
+
+    The next step is the first of the next phase; where the images show nothing, it is the last of all.
+    """
+    start, phase = (course.history[-1][name] for name in ("start", "phase"))
+    rows = [row for row in course.history if (row["start"], row["phase"]) == (start, phase)]
+    end, step = min(setting.method.annealing.ends(setting.frame)[phase], until), course.grown.step
+    found = settling.verdict(rows)
+    if step >= end:
+        found = settling.Verdict(_ended(setting, course, phase), found is not None and found.nothing)
+    elif found is None or not _may_end(setting, course, phase, found):
+        return course
+    else:
+        step = end if phase == settling.FIRST else until
+    whose = f"start {start}" if course.start < setting.method.starts else "the best" if start > 2 else "the only start"
+    told = {"start": start, "whose": whose, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
+            "nothing": found.nothing, "reason": found.words,
+            **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
+    setting.job.watch("phase", **told)
+    return replace(course, grown=replace(course.grown, step=step), phases=(*course.phases, told))
+
+
+def _may_end(setting: _Setting, course: Course, phase: int, found: settling.Verdict) -> bool:
+    """Whether a phase may end before its steps are done: classes are to part little by little, and maps that gain
+    nothing at a coarse resolution may yet find themselves at a finer one, unless the images show nothing at all.
+    """
+    if phase == settling.FIRST:
+        plan, frame = setting.method.annealing, setting.frame
+        here, there = (plan.step(step, frame) for step in (course.grown.step - 1, plan.ends(frame)[0]))
+        return setting.method.classes == 1 or here.similarity == there.similarity
+    return found.nothing or phase == settling.LAST
+
+
+def _ended(setting: _Setting, course: Course, phase: int) -> str:
+    """Why a phase ends with its last step."""
+    if phase == settling.FIRST:
+        return "its steps are done"
+    if course.start < setting.method.starts:
+        return "here the starts are compared"
+    if phase == settling.FINER:
+        return f"the last resolution, {course.grown.facts['band_A']:.1f} A, is reached"
+    return "the end of the schedule"
 
 
 def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
@@ -187,8 +281,8 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
         "evidence": float(_of_all(evidence).mean()), "effective_fraction": float((shares * effective).sum(1).mean()),
         "occupancy": shares.mean(0).tolist(), "change": change,
     }
-    return Growth(grown.step + 1, tuple(running), tuple(maps), change, facts, sum(p.directions for p in parts),
-                  grid.matrices[:, 2])
+    return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
+                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares))
 
 
 def _searches(maps: tuple[Map, ...], band: int, frame: Frame, grid) -> list[PolarSearch]:
@@ -199,6 +293,7 @@ def _images(setting: _Setting, rows: np.ndarray, band: int):
     job, n = setting.job, len(setting.job.half)
     lowest = setting.frame.length_A / setting.method.high_pass_A if setting.method.high_pass_A else 0
     for images in job.source.batches(rows, job.batch, band, setting.models, np.zeros((n, 2)), np.ones(n)):
+        job.watch("batch")
         yield above(images, int(round(lowest)))
 
 
@@ -231,8 +326,7 @@ def _of_all(evidence: np.ndarray) -> np.ndarray:
 
 def _evidence(setting: _Setting, grown: Growth, maps: tuple[Map, ...]) -> np.ndarray:
     """(judges,) evidence for maps, on one grid whatever the start; of particles that did not make them."""
-    band = setting.method.annealing.step(grown.step - 1, setting.frame).band
-    frame = setting.frame
+    band, frame = grown.band, setting.frame
     grid = soft.scattered(band, frame.length_A, frame.diameter_A, setting.method.offset_A, np.eye(3)[None],
                           np.random.default_rng(1))
     searches = _searches(maps, band, frame, grid)
@@ -241,18 +335,28 @@ def _evidence(setting: _Setting, grown: Growth, maps: tuple[Map, ...]) -> np.nda
     return _of_all(np.concatenate(parts))
 
 
-def _judged(setting: _Setting, grown: Growth, history: tuple[dict, ...], trials: tuple[float, ...]) -> Found:
+def _judged(setting: _Setting, course: Course) -> Found:
     """Whether the maps tell more of particles they have not seen than balls of the same profile do."""
+    grown = course.grown
     mine = _evidence(setting, grown, grown.maps)
     ball = _evidence(setting, grown, tuple(rounded(m) for m in grown.maps))
     more = mine - ball
     significance = float(more.mean() / max(more.std() / np.sqrt(len(more)), 1e-12))
-    done = f"stopped after {grown.step} steps, at the end of the schedule, at {grown.facts['band_A']:.1f} A"
+    steps = sum(row["start"] == course.history[-1]["start"] for row in course.history)
+    done = (f"stopped after {course.iteration} steps, {steps} of the last start, at {grown.facts['band_A']:.1f} A: "
+            f"{course.phases[-1]['reason']}")
     word = ("the maps tell particles they have not seen from a ball by {:.2f} +/- {:.2f} nats each"
             if significance > SIGNIFICANT else
-            "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:.2f} +/- "
+            "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:z.2f} +/- "
             "{:.2f} nats each)").format(more.mean(), more.std() / np.sqrt(len(more)))
-    return Found(grown.maps, history, float(mine.mean()), float(ball.mean()), significance, f"{done}; {word}", trials)
+    return Found(grown.maps, course.history, float(mine.mean()), float(ball.mean()), significance, f"{done}; {word}",
+                 course.trials, course.phases, _reached_A(setting, grown))
+
+
+def _reached_A(setting: _Setting, grown: Growth) -> float:
+    """The resolution that was asked for, or a coarser one that the growth ended at."""
+    annealing, frame = setting.method.annealing, setting.frame
+    return annealing.final_A if grown.band == annealing.step(np.inf, frame).band else frame.resolution_A(grown.band)
 
 
 def rounded(map: Map) -> Map:
@@ -266,7 +370,7 @@ def rounded(map: Map) -> Map:
 def shares(job: Run, method: Method, found: Found, rows: np.ndarray) -> np.ndarray:
     """(rows, classes) probability of every map for particles ``rows``, on the last grid."""
     setting = _Setting(job, method, start.first_models(job), rows, rows)
-    frame, band = job.frame, method.annealing.step(np.inf, job.frame).band
+    frame, band = job.frame, job.frame.shell(found.resolution_A)
     grid = soft.scattered(band, frame.length_A, frame.diameter_A, method.offset_A, np.eye(3)[None], job.rng)
     searches = _searches(found.maps, band, frame, grid)
     out = np.full((len(rows), len(found.maps)), 1 / len(found.maps))
@@ -288,20 +392,3 @@ def onto_axes(map: Map, group: np.ndarray, job: Run) -> Map:
         job.watch("note", text=f"the axes of the symmetry were found in the map, which obeys it to {found.after:.2f} "
                   "(1 = perfect)")
     return found.onto(map)
-
-
-def diagnostics_of(frame: Frame, grown: Growth, history: tuple[dict, ...], number: int) -> Diagnostics:
-    """What a step shows."""
-    cut = np.stack([np.stack([np.take(m.data, m.box // 2, axis=axis) for axis in (2, 1, 0)]) for m in grown.maps])
-    course = {name: np.array([row[name] for row in history], float)
-              for name in ("evidence", "effective_fraction", "change", "band_A", "start")}
-    arrays = {
-        "class_slices": cut.astype(np.float32),
-        "class_occupancy": np.array([row["occupancy"] for row in history]),
-        "class_views": grown.views.astype(np.float32),
-        "class_view_weights": grown.directions.astype(np.float32),
-        **{f"course_{name}": values for name, values in course.items()},
-    }
-    return Diagnostics(f"iteration_{number:03d}", arrays, {
-        "iteration": number, "box": frame.box, "voxel_size_A": frame.voxel_size_A, **grown.facts,
-    })

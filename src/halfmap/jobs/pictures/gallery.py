@@ -108,7 +108,8 @@ def _noise(figure: Figure, view: views.View) -> None:
         groups = view.json("noise.json")["groups"]
         parts = ((g["name"], np.array(g["frequency_1_A"]), np.array(g["noise_sd"], float), None) for g in groups)
     else:
-        sd, before = view.arrays["noise_sd"], view.arrays["noise_sd_before"]
+        sd = view.arrays["noise_sd"]
+        before = view.arrays.get("noise_sd_before", [None] * len(sd))  # maps that grow have but one estimate
         frequency = np.arange(sd.shape[1]) / view.length_A
         parts = zip(view.facts["groups"], [frequency] * len(sd), sd, before, strict=True)
     pictures.noise(figure, [pictures.Spectrum(*part) for part in parts])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from halfmap.jobs.pictures import pictures, views
+from halfmap.jobs.pictures import gallery_abinitio, pictures, views
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,11 +16,8 @@ TITLES = ("half 1", "half 2 as it has grown", "half 2 brought onto half 1")
 
 def _meeting(figure: Figure, view: views.View) -> None:
     cuts = view.arrays["meeting_slices"]
-    titles = [f"{title}, {view.length_A:.0f} A wide: slices along x, y, z" for title in TITLES]
-    pictures.slices(figure, [
-        pictures.Row(title, cut, float(cut.min()), float(np.percentile(cut, 99.9)))
-        for title, cut in zip(titles, cuts, strict=True)
-    ])  # fmt: skip
+    pictures.slices(figure, [gallery_abinitio.row(title, cut, view.length_A)
+                             for title, cut in zip(TITLES, cuts, strict=True)])  # fmt: skip
 
 
 def _agreement(figure: Figure, view: views.View) -> None:

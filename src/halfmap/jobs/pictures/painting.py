@@ -23,7 +23,7 @@ SHARE = 0.08  # of the time that has passed, on one core; a small price for a lo
 FIRST_COST_S = 0.2  # expected of a plot before one was drawn
 LOWEST = 19  # nice
 POLL_S = 0.1
-FIRST = ("fsc", "slices")  # what is looked at most
+FIRST = ("fsc", "slices", "ab_initio_maps")  # what is looked at most
 
 
 class Budget:

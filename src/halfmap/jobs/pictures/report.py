@@ -33,6 +33,17 @@ COLUMNS = {
 }
 
 
+PHASES = {  # of a map that grows from nothing
+    "half": ("Half", "{}"),
+    "whose": ("Start", "{}"),
+    "name": ("Phase", "{}"),
+    "steps": ("Steps", "{}"),
+    "band_A": ("At (A)", "{:.1f}"),
+    "evidence": ("Evidence (nats)", "{:z.2f}"),
+    "effective_fraction": ("Poses with weight", "{:.2g}"),
+    "change": ("Change a step", "{:.1%}"),
+    "reason": ("Why it ended", "{}"),
+}
 FACTS = {
     "images": ("Images", "{}"),
     "images_per_half": ("Images per half", "{0[0]} + {0[1]}"),
@@ -99,13 +110,17 @@ def write(folder: Path) -> Path:
     job = json.loads((folder / "job.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
     views = _shown(folder)
+    phases = {key: column for key, column in PHASES.items() if any(_has(row, key) for row in summary.get("phases", ()))}
     page = _template().render(
         job=job,
         summary=summary,
         headlines=headlines.of(summary),
         columns=[label for label, _ in COLUMNS.values()],
-        iterations=[_cells(row) for row in _iterations(folder)],
+        iterations=[_cells(row, COLUMNS) for row in _iterations(folder)],
+        phase_columns=[label for label, _ in phases.values()],
+        phases=[_cells(row, phases) for row in summary.get("phases", ())],
         views=[view.name for view in views],
+        labels={view.name: view.label for view in views},
         sections=_sections(folder, views),
         facts=_facts(views),
         methods=_methods(folder, job, summary),
@@ -167,8 +182,8 @@ def _has(row: dict, key: str) -> bool:
     return row.get(key) is not None
 
 
-def _cells(row: dict) -> list[str]:
-    return [text.format(row[key]) if _has(row, key) else "" for key, (_, text) in COLUMNS.items()]
+def _cells(row: dict, columns: dict[str, tuple[str, str]]) -> list[str]:
+    return [text.format(row[key]) if _has(row, key) else "" for key, (_, text) in columns.items()]
 
 
 def _iterations(folder: Path) -> list[dict]:

@@ -7,6 +7,7 @@ plots/iteration_003/. Which plots there are is in the galleries; how they look i
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,8 +41,7 @@ class View:
     @cached_property
     def _content(self) -> tuple[dict[str, np.ndarray], dict]:
         arrays, facts = diagnostics.read(self.folder, self.name)
-        last = diagnostics.iterations(self.folder)[-1:] if self.final else []
-        for name in last:
+        for name in diagnostics.beside_result(self.folder) if self.final else ():
             earlier = diagnostics.read(self.folder, name)
             arrays, facts = {**earlier[0], **arrays}, {**earlier[1], **facts}
         planes, lens = diagnostics.lens(self.folder, self.name)
@@ -54,6 +54,15 @@ class View:
     @property
     def facts(self) -> dict:
         return self._content[1]
+
+    @property
+    def label(self) -> str:
+        """What a reader calls it: "3", "half 1, step 10", "meeting", "classes, trial 2"."""
+        if self.final:
+            return "result"
+        number, *rest = self.name.removeprefix(diagnostics.ITERATION).split("_")
+        words = [re.sub(r"(\D)(\d)", r"\1 \2", part) for part in rest]
+        return ", ".join(re.sub(r"\b0+(?=\d)", "", word) for word in words or [number])
 
     @property
     def length_A(self) -> float:

@@ -38,7 +38,7 @@ def of(folder: Path) -> dict[str, Any]:
         "settings": _settings(record),
         "inputs": _inputs(record),
         **_relatives(around, number),
-        "progress": _progress(folder) if not row.status else None,
+        "progress": _progress(folder) if row.status != "finished" else None,
         "numbers": dict(headlines.of(summary)),
         "warnings": _lines(summary.get("warnings")),
         "faults": _lines(summary.get("faults")),

@@ -15,6 +15,7 @@ from halfmap.jobs.project import places, project
 from halfmap.jobs.running import given
 
 CURVE = "corrected"  # by which jobs are judged
+TRIED = 100  # images whose poses are looked at for a turn between two maps
 TABLES = ("particles.star", "particles.cs")
 
 
@@ -143,19 +144,42 @@ def _rows(table) -> dict[tuple[str, int], int]:
 
 
 def _poses(tables, rows, groups: set[str]) -> dict[str, Any]:
-    """Median and 90 % point of the angles between poses, symmetry mates counted as one, and of the shifts between."""
+    """Median and 90 % point of the angles between poses, symmetry mates counted as one, and of the shifts between.
+
+    ``turned_deg``: by how much the maps are turned against each other; that is taken out of the angles.
+    """
     import numpy as np
 
-    from halfmap.geometry import symmetry
+    from halfmap.geometry import rotations, symmetry
 
     if any(table.poses is None for table in tables):
         return {}
     a, b = (table[np.array(which)].poses for table, which in zip(tables, rows, strict=True))
     group = groups.pop() if len(groups) == 1 else "C1"
-    angle = np.rad2deg(symmetry.distance(a.rotations, b.rotations, symmetry.group(group)))
+    ops = symmetry.group(group)
+    turn = _turn(a.rotations, b.rotations) if len(ops) == 1 else np.eye(3)  # a symmetry holds maps where they are
+    angle = np.rad2deg(symmetry.distance(a.rotations, b.rotations @ turn, ops))
     shift = np.linalg.norm(a.shifts_A - b.shifts_A, axis=1)
     return {
         "symmetry": group,
+        "turned_deg": float(np.rad2deg(rotations.angle_between(turn, np.eye(3)))),
         "rotation_deg": np.percentile(angle, (50, 90)).tolist(),
         "shift_A": np.percentile(shift, (50, 90)).tolist(),
     }
+
+
+def _turn(a, b):
+    """The rotation that brings poses ``b`` nearest to ``a``, (n, 3, 3) each, by the median of what remains.
+
+    It is that between the poses of one image; so many are tried. None is taken that leaves more than half of the
+    angles: poses that agree on nothing have no turn between them.
+    """
+    import numpy as np
+
+    from halfmap.geometry import rotations
+
+    tried = np.unique(np.linspace(0, len(a) - 1, TRIED).astype(int))
+    turns = [np.eye(3), *(b[tried].swapaxes(-1, -2) @ a[tried])]
+    left = np.array([np.median(rotations.angle_between(a, b @ turn)) for turn in turns])
+    best = int(left.argmin())
+    return turns[best] if left[best] < left[0] / 2 and left[0] > np.deg2rad(1.0) else turns[0]

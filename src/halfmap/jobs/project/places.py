@@ -99,4 +99,6 @@ def _moved(value: Any, working: str, before: Path, now: Path) -> Any:
     if not os.path.isabs(value) and old.inside(working) is not None:
         return value
     inside = old.inside(os.path.normpath(os.path.join(working, value)))
-    return value if inside in (None, ".") else os.path.normpath(now / inside)
+    if inside is None or (inside == "." and not os.path.isabs(value)):  # a word that happens to be the project's name
+        return value
+    return os.path.normpath(now / inside)

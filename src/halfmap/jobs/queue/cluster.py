@@ -25,8 +25,9 @@ class Cluster(pydantic.BaseModel):
     """One cluster. Words of commands may hold ``{{ name }}``, ``{{ script_path_abs }}``, ``{{ cluster_job_id }}`` and
     all variables of the script. What is not given is that of SLURM.
 
-    ``status`` prints a line for each job of the user, ``number|name|state|reason``; ``accounting`` one for a job that
-    has ended, ``number|name|state|exit code``.
+    ``status`` prints a line for each job of the user, ``number|name|state|reason``, also for those that ended lately:
+    where SLURM keeps no accounting, nothing else tells how they did. ``accounting`` prints one for a job that has
+    ended, ``number|name|state|exit code``.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +35,7 @@ class Cluster(pydantic.BaseModel):
     template: Path
     variables: dict[str, Word] = {}
     submit: tuple[str, ...] = ("sbatch", "--parsable", "--job-name={{ name }}", "{{ script_path_abs }}")
-    status: tuple[str, ...] = ("squeue", "--noheader", "--me", "--format=%i|%j|%T|%r")
+    status: tuple[str, ...] = ("squeue", "--noheader", "--me", "--states=all", "--format=%i|%j|%T|%r")
     accounting: tuple[str, ...] = ("sacct", "--noheader", "--parsable2", "--allocations",
                                    "--format=JobID,JobName,State,ExitCode", "--jobs={{ cluster_job_id }}")  # fmt: skip
     cancel: tuple[str, ...] = ("scancel", "{{ cluster_job_id }}")

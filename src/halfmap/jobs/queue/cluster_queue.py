@@ -7,26 +7,31 @@ to another job later is not taken for it. Silence is counted in looks, not in se
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from halfmap.errors import UsageError
-from halfmap.jobs.queue import cluster_script, queue_worker
+from halfmap.jobs.queue import cluster_script, queue_local, queue_worker
 from halfmap.jobs.queue import queue as queues
 from halfmap.jobs.queue.cluster import Cluster, Clusters
 from halfmap.jobs.queue.queue import Queue, Queued
-from halfmap.jobs.running import record
+from halfmap.jobs.running import lock, record
 
 PATIENCE = 3  # looks in a row that do not find a job before it counts as gone
+OF_USER = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT", "SLURM_TIME_FORMAT")  # set by a person, not by a job
 ANSWER_S = 60.0  # a scheduler that is slower does not answer
 AGAIN = ("NODE_FAIL", "BOOT_FAIL")
 OUT_OF_TIME = ("TIMEOUT", "PREEMPTED", "DEADLINE")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "OUT_OF_MEMORY", "REVOKED", *AGAIN, *OUT_OF_TIME)
+
+OUT_OF_MEMORY = re.compile("memory limit|out of memory|oom.?kill", re.IGNORECASE)  # SLURM in the output of a job
+MORE_MEMORY = "give it more, with --variable ram_gb=... or in clusters.yaml"
 
 
 class Row(NamedTuple):
@@ -50,7 +55,7 @@ def ask(command: Sequence[str]) -> Answer:
     """Run a program of a cluster."""
     try:
         done = subprocess.run(list(command), stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-                              timeout=ANSWER_S)  # fmt: skip
+                              timeout=ANSWER_S, env=outside(os.environ))  # fmt: skip
     except subprocess.TimeoutExpired:
         return Answer("", f"{command[0]}: no answer in {ANSWER_S:g} s")
     except OSError as fault:
@@ -61,17 +66,31 @@ def ask(command: Sequence[str]) -> Answer:
     return Answer("", f"{command[0]}: {lines[-1] if lines else f'exit code {done.returncode}'}")
 
 
+def outside(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what describes the job of SLURM that this process is in.
+
+    ``sbatch`` hands its environment to the job: one that is handed over from a node would else be told the memory and
+    the cores of the job before it, against its own script, and ``srun`` in it refuses to begin.
+    """
+    if "SLURM_JOB_ID" not in environment:
+        return dict(environment)
+    return {name: value for name, value in environment.items()
+            if not name.startswith(("SLURM_", "SLURMD_")) or name in OF_USER}
+
+
 class Handed:
     """The entries of a queue that are meant for clusters.
 
     ``refused``: the state of an entry that the cluster does not take; a job at its end, on a node from where nothing
     may be handed over, leaves it waiting. ``every_s``: how often a cluster is asked while a runner looks again and
-    again.
+    again; ``memory_GB``: what the job of an entry will need.
     """
 
     def __init__(self, clusters: Clusters, refused: str = queues.FAILED, every_s: float = 0.0,
-                 ask: Callable[[Sequence[str]], Answer] = ask):  # fmt: skip
+                 ask: Callable[[Sequence[str]], Answer] = ask,
+                 memory_GB: Callable[[Queue, Queued], float | None] = queue_local.rehearsed_GB):  # fmt: skip
         self._clusters, self._refused, self._every_s, self._ask = clusters, refused, every_s, ask
+        self._memory_GB = memory_GB
         self._next = 0.0
 
     def tend(self, queue: Queue) -> None:
@@ -80,7 +99,7 @@ class Handed:
             return
         self._next = time.monotonic() + self._every_s
         self.reconcile(queue)
-        for entry in queue.ready():
+        for entry in [] if queue.is_held else queue.ready():
             if entry.cluster:
                 self.submit(queue, entry)
 
@@ -93,6 +112,7 @@ class Handed:
         file = queue.file(entry.number, ".sh")
         try:
             cluster = self._clusters.named(entry.cluster)
+            entry = self._with_memory(queue, entry, cluster)
             record.write_text(file, cluster_script.script(queue, entry, cluster))
             words = self._words(cluster.submit, queue, entry, cluster)
         except UsageError as fault:
@@ -106,10 +126,32 @@ class Handed:
         elif number:
             queue.update(entry.number, entry.token, cluster_job=number[0])
 
+    def _with_memory(self, queue: Queue, entry: Queued, cluster: Cluster) -> Queued:
+        """The entry with what its job will need, where the script asks for that and nobody says."""
+        if not cluster_script.leaves_memory_open(entry, cluster):
+            return entry
+        return queue.update(entry.number, entry.token, memory_GB=self._memory_GB(queue, entry)) or entry
+
     def reconcile(self, queue: Queue) -> None:
         """Ask every cluster that has entries what became of them."""
         for name in dict.fromkeys(entry.cluster for entry in _handed_over(queue)):
             self._reconcile(queue, name)
+
+    def stop(self, queue: Queue, at_once: bool, tell: Callable[[str], None]) -> None:
+        """Take back what has not begun, and ask what runs to end: with a checkpoint, else ``at_once``."""
+        for entry in _handed_over(queue):
+            asked = queue.update(entry.number, entry.token, queues.BEGUN, stopping=True)
+            if asked is None:
+                continue  # it has just ended
+            if asked.state == queues.RUNNING and not at_once:
+                (queue.path(asked.out) / lock.STOP).touch()
+                tell(f"{asked.number}: {asked.job}: asked to stop; job {asked.cluster_job} on {asked.cluster} ends at "
+                     "its next batch")  # fmt: skip
+                continue
+            fault = self.cancel(queue, asked)
+            done = f"{'ended on' if asked.state == queues.RUNNING else 'taken back from'} {asked.cluster}"
+            tell(f"{asked.number}: {asked.job}: {fault or done}")
+        self.reconcile(queue)
 
     def cancel(self, queue: Queue, entry: Queued) -> str:
         """Take a job back from its cluster; returns what was wrong, empty where nothing was."""
@@ -152,7 +194,9 @@ class Handed:
 
     def _gone(self, queue: Queue, entry: Queued, row: Row | None) -> None:
         """Record the end of a job, unless its own process does, which knows more."""
-        entry = queue.update(entry.number, entry.token, queues.BEGUN, unseen=entry.unseen + 1)
+        told = f"{row.state.lower()} as {row.number} on {entry.cluster}" if row else f"{entry.cluster} does not list it"
+        told = f"{told}; what became of it is asked again" if entry.unseen + 1 < PATIENCE else told
+        entry = queue.update(entry.number, entry.token, queues.BEGUN, unseen=entry.unseen + 1, reason=told)
         if entry is None:
             return
         if row is not None and row.state not in ("COMPLETED", "FAILED"):
@@ -179,8 +223,9 @@ def _rows(text: str) -> list[Row]:
 def _seen(queue: Queue, entry: Queued, row: Row) -> None:
     """Note what the cluster says of a job that is to come or runs."""
     why = "" if row.reason.strip("()") in ("", "None") else f" ({row.reason.strip('()')})"
-    told = {"cluster_job": row.number, "reason": f"{row.state.lower()} as {row.number} on {entry.cluster}{why}",
-            "unseen": 0}  # fmt: skip
+    again = "begun, and put back: " if entry.state == queues.RUNNING and row.state in ("PENDING", "REQUEUED") else ""
+    told = {"cluster_job": row.number, "unseen": 0,
+            "reason": f"{again}{row.state.lower()} as {row.number} on {entry.cluster}{why}"}  # fmt: skip
     if any(getattr(entry, name) != value for name, value in told.items()):
         queue.update(entry.number, entry.token, queues.BEGUN, **told)
 
@@ -188,12 +233,14 @@ def _seen(queue: Queue, entry: Queued, row: Row) -> None:
 def _record_end(queue: Queue, entry: Queued, row: Row) -> None:
     """Record an end that the job's own process had no time to."""
     where = f"{row.state} of job {row.number} on {entry.cluster}"
-    if row.state in OUT_OF_TIME:
+    if entry.stopping:
+        queue_worker.stopped(queue, entry)
+    elif row.state in OUT_OF_TIME:
         queue_worker.ran_out(queue, entry)
     elif row.state in AGAIN:
         queue_worker.lost(queue, entry, f"the node failed: {where}")
     elif row.state == "OUT_OF_MEMORY":
-        queue_worker.failed(queue, entry, f"{where}: give it more, with --variable ram_gb=... or in clusters.yaml")
+        queue_worker.failed(queue, entry, f"{where}: {MORE_MEMORY}")
     else:
         queue_worker.change(queue, entry, queues.INTERRUPTED, where)
 
@@ -202,6 +249,9 @@ def _record_silence(queue: Queue, entry: Queued, row: Row | None) -> None:
     """Record the end of a job that said nothing: what it left behind decides, then the cluster's word."""
     if row is not None and row.state == "FAILED" and not queue.summary(entry.out):
         why = queue_worker.why_failed(queue, entry) or f"exit code {row.reason}"
-        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}")
+        advice = f"; {MORE_MEMORY}" if OUT_OF_MEMORY.search(why) else ""
+        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}{advice}")
+    elif queue.summary(entry.out).get("status") == queues.INTERRUPTED:
+        queue_worker.change(queue, entry, queues.INTERRUPTED, f"its process on {entry.cluster} was asked to stop")
     else:
         queue_worker.lost(queue, entry, f"{entry.cluster} knows nothing of it any more")

@@ -8,9 +8,11 @@ breaks and no character that a shell acts on; the command itself is quoted.
 from __future__ import annotations
 
 import getpass
+import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from halfmap.errors import UsageError
@@ -22,12 +24,15 @@ RELION = re.compile(r"XXX([A-Za-z][A-Za-z0-9_]*?)XXX")
 ACTIVE = re.compile(r"[$`\"'\\;&|<>(){}!\x00-\x1f\x7f\x85\u2028\u2029]")
 NUMBER = re.compile(r"(0|[1-9]\d*)(\.\d+)?")
 UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._-]")
+THREADS = ("--threads", "--j")  # flags that say how many cores a job uses
+LEAST_GB, MARGIN = 2, 1.5  # of the memory that is asked for
 DEFAULTS: Mapping[str, Word] = {"num_cpu": 4, "num_gpu": 0, "ram_gb": 16, "queue": "", "nodes": 1, "mpinodes": 1}
 
 
 def values(queue: Queue, entry: Queued, cluster: Cluster) -> dict[str, Word]:
     """Every variable of an entry, paths as they are. Raises UsageError for values that a shell would act on."""
-    chosen = {**DEFAULTS, **cluster.variables, **{name: number(text) for name, text in entry.variables.items()}}
+    given = {name: number(text) for name, text in entry.variables.items()}
+    chosen = {**DEFAULTS, **_estimated(entry), **cluster.variables, **_of_words(entry), **given}
     own = {**_of_job(queue, entry), **_of_paths(queue, entry)}
     taken = {name: chosen.pop(name) for name in own if name in chosen}
     if taken:
@@ -35,6 +40,27 @@ def values(queue: Queue, entry: Queued, cluster: Cluster) -> dict[str, Word]:
     cores = chosen["num_cpu"]
     chosen = {"threads": cores, "cores": cores, "dedicated": cores, **chosen}
     return {**{name: passive(name, value) for name, value in chosen.items()}, **own}
+
+
+def leaves_memory_open(entry: Queued, cluster: Cluster) -> bool:
+    """Whether the script asks for ``ram_gb`` and nobody says how much: then a dry run of the job should tell."""
+    if entry.memory_GB is not None or "ram_gb" in {**cluster.variables, **entry.variables}:
+        return False
+    text = cluster.template.read_text(encoding="utf-8", errors="replace") if cluster.template.is_file() else ""
+    return "ram_gb" in text + " ".join(cluster.submit)
+
+
+def _estimated(entry: Queued) -> dict[str, Word]:
+    """Memory to ask for, by the forecast of the job: half as much again, as a job that takes more is killed."""
+    return {} if entry.memory_GB is None else {"ram_gb": max(LEAST_GB, math.ceil(entry.memory_GB * MARGIN))}
+
+
+def _of_words(entry: Queued) -> dict[str, Word]:
+    """Cores to ask for: those that the command line names."""
+    named = [after for word, after in pairwise(entry.words) if word in THREADS and after.isdecimal()]
+    named += [value for word in entry.words for name, _, value in [word.partition("=")]
+              if name in THREADS and value.isdecimal()]  # fmt: skip
+    return {"num_cpu": int(named[-1])} if named else {}
 
 
 def job_name(entry: Queued) -> str:

@@ -1,13 +1,13 @@
 """The queue of a project: one file an entry in `.halfmap/queue/`, written whole or not at all. The files are the truth.
 
-Owns the entries, their states and what stands in the way of each. Starts nothing.
+Owns the entries, their states and what stands in the way of each. Starts nothing. Imports no settings, so that a list
+is quick.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -17,10 +17,10 @@ from typing import Any
 from halfmap.errors import UsageError
 from halfmap.jobs.project.project import Project
 from halfmap.jobs.queue import queue_locks
-from halfmap.jobs.running import kept, record
 
 FOLDER = "queue"  # in the private folder of the project
 ENDED = "ended"  # in that: entries whose job is finished
+HELD = "held"  # in that: there while nothing may be handed to a cluster
 
 WAITING = "waiting"  # to be started, or to be gone on with
 SUBMITTED = "submitted"  # in the hands of a cluster
@@ -110,6 +110,15 @@ class Queue:
         """There while the runner is asked to end."""
         return self.folder / "stop"
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing may be handed to a cluster, as ``stop`` was said and nobody has gone on since."""
+        return (self.folder / HELD).exists()
+
+    def hold(self, wanted: bool) -> None:
+        """Hand nothing to clusters from now on, or do so again."""
+        (self.folder / HELD).touch() if wanted else (self.folder / HELD).unlink(missing_ok=True)
+
     def changing(self) -> AbstractContextManager[None]:
         """Every change of an entry is made in this: two processes never overwrite each other's."""
         return queue_locks.waiting(self.folder / "queue.lock")
@@ -198,7 +207,9 @@ class Queue:
 
     def newest_checkpoint(self, out: str) -> str:
         """Name of the newest checkpoint in a job folder, empty where there is none."""
-        return max((place.name for place in kept.listed(self.path(out))), default="")
+        from halfmap.jobs.running import kept  # with hashes, for which a list of the queue need not wait
+
+        return kept.newest_name(self.path(out))
 
     def left_results(self, out: str) -> bool:
         """Whether a job folder holds something worth going on from; a job that left nothing begins anew."""
@@ -246,6 +257,8 @@ class Queue:
         return GONE if maker is None else found.get(maker.number, (maker.state, ""))[0]
 
     def _write(self, entry: Queued) -> None:
+        from halfmap.jobs.running import record  # with the settings of all jobs
+
         record.write_json(self.file(entry.number), asdict(entry))
 
 
@@ -258,7 +271,7 @@ def needs(entries: Iterable[Queued], files: Iterable[str]) -> tuple[str, ...]:
 
 def token() -> str:
     """A word that no other start has."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def _read(path: Path) -> Queued | None:

@@ -79,6 +79,8 @@ def note(queue: Queue, entry: Queued, code: int, out_of_time: bool = False) -> N
         ran_out(queue, current)
     elif current.stopping:
         change(queue, entry, queues.WAITING, "stopped on request")
+    elif current.cluster:  # out of time, displaced or cancelled: only the cluster knows
+        queue.update(entry.number, entry.token, queues.BEGUN, reason=f"was asked to stop; {current.cluster} tells why")
     else:
         change(queue, entry, queues.INTERRUPTED, "its process was asked to stop")
 
@@ -88,13 +90,20 @@ def lost(queue: Queue, entry: Queued, why: str = ENDED_FROM_OUTSIDE) -> None:
     if queue.summary(entry.out).get("status") == queues.FINISHED:  # it lived long enough
         queue.finish(entry.number, entry.token)
     elif entry.stopping:
-        change(queue, entry, queues.WAITING, "stopped at once on request")
+        stopped(queue, entry)
     elif not entry.pid and not entry.cluster:  # nobody came so far as to begin it
         change(queue, entry, queues.WAITING, "", resume=entry.resume)
     elif entry.vanished:
         change(queue, entry, queues.INTERRUPTED, f"a second time: {why}")
     else:
         change(queue, entry, queues.WAITING, why, vanished=1)
+
+
+def stopped(queue: Queue, entry: Queued) -> None:
+    """Record that a job ended on request before it could say so; one that had not begun is as it was."""
+    begun = entry.state == queues.RUNNING
+    change(queue, entry, queues.WAITING, "stopped at once on request" if begun else "taken back on request",
+           resume=begun or entry.resume)  # fmt: skip
 
 
 def ran_out(queue: Queue, entry: Queued) -> None:

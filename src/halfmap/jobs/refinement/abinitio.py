@@ -14,6 +14,7 @@ from halfmap.io import mrc
 from halfmap.jobs.refinement import homogeneous
 from halfmap.jobs.running import results
 from halfmap.jobs.running.events import Passing, Watch
+from halfmap.jobs.running.growths import Growths
 from halfmap.maps import resample
 from halfmap.params.abinitio import Abinitio, Growing
 from halfmap.refine import parting, recipes, setup, stochastic
@@ -43,38 +44,46 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     used = chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
     method = recipes.stochastic(params, job.frame.diameter_A)
-    found = stochastic.run(job, method, used)
+    found = stochastic.run(job, method, used, Growths(folder, watch).of(0))
     parted = None
     if not found.something:
         job.warn(found.verdict)
     watch("note", text=found.verdict)
     if found.something:
-        parted = recipes.parting(params, method).parted(job, method, found, used)
+        parted = recipes.parting(params, found.resolution_A).parted(job, method, found, used)
         _tell(job, parted)
-        passes = recipes.final_passes(params, method.annealing.final_A)
+        passes = recipes.final_passes(params, found.resolution_A)
         classes = [_finished(passes, job, parted, number) for number in range(params.classes)]
     else:
         classes = [_unfinished(job, grown) for grown in found.maps]
     return _written(params, folder, particles, classes) | _told(parted) | {
         "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
         "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
+        "phases": list(found.phases), "grown_to_A": found.resolution_A,
         "symmetry": params.symmetry, "warnings": list(job.warnings),
     }  # fmt: skip
 
 
 def _tell(job: Run, parted: Parted) -> None:
-    """Say whether there are several kinds of particles; a warning where there are not."""
+    """Say whether there are several kinds of particles; a warning where there are not, or fewer than classes."""
     if parted.significance > stochastic.SIGNIFICANT:
         job.watch("note", text=parted.verdict)
     elif parted.verdict:
         job.warn(parted.verdict)
+    for doubt in parted.doubts:
+        job.warn(doubt)
 
 
 def _told(parted: Parted | None) -> dict:
-    """What the summary says of the classes, where several maps were held against one."""
-    if parted is None or not parted.verdict:
+    """What the summary says of several classes."""
+    if parted is None or len(parted.maps) == 1:
         return {}
-    return {"class_verdict": parted.verdict, "class_gain": parted.gain, "class_significance": parted.significance}
+    kinds = {"class_kinds": parted.kinds, "classes_alike": [[c + 1 for c in group] for group in parted.alike],
+             "classes_empty": [c + 1 for c in parted.empty]}
+    if not parted.verdict:
+        return kinds
+    return kinds | {"class_verdict": parted.verdict, "class_gain": parted.gain,
+                    "class_significance": parted.significance}
 
 
 def check(params: Abinitio, watch: Passing) -> dict:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,17 @@ from halfmap.io import mrc
 from halfmap.jobs.refinement import abinitio
 from halfmap.jobs.running import checkpoint, inputs, resources, results
 from halfmap.jobs.running.events import Passing, Watch
+from halfmap.jobs.running.growths import Growths
 from halfmap.maps import resample, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
 from halfmap.refine import loop, masking, meeting, recipes, setup, stochastic
 from halfmap.refine.batches import Frame
 from halfmap.refine.diagnostics import Diagnostics
 from halfmap.refine.recipe import Recipe
-from halfmap.refine.state import Outcome
+from halfmap.refine.state import Keeper, Outcome
 from halfmap.refine.stochastic import Found
 from halfmap.types import Curve, Map
 from halfmap.validate import fsc, fsc_report
-
-ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
 
 Streams = tuple[np.random.Generator, np.random.Generator]
 
@@ -43,6 +43,15 @@ class Grown:
         return self.found.evidence - self.found.ball
 
 
+@dataclass(frozen=True)
+class Origin:
+    """What a map of one half-set grows from."""
+
+    half: int
+    rng: np.random.Generator
+    keeper: Keeper = field(default_factory=Keeper)  # with what an interrupted run left of it
+
+
 def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
     """Split, grow, align, refine, write; returns what the summary says.
 
@@ -53,12 +62,13 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
     used = abinitio.chosen(params, len(particles), rng)
     table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
     resources.demand(recipe, table, None, params, folder, watch)
-    grown = grown_together(params, recipe, table, (first, second), watch)
+    growths = Growths(folder, watch, params.keep_checkpoints == "all", params.continue_from)
+    grown = grown_together(params, recipe, table, (first, second), watch, growths)
     for message in (message for one in grown for message in one.warnings):
         watch("warning", message=message)
     if not all(one.found.something for one in grown):
         return _unrefined(grown, recipe, particles, folder) | _growth(grown)
-    last_A = _grown_A(params, recipe, table)
+    last_A = grown_A(grown)
     outcome = loop.run(recipes.from_each(recipe, tuple(one.map for one in grown), last_A, len(particles.optics)), table,
                        None, None, rng, watch, checkpoint.of_job(params, folder, watch))
     outcome = replace(outcome, particles=halves.with_optics_of(outcome.particles, particles))
@@ -96,38 +106,39 @@ def read(params: AbinitioRefine, watch: Watch | Passing) -> tuple[Recipe, Partic
     return recipes.refined_halves(params, mask, fsc_mask), inputs.without_ignored(particles, params)
 
 
-def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, streams: Streams, watch: Watch
-                   ) -> tuple[Grown, Grown]:
+def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, streams: Streams, watch: Watch,
+                   growths: Growths) -> tuple[Grown, Grown]:
     """A map of each half, the second one brought onto the first.
 
     Where the two are not of one structure, the one that tells less of particles that did not make it is grown anew:
     that they differ is all that one half learns of the other.
     """
-    frame, grown_A = setup.frame_of(recipe, table, None), _grown_A(params, recipe, table)
-    best = [grow(params, recipe, table, half, stream, watch) for half, stream in enumerate(streams, FIRST)]
+    frame = setup.frame_of(recipe, table, None)
+    best = [grow(params, recipe, table, Origin(half + FIRST, stream, growths.of(half)), watch)
+            for half, stream in enumerate(streams)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
-    for _ in range(params.max_restarts):
+    for number in range(len(best), len(best) + params.max_restarts):
         agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
-        if agreed_A < ALIKE * grown_A or not any(one.found.something for one in best):
+        if agreed_A < meeting.ALIKE * grown_A(best) or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
-        anew = grow(params, recipe, table, weaker + 1, streams[weaker], watch)
-        best[weaker] = max(best[weaker], anew, key=lambda one: one.gain)
+        again = Origin(weaker + FIRST, streams[weaker], growths.of(number))
+        best[weaker] = max(best[weaker], grow(params, recipe, table, again, watch), key=lambda one: one.gain)
         there = brought_together(best[0].map, best[1].map, recipe, watch)
     curve = agreement(best[0].map, there, recipe, frame)
-    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A, frame))
+    watch("diagnostics", made=meeting_of((best[0].map, best[1].map, there), curve, grown_A(best), frame))
     return best[0], replace(best[1], map=there)
 
 
-def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, half: int, rng: np.random.Generator, watch: Watch
-         ) -> Grown:
+def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, origin: Origin, watch: Watch) -> Grown:
     """A map of one half-set, on the axes of its symmetry. It knows no particle of the other half."""
+    half = origin.half
     mine = table[table.half == half]
     mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
-    job = setup.prepare(recipe, mine, None, rng, _of_half(half, watch))
+    job = setup.prepare(recipe, mine, None, origin.rng, _of_half(half, watch))
     of_table = len(job.warnings)  # the refinement has the same to say
-    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)))
+    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)), origin.keeper)
     if found.something:
         job.watch("note", text=found.verdict)
     else:
@@ -148,6 +159,8 @@ def _of_half(half: int, watch: Watch):
         if kind == "diagnostics":
             step = data["made"].name.rpartition("_")[2]
             data = {"made": replace(data["made"], name=f"iteration_000_half{half}_step{step}")}
+        if kind == "phase":
+            data = {"half": half, **data}
         if "text" in data:
             data = {**data, "text": f"half {half}: {data['text']}"}
         watch(kind, **data)
@@ -169,17 +182,17 @@ def agreement(one: Map, other: Map, recipe: Recipe, frame: Frame) -> Curve:
     return fsc.Pair(one, other, len(recipe.map_group)).masked(sphere, "spherical")
 
 
-def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_A: float, frame: Frame) -> Diagnostics:
+def meeting_of(maps: tuple[Map, Map, Map], curve: Curve, grown_to_A: float, frame: Frame) -> Diagnostics:
     """What the meeting of the half-maps shows: half 1, half 2 as it was and as it lies on half 1."""
     cuts = np.stack([[np.take(one.data, one.box // 2, axis=axis) for axis in (2, 1, 0)] for one in maps])
     arrays = {"meeting_slices": cuts.astype(np.float32), "meeting_fsc": curve.values}
     return Diagnostics("iteration_000_meeting", arrays, {
-        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_A})
+        "iteration": 0, "box": frame.box, "voxel_size_A": frame.voxel_size_A, "grown_A": grown_to_A})
 
 
-def _grown_A(params: AbinitioRefine, recipe: Recipe, table: Particles) -> float:
-    """The resolution that maps are grown to."""
-    return recipes.growing(params, setup.frame_of(recipe, table, None).diameter_A).annealing.final_A
+def grown_A(grown: Sequence[Grown]) -> float:
+    """The resolution that all maps have been grown to."""
+    return max(one.found.resolution_A for one in grown)
 
 
 def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles, folder: Path) -> dict:
@@ -191,7 +204,10 @@ def _unrefined(grown: tuple[Grown, Grown], recipe: Recipe, particles: Particles,
     report = fsc_report.report(*whole, recipe.curves, order=len(recipe.map_group))
     results.write_curves(folder, report)
     _write_unused(folder, particles, np.zeros(0, int))
-    return {**results.describe_curves(report.curves), "n_particles": 0, "n_unused": len(particles),
+    # two balls agree, too: their FSC is no resolution of anything
+    told = {**results.describe_curves(report.curves), "resolution_A": None, "resolution_unmasked_A": None,
+            "resolution_05_A": None}  # fmt: skip
+    return {**told, "n_particles": 0, "n_unused": len(particles),
             "halves_agree": False}
 
 
@@ -207,14 +223,16 @@ def _growth(grown: tuple[Grown, Grown]) -> dict:
     return {
         "found": all(one.something for one in found), "verdicts": [one.verdict for one in found],
         "significance": [one.significance for one in found], "evidence_of_starts": [list(one.trials) for one in found],
+        "phases": [{"half": half, **phase} for half, one in enumerate(found, FIRST) for phase in one.phases],
+        "grown_to_A": [one.resolution_A for one in found],
     }  # fmt: skip
 
 
-def _agreement(outcome: Outcome, grown_A: float, watch: Watch) -> dict:
+def _agreement(outcome: Outcome, grown_to_A: float, watch: Watch) -> dict:
     """Whether two halves that knew nothing of each other came to the same map."""
-    agreed = bool(outcome.history[-1]["resolution_A"] < grown_A)
+    agreed = bool(outcome.history[-1]["resolution_A"] < grown_to_A)
     if not agreed:
-        watch("warning", message=f"the half-maps agree no further than the {grown_A:.0f} A they were grown to: one of "
-              "them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
+        watch("warning", message=f"the half-maps agree no further than the {grown_to_A:.0f} A they were grown to: one "
+              "of them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
               "--seed or more --starts")
     return {"halves_agree": agreed}

@@ -9,6 +9,7 @@ import numpy as np
 from halfmap.data.particles import UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
+from halfmap.jobs.refinement import own_halves
 from halfmap.jobs.refinement.homogeneous import carried_out, read_particles
 from halfmap.jobs.running import inputs, resources
 from halfmap.jobs.running.events import Passing, Watch
@@ -46,7 +47,11 @@ def read(params: Local, watch: Watch | Passing) -> tuple[Recipe, Particles, Map]
     if mask is not None:
         inputs.warn_of_mask(static, mask, watch, (mask_faults.hard_edge,))
         warn_of_rest(static, mask, group.map, params.initial_lowpass, watch)
-    halves = group.halves if params.initialize_from_halfmaps else None
+    halves = None
+    if params.initialize_from_halfmaps:
+        halves = group.halves
+        paths = paths_of(params)
+        own_halves.check(particles, params, paths["half1"], paths["half2"], watch)
     return recipes.local(params, group.map, halves, mask, fsc_mask), particles, group.map
 
 
@@ -71,10 +76,15 @@ def ready(particles: Particles, params: Local) -> Particles:
 
 def read_volumes(params: Local) -> volumes.Group:
     """The map and, where they are wanted, its half-maps. Raises InputError with the faults of all files."""
-    files = volumes.files(params.volume, half1=params.half1, half2=params.half2)
-    wanted = ("half1", "half2") if params.initialize_from_halfmaps else ()
-    paths = {name: path for name, path in files.items() if name in ("map", *wanted)}
-    if not wanted and "map" not in paths:
+    paths = paths_of(params)
+    if not params.initialize_from_halfmaps and "map" not in paths:
         raise InputError(f"{params.volume}: holds no map.mrc; name a map, or the folder of a job that made one")
     maps = inputs.read_all(*(lambda path=path: mrc.read(path) for path in paths.values()))
     return volumes.grouped(paths, maps)
+
+
+def paths_of(params: Local) -> dict[str, Path]:
+    """The files of the map and, where they are wanted, of its half-maps. Raises InputError for a folder without any."""
+    files = volumes.files(params.volume, half1=params.half1, half2=params.half2)
+    wanted = ("map", "half1", "half2") if params.initialize_from_halfmaps else ("map",)
+    return {name: path for name, path in files.items() if name in wanted}

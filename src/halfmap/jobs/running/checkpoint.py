@@ -1,4 +1,5 @@
-"""Snapshots of a refinement on disk: a folder an iteration, written whole or not at all.
+"""Snapshots of a refinement on disk: a folder an iteration, written whole or not at all. Those of maps that grow are
+in `growths`, and written by the same hand.
 
 Owns what lies in ``checkpoints/it_003/``: ``state.npz``, plain arrays and one JSON text for what is no array, and
 ``job.json``, the record of the job as it was. What a snapshot means is the refinement's affair.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -39,24 +41,16 @@ class Checkpoints(Keeper):
 
     def keep(self, snapshot: Snapshot) -> None:
         """Write a snapshot; older ones go, but for the last and the best. Raises ResourceError on a full disk."""
-        iteration, arrays = snapshot.state.iteration, packed(snapshot)
-        with kept.writing(self._folder, iteration, sum(array.nbytes for array in arrays.values())) as place:
-            np.savez(place / STATE, **arrays)
-            if (self._folder / record.RECORD).is_file():
-                shutil.copy(self._folder / record.RECORD, place)
-            kept.seal(place, _facts(snapshot))
+        iteration = snapshot.state.iteration
+        written(self._folder, kept.ITERATION, iteration, packed(snapshot), _facts(snapshot))
         if not self._every:
             kept.retire(self._folder)
         self._watch("checkpoint", iteration=iteration, file=str(kept.path_of(self._folder, iteration)))
 
     def newest(self) -> Snapshot | None:
         """The newest snapshot that verifies, that of the origin where there is none here, None without either."""
-        for place in reversed(kept.listed(self._folder)):
-            try:
-                return read(place)
-            except InputError as fault:
-                self._watch("warning", message=f"{fault}; going on from the one before")
-        return None if self._origin is None else read(kept.chosen(self._origin))
+        found = newest(kept.listed(self._folder), unpacked, self._watch)
+        return read(kept.chosen(self._origin)) if found is None and self._origin is not None else found
 
 
 def of_job(params: Refinement, folder: Path, watch) -> Checkpoints:
@@ -64,8 +58,32 @@ def of_job(params: Refinement, folder: Path, watch) -> Checkpoints:
     return Checkpoints(folder, watch, params.keep_checkpoints == "all", params.continue_from)
 
 
+def written(job: Path, kind: str, number: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Write a checkpoint of named arrays, with the record of the job. Raises ResourceError on a full disk."""
+    with kept.writing(job, number, sum(array.nbytes for array in arrays.values()), kind) as place:
+        np.savez(place / STATE, **arrays)
+        if (job / record.RECORD).is_file():
+            shutil.copy(job / record.RECORD, place)
+        kept.seal(place, {"halfmap": halfmap.__version__, **facts})
+
+
+def newest(places: Sequence[Path], unpacked: Callable[[dict[str, np.ndarray]], Any], watch: Callable[..., None]) -> Any:
+    """What the last of the checkpoints that verifies holds, None where none does."""
+    for place in reversed(places):
+        try:
+            return content(place, unpacked)
+        except InputError as fault:
+            watch("warning", message=f"{fault}; going on from the one before")
+    return None
+
+
 def read(place: Path) -> Snapshot:
-    """A snapshot. Raises InputError where the checkpoint is damaged or of another layout."""
+    """A snapshot of a refinement. Raises InputError as ``content``."""
+    return content(place, unpacked)
+
+
+def content(place: Path, unpacked: Callable[[dict[str, np.ndarray]], Any]) -> Any:
+    """What a checkpoint holds. Raises InputError where it is damaged or of another layout."""
     kept.verified(place)
     try:
         with np.load(place / STATE, allow_pickle=False) as arrays:
@@ -78,8 +96,7 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
     """What the manifest tells of a snapshot."""
     last = snapshot.state.history[-1] if snapshot.state.history else {}
     told = {name: last.get(name) for name in ("resolution_A", "fsc_area")}
-    return {"halfmap": halfmap.__version__, "iteration": snapshot.state.iteration, "particles": len(snapshot.half),
-            **told}  # fmt: skip
+    return {"iteration": snapshot.state.iteration, "particles": len(snapshot.half), **told}
 
 
 def packed(snapshot: Snapshot) -> dict[str, np.ndarray]:

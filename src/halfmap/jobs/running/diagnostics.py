@@ -6,6 +6,7 @@ Owns their layout. Imports no numerics beyond numpy, so that the drawing process
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from halfmap.refine.diagnostics import Diagnostics
 
 FOLDER, FINAL = "diagnostics", "final"
+ONCE = ("_meeting", "_classes_best")  # what names end with of what is shown once
+_ALONE = re.compile(r"iteration_\d+")
 ITERATION, OPTICS = "iteration_", "optics_"  # what names begin with: of an iteration, of a look at the CTF before one
 
 
@@ -53,5 +56,17 @@ def lens(folder: Path, name: str) -> tuple[dict[str, np.ndarray], dict]:
     return read(folder, wanted[0]) if wanted else ({}, {})
 
 
+def beside_result(folder: Path) -> list[str]:
+    """What the result shows besides its own numbers: how halves met and particles parted, and the last iteration."""
+    names = iterations(folder)
+    once = [name for name in names if name.endswith(ONCE)]
+    return once + [name for name in names if _ALONE.fullmatch(name)][-1:]
+
+
 def _names(folder: Path, begin: str) -> list[str]:
-    return sorted(path.stem for path in (folder / FOLDER).glob(f"{begin}*.npz"))
+    return sorted((path.stem for path in (folder / FOLDER).glob(f"{begin}*.npz")), key=_in_order)
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Numbers by their size: a growth may have more than 999 steps."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

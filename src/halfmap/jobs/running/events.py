@@ -73,9 +73,10 @@ class LineFile:
 class Watch:
     """The callback ``watch(kind, **data)``: writes the event, tells the listeners, honours a stop request.
 
-    Kinds: started progress iteration checkpoint optics diagnostics warning note finished failed. Raises Interrupted
-    from the call that follows ``request_stop`` or a file named ``stop`` in the folder; ``warnings`` collects the
-    messages of all warnings. Neither a full disk nor a terminal that is gone ends the job.
+    Kinds: started progress batch phase iteration checkpoint optics diagnostics warning note finished failed; a
+    ``batch`` has nothing to tell, and leaves no line. Raises Interrupted from the call that follows ``request_stop`` or
+    a file named ``stop`` in the folder; ``warnings`` collects the messages of all warnings. Neither a full disk nor a
+    terminal that is gone ends the job.
     """
 
     def __init__(self, folder: Path, listeners: Sequence[Listener] = ()):
@@ -97,6 +98,8 @@ class Watch:
         """Record an event even after a stop request."""
         if kind in self._takers:
             self._takers[kind](**data)
+            return
+        if kind == "batch":
             return
         if kind == "warning":
             self.warnings.append(str(data["message"]))
@@ -170,7 +173,7 @@ class Passing:
             raise Interrupted("stopped on request")
         if kind == "warning":
             self.warnings.append(str(data["message"]))
-        for listener in self._listeners:
+        for listener in () if kind == "batch" else self._listeners:
             listener({"time": time.time(), "kind": kind, **plain(data)})
 
     def request_stop(self, why: str = "") -> None:
@@ -245,6 +248,14 @@ ITERATION_COLUMNS = {
 }
 
 
+def _phase(event: dict) -> str:
+    half = f"half {event['half']}, " if "half" in event else ""
+    change = "" if event["change"] is None else f", maps changed by {event['change']:.1%}"
+    return (f"{half}{event['whose']}, {event['name']}: ended after {event['steps']} steps at "
+            f"{event['band_A']:.1f} A: {event['reason']}; evidence {event['evidence']:z.2f} nats, "
+            f"{event['effective_fraction']:.2g} of all poses with weight{change}")
+
+
 def _optics(event: dict) -> str:
     parts = [f"CTF refinement before iteration {event['iteration']}"]
     for group in event.get("groups", ()):
@@ -263,7 +274,9 @@ SENTENCES: dict[str, Callable[[dict], str]] = {
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
     "optics": _optics,
-    "checkpoint": lambda event: f"checkpoint of iteration {event['iteration']} written",
+    "phase": _phase,
+    "checkpoint": lambda event: "checkpoint of {} written".format(
+        f"iteration {event['iteration']}" if "iteration" in event else f"step {event['steps']} of the growth"),
     "note": lambda event: event["text"],
     "finished": lambda event: f"finished after {event['seconds']:.1f} s: {event['folder']}",
     "failed": lambda event: "failed: " + "\n".join(event["faults"]),

@@ -1,7 +1,9 @@
 """The folders that checkpoints are kept in: ``checkpoints/it_003/`` with a manifest of what they hold.
 
-Owns their names, the manifest with its SHA-256, which of them stay and which one a user means. What is in them is the
-affair of ``checkpoint``; no numerics here.
+Those of an iteration are called ``it_003``, those of the steps of maps that grow from nothing ``growth_020``. Of each
+kind the right ones stay; another job goes on from those of an iteration only. Owns their names, the manifest with its
+SHA-256, which of them stay and which one a user means. What is in them is the affair of ``checkpoint`` and ``growths``;
+no numerics here.
 """
 
 from __future__ import annotations
@@ -20,23 +22,35 @@ FOLDER = "checkpoints"
 MANIFEST = "manifest.json"
 LAYOUT = 3  # number of the layout; a checkpoint with another one is not read
 LAST = 2  # that stay: the newest, and one more in case a disk loses it
-_NAME = re.compile(r"it_(\d{3,})")
+ITERATION, GROWTH = "it", "growth"  # kinds: what their names begin with
+_NAME = re.compile(rf"({ITERATION}|{GROWTH})_(\d{{3,}})")
 
 
-def path_of(job: Path, iteration: int) -> Path:
-    """Where the checkpoint of an iteration lies, or would."""
-    return job / FOLDER / f"it_{iteration:03d}"
+def path_of(job: Path, number: int, kind: str = ITERATION) -> Path:
+    """Where the checkpoint of an iteration, or of so many steps, lies or would."""
+    return job / FOLDER / f"{kind}_{number:03d}"
 
 
-def listed(job: Path) -> list[Path]:
-    """All checkpoints in a job folder, oldest iteration first."""
+def listed(job: Path, kind: str = ITERATION) -> list[Path]:
+    """All checkpoints of a kind in a job folder, oldest first."""
     places = (job / FOLDER).iterdir() if (job / FOLDER).is_dir() else ()
-    return sorted((place for place in places if _NAME.fullmatch(place.name)), key=iteration_of)
+    return sorted((place for place in places if _kind_of(place) == kind), key=iteration_of)
+
+
+def newest_name(job: Path) -> str:
+    """Name of the newest checkpoint in a job folder, empty where there is none. Growths come before iterations."""
+    places = [*listed(job, GROWTH), *listed(job)]
+    return places[-1].name if places else ""
 
 
 def iteration_of(place: Path) -> int:
     """The number in the name of a checkpoint."""
-    return int(_NAME.fullmatch(place.name)[1])
+    return int(_NAME.fullmatch(place.name)[2])
+
+
+def _kind_of(place: Path) -> str | None:
+    found = _NAME.fullmatch(place.name)
+    return found[1] if found else None
 
 
 def seal(place: Path, facts: Mapping[str, Any]) -> None:
@@ -59,9 +73,11 @@ def verified(place: Path) -> dict[str, Any]:
     return manifest
 
 
-def retire(job: Path) -> None:
-    """Remove all but the last two and the best: that of the finest resolution, among equals of the largest FSC area."""
-    places = listed(job)
+def retire(job: Path, kind: str = ITERATION) -> None:
+    """Remove all of a kind but the last two and the best: that of the finest resolution, among equals of the largest
+    FSC area.
+    """
+    places = listed(job, kind)
     stay = {*places[-LAST:], *([max(places, key=_merit)] if places else [])}
     for place in places:
         if place not in stay:
@@ -75,7 +91,10 @@ def chosen(place: Path, iteration: int | None = None) -> Path:
     """
     place = Path(place)
     place = place.parent if place.name == MANIFEST else place
-    if _NAME.fullmatch(place.name):
+    if _kind_of(place) == GROWTH:
+        raise InputError(f"{place}: a checkpoint of a map that grows; only iterations can be gone on from in another "
+                         f"job, {_there_are(place)}")
+    if _kind_of(place):
         iteration = None
     if iteration is not None:
         place = path_of(place, iteration)
@@ -95,7 +114,7 @@ def chosen(place: Path, iteration: int | None = None) -> Path:
 
 
 def _there_are(place: Path) -> str:
-    job = place.parent.parent if _NAME.fullmatch(place.name) else place
+    job = place.parent.parent if _kind_of(place) else place
     names = ", ".join(each.name for each in listed(job))
     return f"there are {names} (--keep-checkpoints all keeps every one)" if names else "name a job that has some"
 
@@ -120,7 +139,7 @@ def _merit(place: Path) -> tuple[float, float]:
     return -float(manifest.get("resolution_A") or float("inf")), float(manifest.get("fsc_area") or 0.0)
 
 
-def writing(job: Path, iteration: int, needed_bytes: int):
+def writing(job: Path, number: int, needed_bytes: int, kind: str = ITERATION):
     """The folder of a new checkpoint, as ``atomic.folder``."""
     (job / FOLDER).mkdir(exist_ok=True)
-    return atomic.folder(path_of(job, iteration), needed_bytes)
+    return atomic.folder(path_of(job, number, kind), needed_bytes)

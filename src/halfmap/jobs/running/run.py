@@ -52,6 +52,7 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
     before = record.interrupted(entry, params) if params.resume else None
     origin = branching.origin(entry, params) if before is None else None
     params = branching.settled(_placed(params, Project.new_folder), before, origin)
+    begun -= 0.0 if before is None else _spent_s(Path(params.out))
     folder, held = _claimed(params, before)
     params = params.model_copy(update={"seed": record.seed(params.seed) if before is None else before["seed"]})
     watch = events.Watch(folder, listeners)
@@ -67,13 +68,19 @@ def run(name: str, params: Job, command: Sequence[str] = (), listeners: Sequence
             summary = _work(entry, params, folder, watch, begun)
         code = 0
     except KeyboardInterrupt:
-        code, summary = _failed(entry, folder, watch, Interrupted("stopped at once on request"))
+        code, summary = _failed(entry, folder, watch, Interrupted("stopped at once on request"), begun)
     except Exception as fault:
-        code, summary = _failed(entry, folder, watch, fault)
+        code, summary = _failed(entry, folder, watch, fault, begun)
     finally:
         watch.close()
         held.release()
     return Ended(code, folder, summary)
+
+
+def _spent_s(folder: Path) -> float:
+    """Seconds that earlier runs of an interrupted job took, as far as they lived to tell."""
+    told = places.content(folder / "summary.json").get("seconds_total")
+    return float(told) if isinstance(told, int | float) and 0 <= told < 1e9 else 0.0
 
 
 def _claimed(params: Job, before: dict | None) -> tuple[Path, lock.Lock]:
@@ -205,14 +212,15 @@ def _use_threads(n: int) -> None:
     threadpoolctl.threadpool_limits(n, "blas")
 
 
-def _failed(entry: catalog.Entry, folder: Path, watch: events.Watch, fault: BaseException) -> tuple[int, dict]:
+def _failed(entry: catalog.Entry, folder: Path, watch: events.Watch, fault: BaseException,
+            begun: float) -> tuple[int, dict]:  # fmt: skip
     """Record a fault; returns the exit code and the summary written."""
     code, faults = _verdict(fault, folder)
     if code == BUG:
         watch.note("".join(traceback.format_exception(fault)))
     status = "interrupted" if code == Interrupted.exit_code else "failed"
     summary = {"job": entry.name, "status": status, **getattr(fault, "found", {})}
-    summary |= {"faults": list(faults), "warnings": watch.warnings}
+    summary |= {"seconds_total": round(time.monotonic() - begun, 3), "faults": list(faults), "warnings": watch.warnings}
     watch.tell("failed", status=status, exit_code=code, faults=list(faults))
     try:
         record.write_json(folder / "summary.json", summary)

@@ -21,7 +21,9 @@ from halfmap.kernels import threads
 EDGE = 32  # voxels of a brick along an axis: 34^3 voxels with their rims are 0.5 MB, within a second-level cache
 SIDE = EDGE + 2  # with a rim on both sides for neighbours that belong to other bricks
 POINT_BYTES = 24
-BUFFER_BYTES = 4e8  # of sorted pixels: 600 images at box 256, over which the traffic of the grid is shared
+# of sorted pixels, over which the traffic of the grid is shared: twice the grid, within bounds. On one core at box 64
+# 30 MB take half the time of 400, most of which is the fetching of fresh pages; at box 256 400 MB half that of 30
+GRIDS, LEAST_BYTES, MOST_BYTES = 2.0, 3e7, 4e8
 TASKS = 16  # bricks are dealt out to so many tasks in turn: the crowded ones lie together about the origin
 
 LAST = np.nextafter(np.float32(EDGE + 1), np.float32(0))  # positions round up in float32, but not into the next brick
@@ -222,13 +224,19 @@ def _shares(shares, n: int) -> np.ndarray:
     return np.ones(n, np.float32) if shares is None else np.ascontiguousarray(shares, np.float32)
 
 
+def best_buffer_bytes(grid_bytes: float) -> float:
+    """Room for sorted pixels on their way into grids of so many bytes, numerator and weight together."""
+    return min(max(GRIDS * grid_bytes, LEAST_BYTES), MOST_BYTES)
+
+
 class Points:
     """Pixels on their way into a half space (2R+1, 2R+1, R+1), sorted by brick; added when there are enough of them."""
 
-    def __init__(self, numerator: np.ndarray, weight: np.ndarray, buffer_bytes: float = BUFFER_BYTES):
+    def __init__(self, numerator: np.ndarray, weight: np.ndarray, buffer_bytes: float | None = None):
         self._numerator, self._weight = numerator, weight
         self._bricks = np.array([-(-n // EDGE) for n in numerator.shape])
-        self._points = np.empty((max(1, int(buffer_bytes / POINT_BYTES)), 6), np.float32)
+        size = best_buffer_bytes(numerator.nbytes + weight.nbytes) if buffer_bytes is None else buffer_bytes
+        self._points = np.empty((max(1, int(size / POINT_BYTES)), 6), np.float32)
         self._starts: list[np.ndarray] = []  # per batch: where the pixels of each brick begin, and the end
         self._used = 0
 
