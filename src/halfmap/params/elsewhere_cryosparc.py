@@ -167,7 +167,8 @@ CRYOSPARC_ABINITIO = (
       "the diameter, there 12 A; passes of refinement then go on to 12."),
     P("abinit_num_init_iters", "Number of initial iterations", ("num_initial_iterations",), "30, there 200: batches "
       "are larger and the curvature is that of all poses."),
-    P("abinit_num_final_iters", "Number of final iterations", ("num_final_iterations",), "10, there 300."),
+    P("abinit_num_final_iters", "Number of final iterations", ("num_final_iterations",), "60 at most: they end "
+      "where nothing more is gained. There 300."),
     P("abinit_radwn_step", "Fourier radius step", ("fourier_radius_step",), "0.08, there 0.04."),
     P("abinit_window", "Window structures in real space", ("window_structure",)),
     P("abinit_center", "Center structures in real space", ("center_structure",)),
@@ -175,10 +176,13 @@ CRYOSPARC_ABINITIO = (
     P("abinit_scale_compute", "per-image scales", (), "Refine with --per-particle-scale afterwards."),
     P("abinit_mom", "SGD momentum", (), "Nothing to choose: running sums of several batches take its place."),
     P("abinit_sparsity", "Sparsity prior", (), "Off there, too."),
-    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",)),
-    P("abinit_minisize", "Final minibatch size", ("minibatch_size",)),
-    P("abinit_minisize_epsilon", "Minibatch autotune epsilon", (), "Batches are as large as told."),
-    P("abinit_minisize_minp", "Minibatch autotune min class probability", (), "Batches are as large as told."),
+    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",), "Automatic: 200 for "
+      "every map that grows, there 90."),
+    P("abinit_minisize", "Final minibatch size", ("minibatch_size",), "Automatic: 250 for every map that grows, there "
+      "300."),
+    P("abinit_minisize_epsilon", "Minibatch autotune epsilon", (), "Automatic batches go with the number of maps."),
+    P("abinit_minisize_minp", "Minibatch autotune min class probability", (), "Automatic batches go with the number of "
+      "maps."),
     P("abinit_minisize_num_init_iters", "Initial minibatch size num iters", ("num_initial_iterations",), "Batches grow "
       "with the end of the initial iterations."),
     P("abinit_noise_model", "Noise model", (), "Symmetric; of the images themselves, whose power is nearly all noise."),
@@ -192,7 +196,8 @@ CRYOSPARC_ABINITIO = (
     P("abinit_class_anneal_end", "Class similarity anneal end iteration", ("class_anneal_end",)),
     P("abinit_symmetry", "Symmetry", ("symmetry",), "Maps grow in C1 whatever it is; its axes are found in them."),
     P("abinit_high_lr", "Initial learning rate", ("initial_learning_rate", "final_learning_rate")),
-    P("abinit_high_lr_duration", "Initial learning rate duration", (), "It falls from step to step."),
+    P("abinit_high_lr_duration", "Initial learning rate duration", (), "It falls until the maximum resolution is "
+      "reached."),
     P("abinit_nonneg", "Enforce non-negativity", ("non_negative",)),
     P("abinit_ignore_dc", "Ignore DC component", (), "Nothing to choose: DC never takes part."),
     P("abinit_seed_init", "Random seed for initialization", ("seed",)),
