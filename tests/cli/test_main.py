@@ -86,6 +86,12 @@ def test_every_wrong_value_has_a_line(started, capsys):
     assert len(faults) == 2
 
 
+def test_a_setting_that_is_missing_is_told_with_what_it_is(started, capsys):
+    assert cli.main(["export", "job", "--out", "o"]) == 2
+    assert "--to: is needed. For whom: a folder of RELION's file names" in capsys.readouterr().err
+    assert started == []
+
+
 def test_faults_of_the_input_are_listed_on_standard_error(monkeypatch, capsys, tmp_path):
     faults = ["p.star: row 3: short", "s.mrcs: truncated"]
     monkeypatch.setattr(runner, "run", lambda *_: Ended(3, tmp_path, {"faults": faults}))

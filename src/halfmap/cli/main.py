@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 import json as json_format
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from cyclopts import App, CycloptsError, Parameter
@@ -186,15 +187,19 @@ def usage_faults(fault: CycloptsError, places: Mapping[str, str]) -> list[str]:
     cause = fault.__cause__
     if not isinstance(cause, pydantic.ValidationError):
         return [str(fault)]
-    return [_setting_fault(error, places) for error in cause.errors(include_url=False)]
+    named = re.findall(r"\w+", cause.title)  # the settings model, inside its validators
+    settings = next((entry.params.model_fields for entry in catalog.JOBS if entry.params.__name__ in named), {})
+    return [_setting_fault(error, settings, places) for error in cause.errors(include_url=False)]
 
 
-def _setting_fault(error, places: Mapping[str, str]) -> str:
+def _setting_fault(error, settings: Mapping[str, Any], places: Mapping[str, str]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
         return message
-    given = f", not {error['input']!r}" if "should" in message else ""
     name = str(error["loc"][0])
+    if error["type"] == "missing" and name in settings:
+        return f"{flag(name)}: is needed. {settings[name].description.split('. ')[0].rstrip('.')}"
+    given = f", not {error['input']!r}" if "should" in message else ""
     where = f" ({places[name]})" if name in places else ""
     return f"{flag(name)}{where}: {message[0].lower()}{message[1:]}{given}"
 

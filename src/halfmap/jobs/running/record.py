@@ -126,7 +126,8 @@ def interrupted(entry: Entry, params: Job) -> dict[str, Any] | None:
     if job.get("job") != entry.name:
         raise UsageError(f"--resume: {path.parent} holds a job {job.get('job')!r}, not {entry.name!r}")
     if _status(path.parent) == "finished":
-        raise UsageError(f"--resume: the job in {path.parent} is finished; name a new folder for another")
+        raise UsageError(f"--resume: the job in {path.parent} is finished, nothing is left to resume; name a new "
+                         "folder for another")
     faults = [
         f"{name} was {job['params'].get(name)}"
         for name, value in changes(job, params).items()
