@@ -49,7 +49,8 @@ def why_not():
     if shutil.which("sbatch") is None:
         return "no SLURM on this machine: there is no sbatch"
     asked = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True)
-    return "" if asked.returncode == 0 and asked.stdout.strip() else f"no SLURM answers: sinfo: {asked.stderr.strip()}"
+    why = (asked.stderr.strip().splitlines() or ["no partition"])[0]
+    return "" if asked.returncode == 0 and asked.stdout.strip() else f"no SLURM answers: {why}"
 
 
 MISSING = why_not()

@@ -42,7 +42,7 @@ COMMON = {
 }
 REFINED = COMMON | {
     "keep_checkpoints": ({}, "all", {"kept"}),
-    "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A"}),
+    "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A", "claim.lowpass_A"}),
     "reestimate_greyscale": ({}, False, {"start.fit_grey"}),
     "max_align_resolution": ({}, 12.0, {"schedule.max_align_A"}),
     "min_align_resolution": ({}, 40.0, {"schedule.min_align_A"}),
@@ -51,7 +51,7 @@ REFINED = COMMON | {
     "early_subsets": ({}, False, {"schedule.subsets"}),
     "subset_size": ({}, 500, {"schedule.subsets.first"}),
     "subset_growth": ({}, 2.0, {"schedule.subsets.growth"}),
-    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A"}),
+    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A", "claim.split_A"}),
     "non_negative": ({}, True, {"prior"}),
     "noise_model": ({}, "white", {"noise"}),
     "noise_prior_weight": ({}, 10.0, {"noise.prior_images"}),
@@ -106,6 +106,7 @@ FILTERED = REFINED | {
 }
 PRIOR = {"use_alignment_prior": True}
 NEARBY = REFINED | {
+    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A"}),
     "initial_lowpass": ({}, 20.0, {"start.half1.data", "start.half2.data", "start.resolution_A",
                                    "schedule.initial_lowpass_A", "schedule.research_A"}),
     "initialize_from_halfmaps": ({}, True, {"start.half1.data", "start.half2.data", "start.resolution_A",
@@ -136,8 +137,6 @@ AT_FIRST = ("early_subsets", "subset_size", "subset_growth", "relax_symmetry", "
 OF_LENS = {name for name in REFINED if "defocus" in name or "fit" in name or "group_ctf" in name}
 AUTOMATIC = {name: REFINED[name] for name in REFINED if name not in OF_LENS | set(AT_FIRST)} | {
     "keep_checkpoints": ({}, "last", {"kept"}),
-    "initial_lowpass": ({}, 20.0, {"start.lowpass_A", "schedule.initial_lowpass_A", "claim.lowpass_A"}),
-    "gsfsc_split_resolution": ({}, 25.0, {"prior.split_A", "claim.split_A"}),
     "marginalization": ({}, False, {"laying"}),
     "initial_sampling": ({}, 3.7, {"schedule.initial_deg"}),
     "local_searches_from": ({}, 0.9, {"schedule.local_from_deg"}),

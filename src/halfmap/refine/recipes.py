@@ -79,6 +79,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         noise=_noise(params),
         lens=optics.CtfRefinement.of(params),
         kept=_kept(params),
+        claim=_claim(params),
         scale=_scale(params),
         candidates=params.candidates,
         offset_range_A=params.offset_range_A,
@@ -102,7 +103,7 @@ def auto(params: Auto, mask: Map | None = None, fsc_mask: Map | None = None) -> 
         lens=optics.CtfRefinement(),
         scale=_scale(params),
         kept=_kept(params),
-        claim=claims.Independent(params.gsfsc_split_resolution, params.initial_lowpass),
+        claim=_claim(params),
         surround=surround.Zeros() if params.zero_mask else surround.Noise(params.seed or 0),
         junk=junk.Probable() if params.weight_particles else junk.Everybody(),
         candidates=params.candidates,
@@ -125,6 +126,10 @@ def _automatic(params: Auto) -> autorefine.Auto:
         local_from_deg=params.local_searches_from, faster=params.finer_sampling_faster,
         offset_range_px=params.offset_range, offset_step_px=params.offset_step, force=params.force_convergence,
     )  # fmt: skip
+
+
+def _claim(params: Homogeneous | Auto) -> claims.Independent:
+    return claims.Independent(params.gsfsc_split_resolution, params.initial_lowpass)
 
 
 def _from_map(params: Homogeneous | Auto) -> start.FromMap:
