@@ -1,6 +1,7 @@
 """Maps from particles alone, against the truth.
 
-    abinitio.py --data DIR --bench DIR --out DIR [--only real simulated classes noise] [--seeds 1 2 3] [--ledger FILE]
+    abinitio.py --data DIR --bench DIR --out DIR [--only real simulated classes noise] [--symmetries D2 C1]
+                [--seeds 1 2 3] [--ledger FILE]
 
 ``--data`` holds empiar-10204/, ``--bench`` the sets of make_data.py. Rows:
 1. real: EMPIAR-10204 with D2 told and in C1: correlation with reference_100px.mrc at 20 A, in a sphere of 90 A, after
@@ -58,10 +59,10 @@ def resolution(found: Map, truth: Map, diameter_A: float) -> float:
     return fsc.resolution_A(fsc.Pair(a, b, 1).masked(sphere, "spherical"), 0.5)
 
 
-def real(ledger: Ledger, data: Path, out: Path, seeds: list[int]) -> None:
+def real(ledger: Ledger, data: Path, out: Path, seeds: list[int], symmetries: list[str]) -> None:
     folder = data / "empiar-10204"
     truth = mrc.read(folder / "reference_100px.mrc")
-    for symmetry in ("D2", "C1"):
+    for symmetry in symmetries:
         jobs = [job(folder / "particles.star", out / f"real_{symmetry}_{seed}", seed, 200.0, "--symmetry", symmetry)
                 for seed in seeds]
         values = [correlation(mrc.read(one.folder / "map.mrc"), truth) for one in jobs]
@@ -121,12 +122,13 @@ def main() -> None:
     options.add_argument("--out", type=Path, required=True)
     options.add_argument("--only", nargs="+", choices=("real", "simulated", "classes", "noise"),
                          default=("real", "simulated", "classes", "noise"))
+    options.add_argument("--symmetries", nargs="+", choices=("D2", "C1"), default=["D2", "C1"], help="of the real set")
     options.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     chosen = options.parse_args()
     ledger = Ledger(chosen.ledger)
     chosen.out.mkdir(parents=True, exist_ok=True)
     if "real" in chosen.only:
-        real(ledger, chosen.data, chosen.out, chosen.seeds)
+        real(ledger, chosen.data, chosen.out, chosen.seeds, chosen.symmetries)
     for name, rows in (("simulated", simulated), ("classes", classes), ("noise", noise)):
         if name in chosen.only:
             rows(ledger, chosen.bench, chosen.out, chosen.seeds)
