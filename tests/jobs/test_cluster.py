@@ -1,5 +1,6 @@
 """Jobs on a cluster: handing over, and what becomes of them; SLURM's programs are stand-ins."""
 
+import json
 import os
 import shlex
 import signal
@@ -9,8 +10,10 @@ import time
 
 import pytest
 
+from halfmap.jobs.project import signs
 from halfmap.jobs.queue import cluster, cluster_queue, queue_local, queue_worker
 from halfmap.jobs.queue import queue as queues
+from halfmap.jobs.running import lock as lock_of_jobs
 from tests.jobs.queue_made import add, process, queue_in, write_summary
 from tests.jobs.slurm_stand_in import Slurm
 
@@ -187,6 +190,95 @@ def test_a_job_that_finished_unheard_is_finished(queue, slurm):
     slurm.set("100", "COMPLETED")
     write_summary(queue.path("J1"), "finished")
     assert look(queue, cluster_queue.PATIENCE) is None and queue.ended()[0].number == 1
+
+
+# a cluster without accounting, which has forgotten the job
+
+
+def begun(queue, slurm, status="", lock=None, **process):
+    """An entry that its process took up on the node, and what that left in the folder; the cluster knows no more."""
+    handed_over(queue, slurm)
+    queue.update(1, state="running", host="node7", pid=7)
+    slurm.forget()
+    slurm.fails("sacct", "Slurm accounting storage is disabled")
+    folder = queue.path("J1")
+    folder.mkdir(exist_ok=True)
+    (folder / "job.json").write_text(json.dumps({"process": {"host": "node7", "pid": 7, **process}}))
+    if status:
+        write_summary(folder, status, faults=["particles.star: row 3: no such image"])
+    if lock is not None:
+        (folder / lock_of_jobs.FILE).write_text(json.dumps({"host": "node7", "pid": 7, "beats": lock}))
+
+
+@pytest.mark.parametrize("status, state, reason", [
+    ("failed", "failed", "particles.star: row 3"),
+    ("interrupted", "interrupted", "asked to stop"),
+    ("", "waiting", "knows nothing of it any more"),  # killed: gone on with, once
+])  # fmt: skip
+def test_what_a_forgotten_job_left_in_its_folder_tells_what_became_of_it(queue, slurm, status, state, reason):
+    begun(queue, slurm, status)
+    entry = look(queue, cluster_queue.PATIENCE)
+    assert entry.state == state and reason in entry.reason
+
+
+def test_a_forgotten_job_that_finished_is_not_handed_over_again(queue, slurm):
+    begun(queue, slurm, "finished")
+    for _ in range(cluster_queue.PATIENCE):
+        tend(queue)
+    assert queue.ended()[0].number == 1 and not slurm.jobs()
+
+
+def test_what_an_earlier_run_left_is_not_taken_for_the_end_of_this_one(queue, slurm):
+    begun(queue, slurm, "failed", pid=6)
+    assert look(queue, cluster_queue.PATIENCE).state == "waiting"
+
+
+def test_an_old_summary_is_not_the_end_of_a_job_that_never_began(queue, slurm):
+    begun(queue, slurm, "interrupted")
+    queue.update(1, state="submitted")
+    assert look(queue, cluster_queue.PATIENCE).state == "waiting"
+
+
+def test_a_forgotten_job_whose_process_counts_is_left_alone_until_it_counts_no_more(queue, slurm, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(signs, "_now", lambda: now[0])
+    begun(queue, slurm, lock=1)
+    entry = look(queue, cluster_queue.PATIENCE)
+    assert entry.state == "running" and "process 7 on node7 may still work in J1" in entry.reason
+    (queue.path("J1") / lock_of_jobs.FILE).write_text(json.dumps({"host": "node7", "pid": 7, "beats": 2}))
+    assert "process 7 on node7 works in J1" in look(queue).reason
+    now[0] += signs.GONE_S + 1
+    assert look(queue).state == "waiting"
+
+
+@pytest.mark.parametrize("line, state, reason", [
+    ("slurmstepd: error: *** JOB 100 ON n7 CANCELLED AT 2026-11-21T23:00:00 DUE TO TIME LIMIT ***", "waiting",
+     "out of time"),
+    ("slurmstepd: error: *** STEP 100.0 ON n7 CANCELLED AT 2026-11-21T23:00:00 DUE TO TIME LIMIT ***", "waiting",
+     "out of time"),
+    ("slurmstepd: error: *** JOB 100 ON n7 CANCELLED AT 2026-11-21T23:00:00 DUE TO PREEMPTION ***", "waiting",
+     "out of time"),
+    ("slurmstepd: error: *** JOB 100 ON n7 CANCELLED AT 2026-11-21T23:00:00 ***", "interrupted", "CANCELLED of job"),
+    ("slurmstepd: error: *** JOB 100 ON n7 CANCELLED AT 2026-11-21T23:00:00 DUE TO NODE FAILURE, SEE SLURMCTLD LOG "
+     "FOR DETAILS ***", "waiting", "the node failed"),
+    ("slurmstepd: error: Detected 1 oom_kill event in StepId=100.batch. Some of the step tasks have been OOM Killed.",
+     "failed", "ram_gb"),
+    ("slurmstepd: error: *** JOB 99 ON n7 CANCELLED AT 2026-11-21T23:00:00 DUE TO TIME LIMIT ***", "running",
+     "asked again"),
+])  # fmt: skip
+def test_the_last_words_of_slurm_in_the_output_of_a_forgotten_job_are_its_end(queue, slurm, line, state, reason):
+    begun(queue, slurm, "interrupted")
+    (queue.path("J1") / "checkpoints" / "it_001").mkdir(parents=True)
+    queue.file(1, ".out").write_text(f"iteration 3\n{line}\nslurmstepd: error: and more\n")
+    entry = look(queue)
+    assert entry.state == state and reason in entry.reason
+
+
+def test_a_forgotten_script_that_never_came_to_the_job_tells_the_last_line_of_its_output(queue, slurm):
+    handed_over(queue, slurm)
+    slurm.forget()
+    queue.file(1, ".out").write_text("bash: module: command not found\n")
+    assert "module: command not found" in look(queue, cluster_queue.PATIENCE).reason
 
 
 def test_a_job_waits_for_the_one_that_makes_its_input_on_the_cluster_too(queue, slurm):

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from halfmap.jobs.project import index, places
@@ -31,15 +32,33 @@ def states(project: Project, rows: Mapping[int, Row]) -> dict[int, str]:
     unknown = [number for number, state in found.items() if state == UNKNOWN]
     if not unknown:
         return found
+    looked = _looked(project, {project.folder(number).name: project.folder(number) for number in unknown})
+    return found | {number: looked[project.folder(number).name] for number in unknown}
+
+
+def of_folder(project: Project, folder: Path) -> tuple[str, str]:
+    """(state of whatever works in a job folder, one word, and who that is): by its lock, wherever it runs."""
+    holder = places.content(folder / LOCK)
+    if not holder:
+        return CRASHED, ""
+    lives, who = processes.alive(holder), f"process {holder.get('pid', '')} on {holder.get('host', '')}"
+    if lives is not None:
+        return (RUNNING if lives else CRASHED), who
+    name = project.inside(folder) or str(folder)
+    return _looked(project, {name: folder})[name], who
+
+
+def _looked(project: Project, folders: Mapping[str, Path]) -> dict[str, str]:
+    """The state of what works in each folder, told by what it counts; by the names of the folders."""
     before, now = _remembered(project), _now()
-    seen = {str(number): _look(project, number, before.get(str(number)), now) for number in unknown}
-    _remember(project, {number: each for number, each in {**before, **seen}.items() if each})
-    return found | {number: _state(seen[str(number)], now) for number in unknown}
+    seen = {name: _look(folder, before.get(name), now) for name, folder in folders.items()}
+    _remember(project, {name: each for name, each in {**before, **seen}.items() if each})
+    return {name: _state(each, now) for name, each in seen.items()}
 
 
-def _look(project: Project, number: int, before: Any, now: float) -> Seen | None:
+def _look(folder: Path, before: Any, now: float) -> Seen | None:
     """What is known of a job after this look; None where it has no lock any more."""
-    lock = project.folder(number) / LOCK
+    lock = folder / LOCK
     if not lock.is_file():
         return None
     holder = places.content(lock)

@@ -2,7 +2,8 @@
 
 No process of ours has to stay: whoever looks (`queue list`, the runner, a job at its end) asks the cluster and writes
 down what it learns. A job is known by its name, which holds the token of its start: a number that the cluster gives
-to another job later is not taken for it. Silence is counted in looks, not in seconds.
+to another job later is not taken for it. Silence is counted in looks, not in seconds; where a cluster keeps no
+accounting and has forgotten a job, what that left behind tells what became of it: see ``traces``.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from halfmap.errors import UsageError
-from halfmap.jobs.queue import cluster_script, queue_local, queue_worker
+from halfmap.jobs.queue import cluster_script, queue_local, queue_worker, traces
 from halfmap.jobs.queue import queue as queues
 from halfmap.jobs.queue.cluster import Cluster, Clusters
 from halfmap.jobs.queue.queue import Queue, Queued
+from halfmap.jobs.queue.traces import Row
 from halfmap.jobs.running import lock, record
 
 PATIENCE = 3  # looks in a row that do not find a job before it counts as gone
@@ -30,17 +31,7 @@ AGAIN = ("NODE_FAIL", "BOOT_FAIL")
 OUT_OF_TIME = ("TIMEOUT", "PREEMPTED", "DEADLINE")
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "OUT_OF_MEMORY", "REVOKED", *AGAIN, *OUT_OF_TIME)
 
-OUT_OF_MEMORY = re.compile("memory limit|out of memory|oom.?kill", re.IGNORECASE)  # SLURM in the output of a job
 MORE_MEMORY = "give it more, with --variable ram_gb=... or in clusters.yaml"
-
-
-class Row(NamedTuple):
-    """What a cluster says of a job."""
-
-    number: str
-    name: str
-    state: str
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -182,7 +173,8 @@ class Handed:
             if row is not None and row.state not in ENDED:
                 _seen(queue, entry, row)
             else:
-                self._gone(queue, entry, row or self._accounted(queue, entry, cluster))
+                row = row or self._accounted(queue, entry, cluster) or traces.last_words(queue, entry)
+                self._gone(queue, entry, row)
 
     def _accounted(self, queue: Queue, entry: Queued, cluster: Cluster) -> Row | None:
         """What the accounting knows of a job that is not in the cluster's queue any more."""
@@ -247,11 +239,19 @@ def _record_end(queue: Queue, entry: Queued, row: Row) -> None:
 
 def _record_silence(queue: Queue, entry: Queued, row: Row | None) -> None:
     """Record the end of a job that said nothing: what it left behind decides, then the cluster's word."""
-    if row is not None and row.state == "FAILED" and not queue.summary(entry.out):
-        why = queue_worker.why_failed(queue, entry) or f"exit code {row.reason}"
-        advice = f"; {MORE_MEMORY}" if OUT_OF_MEMORY.search(why) else ""
-        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}{advice}")
-    elif queue.summary(entry.out).get("status") == queues.INTERRUPTED:
+    life, left = traces.sign_of_life(queue, entry), traces.summary(queue, entry)
+    if row is None and life:  # the cluster may be wrong: a second one of it would be too many
+        queue.update(entry.number, entry.token, queues.BEGUN, unseen=PATIENCE - 1,
+                     reason=f"{entry.cluster} does not list it, but {life}")  # fmt: skip
+    elif left.get("status") == queues.INTERRUPTED:
         queue_worker.change(queue, entry, queues.INTERRUPTED, f"its process on {entry.cluster} was asked to stop")
+    elif left.get("status") == queues.FAILED:
+        queue_worker.failed(queue, entry, queue_worker.why_failed(queue, entry) or "it tells no reason")
+    elif row is not None and row.state == "FAILED" and not left:
+        why = queue_worker.why_failed(queue, entry) or f"exit code {row.reason}"
+        advice = f"; {MORE_MEMORY}" if traces.OUT_OF_MEMORY.search(why) else ""
+        queue_worker.failed(queue, entry, f"job {row.number} on {entry.cluster}: {why}{advice}")
     else:
-        queue_worker.lost(queue, entry, f"{entry.cluster} knows nothing of it any more")
+        line = queue_worker.last_line(queue, entry.number)
+        output = f"; its output ends with: {line}" if line else ""
+        queue_worker.lost(queue, entry, f"{entry.cluster} knows nothing of it any more{output}")

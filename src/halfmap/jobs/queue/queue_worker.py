@@ -128,10 +128,10 @@ def change(queue: Queue, entry: Queued, state: str, reason: str, **changes: Any)
 def why_failed(queue: Queue, entry: Queued) -> str:
     """The first fault in the summary of a job, else the last line its process printed; empty where there is none."""
     faults = queue.summary(entry.out).get("faults")
-    return str(faults[0]) if isinstance(faults, list) and faults else _last_line(queue, entry.number)
+    return str(faults[0]) if isinstance(faults, list) and faults else last_line(queue, entry.number)
 
 
-def _last_line(queue: Queue, number: int) -> str:
+def last_line(queue: Queue, number: int) -> str:
     """The last line of a process's output that says what was wrong."""
     path = queue.file(number, ".out")
     text = path.read_bytes()[-LAST_WORDS:].decode(errors="replace") if path.is_file() else ""
