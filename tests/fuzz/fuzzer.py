@@ -182,6 +182,8 @@ def _tried(target: Target, data: bytes) -> tuple[set, BaseException | None]:
         if event == "line":
             seen.add((frame.f_code, last.get(frame), frame.f_lineno))
             last[frame] = frame.f_lineno
+        elif event == "return":
+            last.pop(frame, None)  # else it lives, with its arrays, until circles are looked for
         return of_line
 
     def of_call(frame, event, _):

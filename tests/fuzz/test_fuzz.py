@@ -15,10 +15,12 @@ from halfmap.data import (
     carried,
     cryosparc,
     cryosparc_files,
+    cryosparc_writing,
     expansion,
     originals,
     picks,
     relion,
+    relion_columns,
     relion_micrographs,
     relion_project,
     stack,
@@ -224,7 +226,7 @@ def test_text_of_a_star_file_that_would_spoil_one_is_refused_in_a_cs_file(tmp_pa
     out = np.zeros(len(table), types)
     for field in table.dtype.names:
         out[field] = table[field]
-    out["star/someNote"] = [b"plain", b"'a b'", b"a b", b"1\n2", b"", b"x"]
+    out["star/someNote"] = [b"plain", b"'a b'", b"a b", b"'1", b"", b"x"]
     cs.write(tmp_path / "a.cs", out)
     with pytest.raises(InputError) as caught:
         cryosparc.read_table(tmp_path / "a.cs")
@@ -293,11 +295,120 @@ def test_a_column_of_a_type_that_does_not_exist_carries_nothing(tag):
     assert not carried.is_field(tag)
 
 
-@pytest.mark.parametrize("value", ["x", "-1", "1.5", str(2**64)])
-def test_a_parent_that_is_no_number_of_a_particle_is_named(value, tmp_path):
-    path = project(tmp_path, changed(PARTICLES, halfmapParent=["1", value, "2", "3"]))
-    with pytest.raises(InputError, match="halfmapParent: row 2: .* is no number of a particle"):
-        expansion.parents(relion.read_table(path))
+@pytest.mark.parametrize("value", ["x", "-1", "1.5", str(2**64), "."])
+@pytest.mark.parametrize("tag", ["halfmapParent", "halfmapSymmetryMate"])
+def test_a_parent_that_is_no_number_of_a_particle_is_named_when_the_table_is_read(tag, value, tmp_path):
+    """It was found by the job that needed it first: by the one that writes a .cs, after hours."""
+    found = faults_of(project(tmp_path, changed(PARTICLES, **{tag: ["1", value, "2", "3"]})))
+    assert len(found) == 1 and f"{tag}: row 2: b'{value}' is no number of a particle; where rows are no" in found[0]
+
+
+def test_a_parent_that_is_no_number_is_named_in_a_cs_file_too(tmp_path):
+    table = cs_table()
+    out = np.zeros(len(table), [*table.dtype.descr, ("star/halfmapParent", "S9")])
+    for field in table.dtype.names:
+        out[field] = table[field]
+    out["star/halfmapParent"] = b"."
+    cs.write(tmp_path / "a.cs", out)
+    with pytest.raises(InputError, match="a.cs: halfmapParent: row 1: b'.' is no number of a particle"):
+        cryosparc.read_table(tmp_path / "a.cs")
+
+
+def test_copies_of_which_only_the_parent_is_told_go_into_a_cs_file(tmp_path):
+    particles = relion.read_table(project(tmp_path, changed(PARTICLES, halfmapParent=["5", "5", "6", "6"])))
+    cryosparc_files.write(tmp_path / "a.cs", particles)
+    assert cs.read(tmp_path / "a.cs")["sym_expand/src_uid"].tolist() == [5, 5, 6, 6]
+    assert expansion.parents(cryosparc.read_table(tmp_path / "a.cs")).tolist() == [5, 5, 6, 6]
+
+
+def test_a_magnification_among_particles_of_3_0_is_read_and_moves_to_the_optics(tmp_path):
+    old = old_table(rlnMagMat00=["1.02", "1.02", "1", "1"], rlnMagMat11=["0.98", "0.98", "1", "1"])
+    particles = relion.read_table(project(tmp_path, old, None))
+    assert [entry.magnification for entry in particles.optics] == [((1.02, 0.0), (0.0, 0.98)), ((1.0, 0.0), (0.0, 1.0))]
+    relion.write(tmp_path / "b.star", particles)
+    assert "rlnMagMat00" not in star.read(tmp_path / "b.star")["particles"].columns
+    assert relion.read_table(tmp_path / "b.star").optics == particles.optics
+
+
+@pytest.mark.parametrize("in_optics", [False, True])
+def test_a_magnification_that_is_none_is_named_where_it_stands(in_optics, tmp_path):
+    if in_optics:
+        path = project(tmp_path, PARTICLES, changed(OPTICS, rlnMagMat00=["1", "0"]))
+    else:
+        path = project(tmp_path, old_table(rlnMagMat00=["1", "1", "0", "1"]), None)
+    found = faults_of(path)
+    assert len(found) == 1 and f"rlnMagMat00 to 11: row {2 if in_optics else 3}: [[0.0" in found[0]
+
+
+def test_a_magnification_in_both_tables_is_that_of_the_optics_and_stays_so(tmp_path):
+    """Particles of which no group is distorted would lose the columns of the optics, and be read from their own."""
+    unity = {tag: ["1", "1"] if tag[-1] == tag[-2] else ["0", "0"] for tag in relion_columns.MATRIX}
+    path = project(tmp_path, changed(PARTICLES, rlnMagMat00=["9"] * 4), changed(OPTICS, **unity))
+    particles = relion.read_table(path)
+    assert all(entry.magnification == ((1.0, 0.0), (0.0, 1.0)) for entry in particles.optics)
+    relion.write(tmp_path / "b.star", dataclasses.replace(particles, optics_columns={}))
+    written = star.read(tmp_path / "b.star")
+    assert set(relion_columns.MATRIX) <= set(written["optics"].columns)
+    relion.write(tmp_path / "c.star", particles)
+    assert star.read(tmp_path / "c.star")["particles"].strings("rlnMagMat00") == ["9"] * 4  # nothing is lost
+    assert relion.read_table(tmp_path / "c.star").optics == particles.optics
+
+
+def test_a_magnification_of_a_cs_file_that_is_none_is_named(tmp_path):
+    table = cs_table()
+    table["ctf/anisomag"][:] = 0, 1e6, 0, 0
+    cs.write(tmp_path / "a.cs", table)
+    with pytest.raises(InputError, match="ctf/anisomag: row 1: .* is no magnification matrix less the identity"):
+        cryosparc.read_table(tmp_path / "a.cs")
+
+
+@pytest.mark.parametrize("name", [b"J1/a\0b.mrc", b"J1/a\rb.mrc", b"J1/a\nb.mrc", b"J1/a\x0bb.mrc"])
+def test_a_text_of_a_cs_file_with_signs_of_control_is_named(name, tmp_path):
+    """A STAR file of it could not be read again."""
+    table = cs_table()
+    table["blob/path"][3] = name
+    cs.write(tmp_path / "a.cs", table)
+    with pytest.raises(InputError, match="blob/path: row 4: .* is no text"):
+        cryosparc.read_table(tmp_path / "a.cs")
+
+
+def test_a_carried_field_of_which_a_column_is_lost_is_named_when_the_table_is_read(tmp_path):
+    particles = cryosparc.read_table(written_cs(tmp_path))
+    relion.write(tmp_path / "b.star", particles)
+    blocks = star.read(tmp_path / "b.star")
+    del blocks["particles"].columns["cs:ctf/tilt_A:f4:2:1"]
+    star.write(tmp_path / "c.star", blocks)
+    with pytest.raises(InputError, match="c.star: cs:ctf/tilt_A: number 1 of 2 is missing; remove the rest too"):
+        relion.read_table(tmp_path / "c.star")
+
+
+def test_a_known_field_that_was_renamed_to_another_type_is_named_when_the_table_is_read(tmp_path):
+    path = project(tmp_path, changed(PARTICLES, **{"cs:ctf/df1_A:S3": ["1", "2", "3", "4"]}))
+    with pytest.raises(InputError, match="ctf/df1_A: type .S3 of shape .*, expected number in a row"):
+        relion.read_table(path)
+
+
+def test_what_a_cs_file_cannot_hold_is_told_before_a_job_that_is_to_write_one(tmp_path):
+    columns = changed(PARTICLES, **{"cs:own/x:u1": ["1", "2", "3", "300"]})
+    particles = relion.read_table(project(tmp_path, columns))
+    assert cryosparc_writing.faults_of(particles, "a.star", False)[0].startswith("a.star: cs:own/x:u1: ")
+    half = relion.read_table(project(tmp_path, changed(PARTICLES, rlnRandomSubset=["1", "2", "0", "0"])))
+    assert "a.star: half-sets: 2 of 4 particles have none" in cryosparc_writing.faults_of(half, "a.star", False)[0]
+    assert cryosparc_writing.faults_of(half, "a.star", new_halves=True) == []
+    named = relion.read_table(project(tmp_path, changed(PARTICLES, **{"a\x7fb": ["1"] * 4})))
+    assert "is no name of a field" in cryosparc_writing.faults_of(named, "a.star", False)[0]
+
+
+def old_table(**more):
+    """Columns of a table of 3.0."""
+    old = {tag: values for tag, values in PARTICLES.items() if tag != "rlnOpticsGroup"}
+    return old | {"rlnVoltage": [300] * 4, "rlnSphericalAberration": [2.7] * 4, "rlnAmplitudeContrast": [0.1] * 4,
+                  "rlnDetectorPixelSize": [7.5] * 4, "rlnMagnification": ["50000"] * 4, **more}  # fmt: skip
+
+
+def written_cs(folder):
+    cs.write(folder / "a.cs", cs_table())
+    return folder / "a.cs"
 
 
 def test_a_pick_without_a_place_and_tables_without_rows_are_named(tmp_path):

@@ -34,6 +34,7 @@ SelectTypeParameters=CR_CPU_Memory
 AccountingStorageType=accounting_storage/none
 ReturnToService=2
 KillWait=10
+MinJobAge=15
 NodeName=$(hostname) NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN
 PartitionName=test Nodes=ALL Default=YES MaxTime=10 DefMemPerCPU=1000 State=UP
 END

@@ -5,14 +5,17 @@ Without one, each test says so and is left out; tests/jobs/one_node_slurm.sh sta
 
 import filecmp
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import time
 
 import pytest
 
 from halfmap.cli import main as cli
-from halfmap.jobs.queue import cluster
+from halfmap.jobs.queue import cluster, cluster_queue
 from halfmap.jobs.queue.queue_local import PROGRAM
 from tests.jobs.queue_made import ROOT, queue_in
 
@@ -40,6 +43,7 @@ cryosparc: {template: cryosparc.sh, variables: {num_cpu: 1, ram_gb: 1, minutes: 
 relion: {template: relion.sh, variables: {num_cpu: 1, minutes: 2, line: ""}}
 """
 PATIENCE_S = 180.0
+FORGETS_S = 60  # MinJobAge of a SLURM whose forgetting is worth waiting for
 SIMULATE = ("simulate", "-n", "200", "--box-size", "24", "--pixel-size", "5", "--seed", "1", "--threads", "1")
 REFINE = ("refine", "homogeneous", "--particles", "J1", "--volume", "J1/map.mrc", "--initial-lowpass", "40",
           "--seed", "2", "--threads", "1")  # fmt: skip
@@ -156,3 +160,43 @@ def test_a_refinement_that_is_broken_off_comes_to_the_same_result(queue, way, st
     same, differ, missing = filecmp.cmpfiles("whole", "J2", ["map.mrc", "half1.mrc", "half2.mrc"], shallow=False)
     assert (differ, missing) == ([], []) and len(same) == 3
     assert (queue.root / "J2" / "particles.star").read_bytes() == (queue.root / "whole" / "particles.star").read_bytes()
+
+
+def forgets_soon():
+    told = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True).stdout
+    found = re.search(r"MinJobAge\s*=\s*(\d+)", told)
+    return found is not None and int(found[1]) <= FORGETS_S and "accounting_storage/none" in told
+
+
+def forgotten(number):
+    """Wait until SLURM has forgotten a job; nobody of ours looks at it meanwhile."""
+    begun = time.monotonic()
+    while number in subprocess.run(["squeue", "--noheader", "--me", "--states=all", "--format=%i"],
+                                   capture_output=True, text=True).stdout.split():  # fmt: skip
+        assert time.monotonic() - begun < PATIENCE_S
+        time.sleep(1)
+
+
+@pytest.mark.skipif(not MISSING and not forgets_soon(), reason="this SLURM keeps accounts, or remembers for minutes")
+@pytest.mark.parametrize("way, state", [("killed", "waiting"), ("cancelled", "interrupted")])
+def test_what_became_of_a_job_that_slurm_has_forgotten_is_told_by_what_it_left(queue, way, state):
+    assert cli.main([*SIMULATE, "--out", "J1"]) == 0
+    halfmap("add", "--cluster", "cryosparc", "--", *REFINE, "--out", "J2")
+    halfmap("submit")
+    number, begun = queue.find(1).cluster_job, time.monotonic()
+    while not any((queue.root / "J2" / "checkpoints").glob("it_*[0-9]")):
+        assert time.monotonic() - begun < PATIENCE_S
+        time.sleep(0.05)
+    if way == "killed":
+        os.kill(queue.find(1).pid, signal.SIGKILL)
+    else:
+        subprocess.run(["scancel", number], check=True)
+    forgotten(number)
+    for _ in range(cluster_queue.PATIENCE):
+        found = entries(queue)[1]
+    assert found["state"] == state, found
+    assert ("knows nothing of it" if way == "killed" else "CANCELLED of job") in found["reason"]
+    if way == "cancelled":
+        halfmap("retry", "1")
+    halfmap("submit")
+    assert until(queue, 1, "finished", "failed")["state"] == "finished"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -46,21 +47,51 @@ def columns_of(fields: Fields) -> dict[str, np.ndarray]:
 def fields_of(columns: dict[str, np.ndarray], source: str = "") -> Fields:
     """The inverse of ``columns_of``, whether the columns were read as text or not; other columns are left out.
 
-    Raises: InputError where a column does not hold what its name says or an array has lost a column.
+    Raises: InputError as ``name_faults``, and where a column does not hold what its name says.
     """
+    wrong = name_faults(columns, source)
+    if wrong:
+        raise InputError(wrong)
     parts: dict[str, dict[int, np.ndarray]] = {}
-    shapes: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-    for tag, values in columns.items():
-        match = _TAG.fullmatch(tag)
-        if match:
-            shape = tuple(int(side) for side in match["shape"].split("x")) if match["shape"] else ()
-            told = np.dtype(match["type"]), shape
-            if shapes.setdefault(match["field"], told) != told:
-                raise InputError(f"{source}: {tag}: columns of one field differ in type or shape; remove them")
-            parts.setdefault(match["field"], {})[int(match["place"] or 0)] = _values(
-                tag, values, shapes[match["field"]][0], source
-            )
-    return {name: _joined(name, parts[name], *shapes[name], source) for name in parts}
+    types: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+    for tag, match in _matches(columns):
+        types[match["field"]] = np.dtype(match["type"]), _shape(match)
+        values = _values(tag, columns[tag], np.dtype(match["type"]), source)
+        parts.setdefault(match["field"], {})[int(match["place"] or 0)] = values
+    return {name: _joined(parts[name], *types[name]) for name in parts}
+
+
+def name_faults(columns: Iterable[str], source: str = "") -> list[str]:
+    """Fields of which a column was lost, or renamed so that the rest does not fit together any more."""
+    lines, places = [], {}
+    for tag, match in _matches(columns):
+        type_, shape, found = places.setdefault(match["field"], (match["type"], _shape(match), set()))
+        found.add(int(match["place"] or 0))
+        if (type_, shape) != (match["type"], _shape(match)):
+            lines.append(f"{source}: {tag}: columns of one field differ in type or shape; remove them")
+    for name, (_, shape, found) in places.items():
+        count = math.prod(shape)
+        absent = (place for place in range(count) if place not in found)  # a false shape may tell of billions
+        missing = [f"{source}: cs:{name}: number {place} of {count} is missing; remove the rest too"
+                   for place in islice(absent, faults.LISTED)]  # fmt: skip
+        more = [f"{source}: cs:{name}: {len(found)} columns of {count}"] if len(found) > count else []
+        lines += faults.capped(missing, source) or more
+    return lines
+
+
+def without_rows(columns: Iterable[str]) -> Fields:
+    """The fields that columns carry, of their types and shapes, for columns without ``name_faults``."""
+    return {match["field"]: np.empty((0, *_shape(match)), match["type"]) for _, match in _matches(columns)}
+
+
+def _matches(columns: Iterable[str]) -> Iterator[tuple[str, re.Match]]:
+    """Columns that carry a field, and what their names say."""
+    matches = ((tag, _TAG.fullmatch(tag)) for tag in columns)
+    return ((tag, match) for tag, match in matches if match)
+
+
+def _shape(match: re.Match) -> tuple[int, ...]:
+    return tuple(int(side) for side in match["shape"].split("x")) if match["shape"] else ()
 
 
 def is_field(tag: str) -> bool:
@@ -68,10 +99,9 @@ def is_field(tag: str) -> bool:
     return _TAG.fullmatch(tag) is not None
 
 
-def fields_named(columns: dict[str, np.ndarray], names: tuple[str, ...]) -> set[str]:
+def fields_named(columns: Iterable[str], names: tuple[str, ...]) -> set[str]:
     """Those columns that carry one of these ``.cs`` fields."""
-    matches = {tag: _TAG.fullmatch(tag) for tag in columns}
-    return {tag for tag, match in matches.items() if match and match["field"] in names}
+    return {tag for tag, match in _matches(columns) if match["field"] in names}
 
 
 def star_fields(columns: dict[str, np.ndarray], slot: str) -> Fields:
@@ -85,16 +115,32 @@ def star_columns(fields: Fields, slot: str) -> dict[str, np.ndarray]:
 
 
 def text_faults(fields: Fields, source: str) -> list[str]:
-    """Fields that should hold characters of a STAR file, and hold what would spoil one."""
+    """Texts that are none, and fields that should hold characters of a STAR file and hold what would spoil one."""
     lines = []
     for name, values in fields.items():
-        is_text = name.startswith((COLUMN, OPTICS_COLUMN)) and values.dtype.kind == "S" and values.ndim == 1
-        if is_text and _needs_quotes(values):
-            whole = {value: star.split(value) == [value] for value in set(values.tolist())}
-            wrong = [row for row, value in enumerate(values.tolist()) if not whole[value]]
-            lines += faults.by_row(f"{source}: {name}", wrong, lambda row, v=values: f"{v[row]!r} is no value of a "
-                                   "STAR file; remove the field")  # fmt: skip
+        if values.dtype.kind != "S":
+            continue
+        wrong = np.flatnonzero(_has_controls(values))
+        lines += faults.by_row(f"{source}: {name}", wrong, lambda row, v=values: f"{v[row]!r} is no text; correct or "
+                               "remove the field")  # fmt: skip
+        if name.startswith((COLUMN, OPTICS_COLUMN)) and values.ndim == 1 and not len(wrong):
+            lines += _cell_faults(values, f"{source}: {name}")
     return lines
+
+
+def _cell_faults(values: np.ndarray, where: str) -> list[str]:
+    if not _needs_quotes(values):
+        return []
+    whole = {value: star.split(value) == [value] for value in set(values.tolist())}
+    wrong = [row for row, value in enumerate(values.tolist()) if not whole[value]]
+    return faults.by_row(where, wrong, lambda row: f"{values[row]!r} is no value of a STAR file; remove the field")
+
+
+def _has_controls(texts: np.ndarray) -> np.ndarray:
+    """(n,) whether a text has line breaks or other signs of control, which no name has and a STAR file would spoil."""
+    signs = np.ascontiguousarray(texts).view(np.uint8).reshape(len(texts), -1, texts.dtype.itemsize)
+    control, zero = (signs > 0) & (signs < ord(" ")), signs == 0  # zeros at the end fill the field up
+    return np.any(control, axis=(1, 2)) | np.any(zero[..., :-1] & ~zero[..., 1:], axis=(1, 2))
 
 
 def _tag(name: str, dtype: np.dtype, shape: tuple[int, ...], place: int) -> str:
@@ -149,12 +195,6 @@ def _parsed(texts: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return values
 
 
-def _joined(name: str, parts: dict[int, np.ndarray], dtype: np.dtype, shape: tuple[int, ...], source: str):
-    count = math.prod(shape)
-    absent = (place for place in range(count) if place not in parts)  # a false shape may tell of billions
-    missing = list(islice(absent, faults.LISTED))
-    if missing or len(parts) > count:
-        lines = [f"{source}: cs:{name}: number {place} of {count} is missing; remove the rest too" for place in missing]
-        raise InputError(faults.capped(lines, source) or f"{source}: cs:{name}: {len(parts)} columns of {count}")
-    stacked = np.stack([parts[place] for place in range(count)], axis=-1)
+def _joined(parts: dict[int, np.ndarray], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    stacked = np.stack([parts[place] for place in sorted(parts)], axis=-1)
     return stacked.reshape(len(stacked), *shape).astype(dtype, copy=False)

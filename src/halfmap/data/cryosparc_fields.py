@@ -5,6 +5,8 @@ Names and types only: what they mean is in ``cryosparc_table`` and ``cryosparc_w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from halfmap.data import carried
@@ -48,14 +50,20 @@ SAME, SAME_RAD = 5e-7, 1e-6
 MM = 1e7  # Angstrom
 
 
-def of_columns(columns: dict[str, np.ndarray], names: tuple[str, ...] | None = None) -> carried.Fields:
+def of_columns(columns: dict[str, np.ndarray], names: tuple[str, ...] | None = None,
+               source: str = "particle table") -> carried.Fields:  # fmt: skip
     """The ``.cs`` fields of these names, or all, that columns carry. Raises: InputError where one was edited."""
     wanted = columns if names is None else carried.fields_named(columns, names)
-    fields = carried.fields_of({tag: columns[tag] for tag in columns if tag in wanted}, "particle table")
-    wrong = type_faults(fields, "particle table")
+    fields = carried.fields_of({tag: columns[tag] for tag in columns if tag in wanted}, source)
+    wrong = type_faults(fields, source)
     if wrong:
         raise InputError(wrong)
     return fields
+
+
+def name_faults(columns: Iterable[str], source: str) -> list[str]:
+    """What is wrong with carried columns by their names alone: one is lost, or of a type that its field never has."""
+    return carried.name_faults(columns, source) or type_faults(carried.without_rows(columns), source)
 
 
 def type_faults(fields: carried.Fields, source: str) -> list[str]:

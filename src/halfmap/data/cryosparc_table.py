@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import carried
+from halfmap.data import carried, cryosparc_uids
 from halfmap.data.cryosparc_digits import with_digits_of_text
 from halfmap.data.cryosparc_fields import (
     ABERRATION,
@@ -45,6 +45,7 @@ from halfmap.data.cryosparc_fields import (
     type_faults,
 )
 from halfmap.data.particles import FIRST, UNASSIGNED, Particles
+from halfmap.data.relion_columns import undistorted
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
 from halfmap.io import cs, faults
@@ -111,6 +112,8 @@ class Table:
         """The table as written: files unresolved."""
         files, file = self._files()
         group, first = self._groups()
+        columns = self._columns()
+        self.faults += cryosparc_uids.copy_faults(columns, str(self.path))
         found = Particles(
             files=files,
             file=file,
@@ -121,7 +124,7 @@ class Table:
             poses=self._poses(),
             half=self._half(),
             scale=self._numbers(ALPHA, 1.0),
-            columns=self._columns(),
+            columns=columns,
             optics_columns=self._optics_columns(first),
         )
         return found if self.faults else with_digits_of_text(found, str(self.path))
@@ -202,7 +205,11 @@ class Table:
 
     def _magnification(self, row: int) -> tuple[tuple[float, float], tuple[float, float]]:
         """cryoSPARC keeps the matrix less the identity."""
-        (a, b), (c, d) = (np.eye(2) + self._vector(MAGNIFICATION, row, 4).reshape(2, 2)).tolist()
+        matrix = np.eye(2) + self._vector(MAGNIFICATION, row, 4).reshape(2, 2)
+        if not undistorted(matrix):
+            what = "is no magnification matrix less the identity; without distortion it is all 0"
+            self.faults.append(f"{self.where(MAGNIFICATION)}: row {row + 1}: {self.fields[MAGNIFICATION][row]} {what}")
+        (a, b), (c, d) = matrix.tolist()
         return (a, b), (c, d)
 
     def _beam_tilt(self, row: int, aberration_A: float) -> tuple[float, float]:

@@ -12,13 +12,13 @@ import numpy as np
 
 from halfmap.data import carried
 from halfmap.data.cryosparc_fields import (
+    MATE,
     PARENT,
     SOURCE_UID,
     UID,
     of_columns,
 )
 from halfmap.data.particles import Particles
-from halfmap.errors import InputError
 from halfmap.io import faults
 
 
@@ -45,15 +45,24 @@ def parents(particles: Particles) -> np.ndarray | None:
     return of_columns(particles.columns, (SOURCE_UID,)).get(SOURCE_UID)
 
 
+def copy_faults(columns: dict[str, np.ndarray], source: str) -> list[str]:
+    """Rows whose columns PARENT and MATE do not say which particle they are a copy of, and which copy."""
+    advice = f"is no number of a particle; where rows are no symmetry copies, remove {PARENT} and {MATE}"
+    lines = []
+    for tag in (PARENT, MATE):
+        values = columns.get(tag, np.zeros(0, np.uint64))
+        if values.dtype.kind not in "iu":
+            texts = values.tolist()
+            wrong = [row for row, text in enumerate(texts) if _whole_number(text) is None]
+            lines += faults.by_row(f"{source}: {tag}", wrong, lambda row, texts=texts: f"{texts[row]!r} {advice}")
+    return lines
+
+
 def whole_numbers(column: np.ndarray) -> np.ndarray:
-    """(n,) uint64 of numbers or their text; a float64 would lose the last digits. Raises: InputError by row."""
+    """(n,) uint64 of numbers or their text, see ``copy_faults``; a float64 would lose the last digits."""
     if column.dtype.kind in "iu":
         return column.astype(np.uint64)
-    found = [_whole_number(value) for value in column.tolist()]
-    wrong = [row for row, number in enumerate(found) if number is None]
-    if wrong:
-        raise InputError(faults.by_row(PARENT, wrong, lambda row: f"{column[row]!r} is no number of a particle"))
-    return np.array(found, np.uint64)
+    return np.array([_whole_number(value) for value in column.tolist()], np.uint64)
 
 
 def _whole_number(value: bytes | str) -> int | None:

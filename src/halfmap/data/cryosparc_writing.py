@@ -51,6 +51,7 @@ from halfmap.data.cryosparc_uids import uids_of_images, whole_numbers
 from halfmap.data.particles import FIRST, UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
+from halfmap.io import cs
 
 # What cryoSPARC writes for a particle that it aligned, and the value that says "not computed".
 _ALIGNMENT = {
@@ -68,12 +69,28 @@ def fields_of(particles: Particles) -> carried.Fields:
     return _with_alignment(fields, particles, old) | _star_fields(particles)
 
 
+def faults_of(particles: Particles, source: str, new_halves: bool) -> list[str]:
+    """What would keep ``fields_of`` from its work, for a job that writes a ``.cs`` in the end.
+
+    ``new_halves``: the job gives every particle a half-set itself.
+    """
+    try:
+        of_columns(particles.columns, source=source)
+        if not new_halves:
+            _halves_complete(particles.half, source)
+    except InputError as fault:
+        return list(fault.faults)
+    own = (tag for tag in (*particles.columns, *particles.optics_columns) if not carried.is_field(tag))
+    return cs.name_faults(source, own)
+
+
 def _expansion(particles: Particles) -> carried.Fields:
     """cryoSPARC's fields of particles that a symmetry expansion made."""
     if PARENT not in particles.columns:
         return {}
-    return {SOURCE_UID: whole_numbers(particles.columns[PARENT]),
-            SOURCE_PLACE: whole_numbers(particles.columns[MATE]).astype(np.uint32)}  # fmt: skip
+    columns = ((SOURCE_UID, PARENT, np.uint64), (SOURCE_PLACE, MATE, np.uint32))  # which copy it is may be untold
+    return {name: whole_numbers(particles.columns[tag]).astype(dtype)
+            for name, tag, dtype in columns if tag in particles.columns}  # fmt: skip
 
 
 def _blob(particles: Particles, old: carried.Fields) -> carried.Fields:
@@ -151,11 +168,12 @@ def _pose(particles: Particles, old: carried.Fields) -> carried.Fields:
     return fields | {name: old.get(name, values) for name, values in rest.items()}
 
 
-def _halves_complete(half: np.ndarray) -> bool:
+def _halves_complete(half: np.ndarray, source: str = "particle table") -> bool:
     """Raises: InputError where only some particles have a half-set: the field has no number for none."""
     none = np.count_nonzero(half == UNASSIGNED)
     if 0 < none < len(half):
-        raise InputError(f"half-sets: {none:,} of {len(half):,} particles have none, which a .cs file cannot say")
+        raise InputError(f"{source}: half-sets: {none:,} of {len(half):,} particles have none, which a .cs file cannot "
+                         "say; give all of them one, or none, or leave the .cs file out")  # fmt: skip
     return none == 0
 
 

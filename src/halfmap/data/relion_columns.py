@@ -42,7 +42,8 @@ LIMITS: dict[str, Limits] = {
     **dict.fromkeys((*PIXEL_31, *PIXEL_30), _PIXEL_LIMITS),
 }
 # Columns of 3.0 that the optics table replaces; RELION's own converter drops them too.
-MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED, *BEAM_TILT)
+MOVED_TO_OPTICS = (VOLTAGE, ABERRATION, CONTRAST, DETECTOR, MAGNIFICATION, *PIXEL_30, PREMULTIPLIED, *BEAM_TILT,
+                   *MATRIX)  # fmt: skip
 LARGEST_DISTORTION = 0.5  # of the magnification from 1; microscopes stay within a few per cent
 # Values that halfmap does not model yet: column -> (value without effect, name for people).
 UNMODELLED = {
@@ -80,6 +81,11 @@ def coefficients(text: str) -> tuple[float, ...] | None:
     except ValueError:
         return None
     return values if np.isfinite(values).all() else None
+
+
+def undistorted(matrices: np.ndarray) -> np.ndarray:
+    """(n,) whether each of the matrices (n, 2, 2) is a magnification that a microscope can have."""
+    return (abs(np.linalg.svd(matrices, compute_uv=False) - 1) <= LARGEST_DISTORTION).all(axis=-1)
 
 
 def shown(value: bytes | str) -> str:

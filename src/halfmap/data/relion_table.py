@@ -7,13 +7,13 @@ conventions. Their names: ``relion_columns``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import image_names
+from halfmap.data import cryosparc_fields, cryosparc_uids, image_names
 from halfmap.data.particles import Particles
 from halfmap.data.relion_columns import (
     ABERRATION,
@@ -29,7 +29,6 @@ from halfmap.data.relion_columns import (
     GROUP_NAME,
     HALF,
     IMAGE,
-    LARGEST_DISTORTION,
     LIMITS,
     MAGNIFICATION,
     MATRIX,
@@ -44,11 +43,14 @@ from halfmap.data.relion_columns import (
     Limits,
     coefficients,
     shown,
+    undistorted,
 )
 from halfmap.errors import InputError
 from halfmap.geometry import rotations
 from halfmap.io import faults, star
 from halfmap.types import Defocus, Optics, Poses
+
+Matrix = tuple[tuple[float, float], tuple[float, float]]
 
 
 @dataclass
@@ -84,6 +86,8 @@ class Table:
         image = self._images()
         group, optics = self._optics_31() if self.optics is not None else self._optics_30()
         n = self.block.rows
+        self.faults += cryosparc_fields.name_faults(self.block.columns, str(self.path))
+        self.faults += cryosparc_uids.copy_faults(self.block.columns, str(self.path))
         return Particles(
             files=image[0],
             file=image[1],
@@ -193,13 +197,18 @@ class Table:
         )
         return [values or () for values in found]
 
-    def _matrices(self, group: np.ndarray) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-        rows = np.stack([self._lens(tag, group, tag in MATRIX[::3]) for tag in MATRIX], axis=-1).reshape(-1, 2, 2)
-        scales = np.linalg.svd(rows, compute_uv=False)
-        wrong = np.flatnonzero((abs(scales - 1) > LARGEST_DISTORTION).any(axis=1))
+    def _matrices(self, group: np.ndarray) -> list[Matrix]:
+        rows = np.stack([self._lens(tag, group, tag in MATRIX[::3]) for tag in MATRIX], axis=-1)
+        in_optics = any(tag in self.optics.columns for tag in MATRIX)
+        return self._sound_matrices(rows, self.optics if in_optics else self.block, range(len(rows)))
+
+    def _sound_matrices(self, rows: np.ndarray, block: star.Block, places: Sequence[int]) -> list[Matrix]:
+        """The matrices whose elements are (n, 4), faults kept for later; ``places``: the row of each in its table."""
+        rows = rows.reshape(-1, 2, 2)
+        wrong = {places[i]: rows[i].tolist() for i in np.flatnonzero(~undistorted(rows))}
         self.faults += faults.by_row(
-            self.optics.where(f"{MATRIX[0]} to {MATRIX[-1][-2:]}"), wrong,
-            lambda row: f"{rows[row].tolist()} is no magnification matrix; without distortion it is [[1, 0], [0, 1]]",
+            block.where(f"{MATRIX[0]} to {MATRIX[-1][-2:]}"), list(wrong),
+            lambda row: f"{wrong[row]} is no magnification matrix; without distortion it is [[1, 0], [0, 1]]",
         )
         return [tuple(map(tuple, matrix)) for matrix in rows.tolist()]
 
@@ -245,16 +254,19 @@ class Table:
         )
 
     def _optics_30(self) -> tuple[np.ndarray, tuple[Optics, ...]]:
-        """Particles with the same voltage, Cs, amplitude contrast, pixel size and beam tilt share a group."""
+        """Particles with the same voltage, Cs, amplitude contrast, pixel size and lens share a group."""
         values = [self._numbers(self.block, tag) for tag in (VOLTAGE, ABERRATION, CONTRAST)]
         flags = self._numbers(self.block, PREMULTIPLIED) if PREMULTIPLIED in self.block.columns else 0 * values[0]
         tilts = [1e-3 * self._of_particle(tag, None, 0.0) for tag in BEAM_TILT]
-        values += [self._pixel_30(), flags, *tilts]
+        matrix = [self._of_particle(tag, None, tag in MATRIX[::3]) for tag in MATRIX]
+        values += [self._pixel_30(), flags, *tilts, *matrix]
         group, first = _unique_rows(values)
         rows = [[float(column[row]) for column in values] for row in first]
+        matrices = self._sound_matrices(np.array([row[7:] for row in rows]), self.block, first.tolist())
         optics = (_optics(_group_name(i), row[:3], row[3], 0, row[4]) for i, row in enumerate(rows, start=1))
         return group, tuple(
-            replace(entry, beam_tilt_rad=tuple(row[5:])) for entry, row in zip(optics, rows, strict=True)
+            replace(entry, beam_tilt_rad=tuple(row[5:7]), magnification=each)
+            for entry, row, each in zip(optics, rows, matrices, strict=True)
         )
 
     def _pixel_30(self) -> np.ndarray:

@@ -5,7 +5,7 @@ Owns which columns of the input stay as they were, character by character: those
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -118,15 +118,19 @@ def optics_columns(particles: Particles) -> dict[str, np.ndarray]:
     }
     for tag, column in values.items():
         columns[tag] = _kept(columns, tag, np.array(column))
-    return _with_lens(columns, optics)
+    return _with_lens(columns, optics, particles.columns)
 
 
-def _with_lens(columns: dict[str, np.ndarray], optics: tuple[Optics, ...]) -> dict[str, np.ndarray]:
-    """The columns of tilt, Zernike terms and magnification too, where the input had them or they say something."""
+def _with_lens(columns: dict[str, np.ndarray], optics: tuple[Optics, ...], of_rows: Container[str]
+               ) -> dict[str, np.ndarray]:  # fmt: skip
+    """The columns of tilt, Zernike terms and magnification too, where the input had them or they say something.
+
+    ``of_rows``: columns of the particle table: those of the lens there would be read where the optics table had none.
+    """
     tilt = 1e3 * np.array([entry.beam_tilt_rad for entry in optics])
     matrices = np.array([entry.magnification for entry in optics]).reshape(-1, 4)
     for tags, values, idle in ((BEAM_TILT, tilt, 0.0), (MATRIX, matrices, np.eye(2).ravel())):
-        if np.any(values != idle) or any(tag in columns for tag in tags):
+        if np.any(values != idle) or any(tag in columns or tag in of_rows for tag in tags):
             columns.update({tag: _kept(columns, tag, column) for tag, column in zip(tags, values.T, strict=True)})
     for tag, field_ in ((ODD_ZERNIKE, "odd_zernike"), (EVEN_ZERNIKE, "even_zernike")):
         lists = [getattr(entry, field_) for entry in optics]

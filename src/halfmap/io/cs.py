@@ -129,7 +129,7 @@ def _refuse_types(path: str | Path, shape: tuple[int, ...], dtype: np.dtype) -> 
 def _type_faults(path: str | Path, dtype: np.dtype) -> list[str]:
     """Everything wrong with the fields, ``uid`` first."""
     names = dtype.names or ()
-    lines = _name_faults(path, names)
+    lines = name_faults(path, names)
     lines += [] if UID in names else [f"{path}: {UID}: field missing; without it rows cannot be joined"]
     if UID in names and dtype[UID] not in (np.dtype("<u8"), np.dtype(">u8")):
         lines.append(f"{path}: {UID}: type {dtype[UID]}, expected uint64")
@@ -141,7 +141,7 @@ def _type_faults(path: str | Path, dtype: np.dtype) -> list[str]:
     return lines
 
 
-def _name_faults(path: str | Path, names: Iterable[str]) -> list[str]:
+def name_faults(path: str | Path, names: Iterable[str]) -> list[str]:
     """A STAR file, into which fields are carried, has no room for blanks in a name."""
     return [
         f"{path}: {name!r} is no name of a field (blanks, or signs that cannot be printed); rename it"
@@ -237,7 +237,7 @@ def _refuse_names(path: str | Path, names: list[str]) -> None:
     """Raises: InputError for names that stand twice or are none."""
     twice = [f"{path}: {name!r} stands twice in its header; the file is damaged"
              for name in dict.fromkeys(names) if names.count(name) > 1]  # fmt: skip
-    found = _name_faults(path, names) + twice
+    found = name_faults(path, names) + twice
     if found:
         raise InputError(faults.capped(found, str(path)))
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from halfmap.data import expansion, stack, tables
+from halfmap.data import cryosparc_writing, expansion, stack, tables
 from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.jobs.refinement import relion_files, relion_project
 from halfmap.jobs.running import checkpoint, inputs, resources, results
 from halfmap.jobs.running.events import Passing, Watch
-from halfmap.params.common import ParticleInput, ParticleJob
+from halfmap.params.common import ParticleInput, ParticleJob, ParticleOutput
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.refinement import MapRefinement
 from halfmap.refine import loop, recipes
@@ -95,6 +95,9 @@ def checked_particles(params: ParticleInput, watch: Watch | Passing) -> Particle
     """
     particles = tables.read(params.particles, params.images_root, params.passthrough)
     faults = stack.check(particles)
+    if isinstance(params, ParticleOutput) and params.write_cs:  # told now, not after hours
+        new_halves = isinstance(params, ParticleJob) and params.force_resplit
+        faults += cryosparc_writing.faults_of(particles, str(params.particles), new_halves)
     if faults:
         raise InputError(faults)
     for message in tables.unmodelled(particles):
