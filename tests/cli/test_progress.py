@@ -6,9 +6,11 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 from halfmap.cli import progress
 from halfmap.jobs.running import events
+from halfmap.params.homogeneous import Homogeneous
 
 EVENTS = [
     {"kind": "started", "job": "refine homogeneous", "seed": 1, "folder": "o"},
@@ -69,3 +71,32 @@ def read_all(master):
         parts.append(part)
     os.close(master)
     return b"".join(parts).decode()
+
+
+def rehearsed(**params):
+    """The lines that a dry run of a refinement prints."""
+    defaults = Homogeneous(particles=Path("a.star"), volume=Path("v.mrc"), dry_run=True)
+    summary = {
+        "job": "refine homogeneous", "status": "dry run", "n_particles": 2000, "resolved": {"box_size": 64},
+        "params": defaults.model_copy(update=params).model_dump(mode="json"),
+        "forecast": {"seconds": 100.0, "stages": {"search": 60.0, "poses": 39.0, "writing": 1.0}, "memory_GB": 1.5,
+                     "disk_GB": 2.0, "assumes": "5 iterations, " + "of many words " * 20},
+    }  # fmt: skip
+    return progress.closing(summary, Path("J2")).splitlines()
+
+
+def test_a_dry_run_tells_time_memory_and_disk_before_the_settings(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    lines = rehearsed()
+    places = [next(i for i, line in enumerate(lines) if line.startswith(head))
+              for head in ("time:", "peak memory:", "disk:", "for these inputs:", "set for this job:")]  # fmt: skip
+    assert places == sorted(places) and max(map(len, lines)) <= 100
+    assert "  most of it: search 60 s, poses 39 s" in lines
+
+
+def test_a_dry_run_lists_only_settings_that_are_not_at_their_defaults():
+    lines = rehearsed(symmetry="D2")
+    told = [line.split()[0] for line in lines[lines.index("set for this job:") + 1 : -1]]
+    assert set(told) == {"particles", "symmetry", "volume"}
+    others = len(Homogeneous.model_fields) - len(told) - 1
+    assert lines[-1] == f"the other {others} settings are at their defaults; --dry-run --json lists all of them"

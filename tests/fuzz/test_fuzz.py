@@ -226,7 +226,7 @@ def test_text_of_a_star_file_that_would_spoil_one_is_refused_in_a_cs_file(tmp_pa
     out = np.zeros(len(table), types)
     for field in table.dtype.names:
         out[field] = table[field]
-    out["star/someNote"] = [b"plain", b"'a b'", b"a b", b"'1", b"", b"x"]
+    out["star/someNote"] = [b"plain", b"'a b'", b"a b", b"1 #2", b"", b"x"]
     cs.write(tmp_path / "a.cs", out)
     with pytest.raises(InputError) as caught:
         cryosparc.read_table(tmp_path / "a.cs")

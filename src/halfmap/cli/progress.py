@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from halfmap.cli.shown import duration
-from halfmap.jobs.running.events import Lines, Listener, sentence
+from halfmap.jobs import catalog
+from halfmap.jobs.running.events import Lines, Listener, plain, sentence
 
+WIDTH = 100  # columns: longer lines are hard to read
+SHARE = 0.05  # of the time: what a smaller part takes is no news
 STAGES = {
     "search": "global search",
     "poses": "refining poses",
@@ -106,13 +111,23 @@ def closing(summary: dict, folder: Path) -> str:
 
 
 def rehearsal(summary: dict) -> str:
-    """What --dry-run found: the settings, what the open ones come to, and what the job would need."""
+    """What --dry-run found: what the job would need, what open settings come to, then what was set otherwise."""
     lines = [f"{summary['job']}: settings and input files are sound; nothing was written"]
-    lines += _table("settings", summary["params"])
-    if summary.get("n_particles") is not None:
-        lines.append(f"particles: {summary['n_particles']:,}")
-    lines += _table("for these inputs", summary.get("resolved", {}))
-    return "\n".join([*lines, *_needs(summary.get("forecast", {}))])
+    lines += _needs(summary.get("forecast", {}))
+    found = {} if summary.get("n_particles") is None else {"particles": f"{summary['n_particles']:,}"}
+    lines += _table("for these inputs", found | summary.get("resolved", {}))
+    changed = _changed(summary)
+    lines += _table("set for this job", changed)
+    rest = len(summary["params"]) - len(changed) - 1  # --dry-run itself is told by the first line
+    lines.append(f"the other {rest} settings are at their defaults; --dry-run --json lists all of them")
+    return "\n".join(lines)
+
+
+def _changed(summary: dict) -> dict:
+    """The settings that are not at their defaults."""
+    fields = catalog.find(summary["job"]).params.model_fields
+    return {name: value for name, value in summary["params"].items()
+            if name != "dry_run" and (fields[name].is_required() or value != plain(fields[name].default))}  # fmt: skip
 
 
 def _table(head: str, values: dict) -> list[str]:
@@ -125,9 +140,10 @@ def _needs(forecast: dict) -> list[str]:
     lines = []
     if "seconds" in forecast:
         lines.append(f"time: about {duration(forecast['seconds'])} with these processor cores as busy as they are now")
-        lines.append(f"  assumes {forecast['assumes']}")
+        lines += _indented(f"assumes {forecast['assumes']}")
         stages = sorted(forecast["stages"].items(), key=lambda item: -item[1])
-        lines.append("  " + ", ".join(f"{name} {duration(value)}" for name, value in stages if value >= 0.05))
+        told = [f"{name} {duration(value)}" for name, value in stages if value >= SHARE * forecast["seconds"]]
+        lines += _indented(f"most of it: {', '.join(told)}")
     if forecast.get("compiling_s", 0) > 1:
         lines.append(f"  compiling took {duration(forecast['compiling_s'])} just now and is not repeated here")
     if "memory_GB" in forecast:
@@ -135,3 +151,9 @@ def _needs(forecast: dict) -> list[str]:
     if "disk_GB" in forecast:
         lines.append(f"disk: about {forecast['disk_GB']:.2f} GB")
     return lines
+
+
+def _indented(text: str) -> list[str]:
+    """The lines of a text below a headline, as long as the terminal is wide."""
+    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
+    return textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="  ")
