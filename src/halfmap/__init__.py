@@ -12,13 +12,29 @@ import warnings
 # numba reads it when it is first imported. Its usual level gives up on the loops over pixels, which then take twice as
 # long: normal equations of 2,000 poses at K = 30 in 0.34 s of processor, with this 0.13
 os.environ.setdefault("NUMBA_OPT", "max")
-if "numba" in sys.modules and os.environ["NUMBA_OPT"] == "max" and not sys.modules["numba"].config.OPT.is_opt_max:
+
+
+def _numba_told() -> None:
+    """Make numba read the level where it was imported before; too late once it has compiled, which is warned of.
+
+    Its cache of kernels does not tell levels apart: slower ones go to a folder of their own, else they would stay.
+    """
+    numba = sys.modules["numba"]
+    numba.config.reload_config()
+    if "_toplevel_target_context" not in vars(numba.core.registry.cpu_target):  # made for the first that it compiles
+        return
+    kept = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    numba.config.CACHE_DIR = os.path.join(numba.config.CACHE_DIR or os.path.join(kept, "halfmap"), "usual_level")
     warnings.warn(
-        "numba was imported before halfmap and did not read how halfmap's kernels are to be compiled: they take twice "
-        "as long, and last digits differ. Import halfmap first, or set NUMBA_OPT=max in the environment",
+        "numba had compiled before halfmap was imported, not as halfmap's kernels are to be: they take twice as long, "
+        "and last digits differ. Import halfmap first, or set NUMBA_OPT=max in the environment",
         RuntimeWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
+
+
+if "numba" in sys.modules and os.environ["NUMBA_OPT"] == "max" and not sys.modules["numba"].config.OPT.is_opt_max:
+    _numba_told()
 
 __version__ = "0.1.0"
 PROJECT_MARKER = "halfmap.json"  # in the root folder of every project

@@ -91,7 +91,7 @@ def test_a_dry_run_tells_time_memory_and_disk_before_the_settings(monkeypatch):
     places = [next(i for i, line in enumerate(lines) if line.startswith(head))
               for head in ("time:", "peak memory:", "disk:", "for these inputs:", "set for this job:")]  # fmt: skip
     assert places == sorted(places) and max(map(len, lines)) <= 100
-    assert "  most of it: search 60 s, poses 39 s" in lines
+    assert "  most of it: search 1 min 0 s, poses 39 s" in lines
 
 
 def test_a_dry_run_lists_only_settings_that_are_not_at_their_defaults():

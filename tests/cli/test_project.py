@@ -232,7 +232,8 @@ def test_a_chain_ends_with_the_first_job_that_fails_and_leaves_no_empty_folder(o
 
 @pytest.mark.parametrize("words, part", [
     (["J2", "--set", "symetry=C2"], "did you mean symmetry?"), (["J2", "--set", "symmetry"], "key=value"),
-    (["J2", "--set", "out=J9"], "out"), (["J2", "--chain", "--set", "J9.symmetry=C2"], "J9"),
+    (["J2", "--set", "out=J9"], "out"), (["J2", "--set", "dry_run=true"], "to be run with --dry-run"),
+    (["J2", "--chain", "--set", "J9.symmetry=C2"], "J9"),
     (["J2", "--chain", "--set", "J4.symmetry=C2"], "mask combine has no such setting"),
     (["J2", "--chain", "--out", "x"], "next numbers"), (["J1"], "symmetry"), (["J88"], "J88"),
 ])  # fmt: skip

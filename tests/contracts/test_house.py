@@ -82,15 +82,27 @@ def test_help_leaves_the_numerics_alone(arguments):
     assert done.stdout.splitlines()[-1] == "LOADED []"
 
 
-@pytest.mark.parametrize("code, level, warned", [
-    ("import numba, halfmap; import halfmap.types", None, True), ("import halfmap, numba", None, False),
-    ("import numba, halfmap", "max", False), ("import numba, halfmap", "1", False),
-], ids=["numba first", "halfmap first", "told", "told otherwise"])  # fmt: skip
-def test_numba_imported_before_halfmap_is_warned_of_once(code, level, warned):
+COMPILED = "import numba; numba.njit(lambda x: x + 1)(1); "
+LEVEL = (
+    "\nfrom halfmap.kernels.window import cpu; import numba; codegen = numba.core.registry.cpu_target.target_context"
+    ".codegen(); print(codegen._loopvect, next(v for v in vars(cpu).values() if hasattr(v, 'stats')).stats.cache_path)"
+)
+
+
+@pytest.mark.parametrize("code, level, warned, loops", [
+    ("import numba; import halfmap, halfmap.types", None, False, True), ("import halfmap", None, False, True),
+    (f"{COMPILED}import halfmap, halfmap.types", None, True, False), (f"{COMPILED}import halfmap", "max", False, True),
+    ("import numba; import halfmap", "1", False, False),
+], ids=["numba first", "halfmap first", "compiled first", "told", "told otherwise"])  # fmt: skip
+def test_numba_compiles_kernels_at_their_level_or_says_that_it_cannot(code, level, warned, loops, tmp_path):
+    """Kernels of another level that numba would keep among the fast ones would be slow for ever."""
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_OPT"}
-    environment |= {} if level is None else {"NUMBA_OPT": level}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)} | ({} if level is None else {"NUMBA_OPT": level})
+    done = subprocess.run([sys.executable, "-c", code + LEVEL], env=environment, capture_output=True, text=True,
+                          check=True)  # fmt: skip
     assert done.stderr.count("Import halfmap first, or set NUMBA_OPT=max") == warned
+    looped, folder = done.stdout.split(maxsplit=1)
+    assert (looped == "True") == loops and folder.startswith(str(tmp_path)) == warned
 
 
 def test_names_of_relion_columns_stand_in_the_files_of_that_name():

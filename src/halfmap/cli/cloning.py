@@ -95,7 +95,10 @@ def _with(settings: Mapping[str, Any], changes: Mapping[str, list[str]], entry: 
     known, changed = config.names(entry), dict(settings)
     for key, values in changes.items():
         name = known.get(key)
-        if name is None or name in given.OF_ONE_RUN:
+        if name in given.OF_ONE_RUN:
+            raise UsageError(f"--set {key}: belongs to one run, not to a clone; --print shows the commands, to be run "
+                             f"with {flag(name)}")  # fmt: skip
+        if name is None:
             raise UsageError(f"--set {key}: {entry.name} has no such setting{config.closest(key, known)}")
         changed.pop(name, None)
         if values != [""]:
