@@ -395,6 +395,8 @@ def test_what_a_cs_file_cannot_hold_is_told_before_a_job_that_is_to_write_one(tm
     half = relion.read_table(project(tmp_path, changed(PARTICLES, rlnRandomSubset=["1", "2", "0", "0"])))
     assert "a.star: half-sets: 2 of 4 particles have none" in cryosparc_writing.faults_of(half, "a.star", False)[0]
     assert cryosparc_writing.faults_of(half, "a.star", new_halves=True) == []
+    twice = relion.read_table(project(tmp_path, changed(PARTICLES, **{"cs:uid:u8": ["7", "8", "7", "9"]})))
+    assert "uid: row 3: 7 stands in an earlier row" in cryosparc_writing.faults_of(twice, "a.star", False)[0]
     named = relion.read_table(project(tmp_path, changed(PARTICLES, **{"a\x7fb": ["1"] * 4})))
     assert "is no name of a field" in cryosparc_writing.faults_of(named, "a.star", False)[0]
 

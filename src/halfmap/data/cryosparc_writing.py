@@ -75,13 +75,13 @@ def faults_of(particles: Particles, source: str, new_halves: bool) -> list[str]:
     ``new_halves``: the job gives every particle a half-set itself.
     """
     try:
-        of_columns(particles.columns, source=source)
+        fields = of_columns(particles.columns, source=source)
         if not new_halves:
             _halves_complete(particles.half, source)
     except InputError as fault:
         return list(fault.faults)
     own = (tag for tag in (*particles.columns, *particles.optics_columns) if not carried.is_field(tag))
-    return cs.name_faults(source, own)
+    return cs.name_faults(source, own) + (cs.uid_faults(source, fields[UID]) if UID in fields else [])
 
 
 def _expansion(particles: Particles) -> carried.Fields:

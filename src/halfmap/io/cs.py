@@ -51,7 +51,7 @@ def read(path: str | Path) -> np.ndarray:
             table = _reader(path, magic)(path, file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    found = _uid_faults(path, table)
+    found = uid_faults(path, table[UID])
     if found:
         raise InputError(found)
     return table
@@ -72,7 +72,7 @@ def write(path: str | Path, table: np.ndarray) -> None:
     Raises: InputError if ``uid`` is missing or repeated, or a field is neither number nor text; ResourceError when the
     disk is full.
     """
-    found = _type_faults(path, table.dtype) or _uid_faults(path, table)
+    found = _type_faults(path, table.dtype) or uid_faults(path, table[UID])
     if found:
         raise InputError(found)
     with atomic.writing(path) as file:
@@ -150,8 +150,8 @@ def name_faults(path: str | Path, names: Iterable[str]) -> list[str]:
     ]
 
 
-def _uid_faults(path: str | Path, table: np.ndarray) -> list[str]:
-    uid = table[UID]
+def uid_faults(path: str | Path, uid: np.ndarray) -> list[str]:
+    """Rows whose number another row has, too."""
     order = np.argsort(uid, kind="stable")
     again = np.sort(order[1:][uid[order][1:] == uid[order][:-1]])
     where = f"{path}: {UID}"
