@@ -52,14 +52,6 @@ def test_only_particles_in_doubt_are_searched_again_and_only_for_another_map():
     assert not auto().next(doubtful(history=rows(*CALM)), FRAME).searched.any()
 
 
-def test_particles_astray_are_searched_everywhere_for_the_same_map_too():
-    power = np.full(6, 200.0)
-    cross = power * np.array([1, 1, 0.6, 1, 1, 1])
-    calm = state(6, iteration=3, shell=12, cross=cross, power=power, history=rows(9, 9.3, 9.6))
-    plan = auto().next(calm, FRAME)
-    assert not plan.final and np.flatnonzero(plan.searched).tolist() == np.flatnonzero(plan.astray).tolist() == [2]
-
-
 def test_the_sampling_waits_for_resolution_and_poses_to_rest():
     moving = rows(*CALM, changes=[None, 30, 20, 10])
     assert auto().next(doubtful(shell=16, history=moving), FRAME).sampling.order == 3

@@ -48,9 +48,11 @@ class Auto(Marching):
         local = order >= sampling.order_of(self.local_from_deg)
         used = Sampling(order, local, self._far_order(order, plan, frame), plan.offset_A, self._step_A(plan, frame))
         news = order > self._last_order(state) or _another_map(state)
-        far = False if plan.astray is None else plan.astray
-        searched = far | plan.used & (news and not plan.final) & doubtful(state)
-        return searching(replace(plan, sampling=used), state, searched)
+        return searching(replace(plan, sampling=used), state, plan.used & (news and not plan.final) & doubtful(state))
+
+    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
+        """As it is: whom to search over all shifts follows from the sampling."""
+        return plan
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         row, used = state.history[-1], plan.sampling

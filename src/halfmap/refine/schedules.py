@@ -262,7 +262,7 @@ def searching(plan: Plan, state: State, searched: np.ndarray) -> Plan:
     A particle that took a wrong pose took a wrong shift with it: of 3,000 images of a body with a hinge 72 % found
     their pose where all were searched about their shifts, 99.4 % so.
     """
-    return replace(plan, searched=searched, astray=searched & mismatched(state, ASTRAY))
+    return replace(plan, searched=searched, astray=searched & mismatched(state))
 
 
 def growing(state: State) -> bool:
