@@ -128,6 +128,16 @@ def test_scores_are_log_likelihoods_on_the_grid(rng):
     assert (ratio > 1).all() and (ratio < (1 + 0.5 / RADIUS) ** 2).all()
 
 
+def test_the_spectrum_of_a_shifted_image_is_that_of_its_moved_rings(rng):
+    k, half, shifts = 5, 9, 4
+    rings, ramps = (rng.standard_normal((n, k, half)) + 1j * rng.standard_normal((n, k, half)) for n in (2, shifts))
+    found = polar.Shifted.of(rings.astype(np.complex64), ramps.astype(np.complex64)).spectrum(1)
+    moved = rings[1] * ramps
+    circle = np.concatenate([moved.real + moved.imag, moved.real - moved.imag], axis=-1)  # the mates conj: Re F - Im F
+    wanted = np.fft.rfft(circle).transpose(2, 0, 1)
+    np.testing.assert_allclose(found, np.concatenate([wanted.real, wanted.imag], axis=-1), atol=1e-4)  # float32 of 30
+
+
 @pytest.mark.parametrize("range_A, step_A", [(0.0, 3.0), (10.0, 3.0), (10.0, 20.0)])
 def test_shift_grids_fill_the_circle(range_A, step_A):
     shifts = polar.shift_grid(range_A, step_A)

@@ -56,14 +56,34 @@ def test_sampling_of_images_agrees_with_the_definition(radius, padding, angles, 
     np.testing.assert_allclose(found, reference.sample_images(planes, radius, angles, padding), atol=4e-6)
 
 
+def quarter_turn(angles, shifts, directions, rng):
+    """Parts of correlations of random spectra, and these correlations themselves by a transform, (n, shifts, v)."""
+    spectrum = made.complex_normal((angles // 2 + 1, shifts, directions), rng)
+    spectrum[[0, -1]] = spectrum[[0, -1]].real
+    parts = []
+    for part in (spectrum.real, 1j * spectrum.imag):
+        for parity in (0, 1):
+            some = np.zeros(spectrum.shape, complex)
+            some[parity::2] = part[parity::2]
+            parts.append(np.fft.irfft(some, angles, axis=0)[: angles // 4 + 1])
+    return np.array(parts, np.float32), np.fft.irfft(spectrum, angles, axis=0)
+
+
+@pytest.mark.parametrize("angles", [4, 10, 36])
+def test_a_quarter_turn_in_parts_makes_the_correlations_of_all_angles(angles, rng):
+    parts, whole = quarter_turn(angles, 3, 5, rng)
+    np.testing.assert_allclose(reference.correlations(parts, angles), whole, atol=1e-6)  # parts are float32
+
+
 @pytest.mark.parametrize("shifts", [1, 13])
-def test_best_shift_agrees_with_the_definition(shifts, rng):
-    correlation = rng.standard_normal((10, shifts, 21)).astype(np.float32)
+@pytest.mark.parametrize("angles", [4, 10, 36])
+def test_best_shift_agrees_with_the_definition(angles, shifts, rng):
+    parts, _ = quarter_turn(angles, shifts, 21, rng)
     penalty = rng.standard_normal(21).astype(np.float32)
-    best, which = np.empty((21, 10), np.float32), np.empty((21, 10), np.int16)
-    best_over_shifts(correlation, penalty, best, which)
-    expected = reference.best_over_shifts(correlation, penalty)
-    np.testing.assert_array_equal(best, expected[0])
+    best, which = np.empty((21, angles), np.float32), np.empty((21, angles), np.int16)
+    best_over_shifts(parts, penalty, best, which)
+    expected = reference.best_over_shifts(parts, angles, penalty)
+    np.testing.assert_allclose(best, expected[0], atol=2e-6)  # five float32 numbers of up to 4 added up
     np.testing.assert_array_equal(which, expected[1])
 
 

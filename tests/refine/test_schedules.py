@@ -160,6 +160,33 @@ def test_a_search_of_particles_off_their_model_is_about_the_box_centre():
     assert told.searched.tolist() == [True] * 5 + [False] and np.flatnonzero(told.astray).tolist() == [4]
 
 
+def lying_low(iteration, **more):
+    """A state of ten particles of which the third takes too little of its model for two standard deviations."""
+    power = np.full(10, 200.0)
+    low = 2 * np.sqrt(1 / 400 + schedules.SPREAD**2)
+    return state(10, shell=12, cross=power * (1 - low * (np.arange(10) == 2)), power=power, iteration=iteration, **more)
+
+
+def test_a_better_map_has_particles_that_lie_low_on_it_searched_over_all_shifts():
+    assert not schedules.doubtful(lying_low(2)).any()
+    last = marching().last_far
+    for iteration in (2, last):
+        plan = marching().next(lying_low(iteration), FRAME, 25.0)
+        assert np.flatnonzero(plan.searched).tolist() == np.flatnonzero(plan.astray).tolist() == [2]
+        assert plan.astray_A == 25.0
+    for early_or_late in (1, last + 1):
+        plan = marching().next(lying_low(early_or_late), FRAME, 25.0)
+        assert plan.astray is None and not plan.searched.any()
+
+
+def test_no_particle_is_searched_far_in_the_last_iteration_nor_about_a_given_pose():
+    settled = grown(5, 5, 5)
+    last = marching().next(lying_low(2, history=settled), FRAME, 25.0)
+    assert last.final and last.astray is None and not last.searched.any()
+    given = schedules.FromPoses(32.0, None, 0, 20).next(lying_low(2), FRAME, 25.0)
+    assert given.astray is None
+
+
 def test_particles_off_their_model_are_doubtful():
     power = np.full(100, 200.0)
     cross = np.where(np.arange(100) < 10, 0.0, power)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.fft as fft
@@ -83,8 +84,7 @@ def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.nda
     first = searches[0]
     work = _Weighing(searches, similarity, *first.on_rings(images))
     with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:
-        for start, spectra in first.shifted(work.signal, images, centres_A):
-            list(pool.map(lambda part, s=start, x=spectra: work.share(part, s, x), range(PARTS)))
+        list(pool.map(partial(work.share, first.shifted(work.signal, images, centres_A)), range(PARTS)))
     return work.result(centres_A)
 
 
@@ -102,10 +102,11 @@ class _Weighing:
         rows = 2 * (grid.angles // 2 + 1)
         self.back = np.zeros((PARTS, c, rows, 2 * k, v), np.float32)
 
-    def share(self, part: int, first: int, spectra: np.ndarray) -> None:
-        """Every PARTS-th image of a batch of spectra (m, images, s, 2K)."""
-        for i in range(part, spectra.shape[1], len(self.back)):
-            self._image(self.back[part], first + i, np.concatenate([spectra[:, i], spectra[:, i]]))
+    def share(self, shifted: polar.Shifted, part: int) -> None:
+        """Every PARTS-th image."""
+        for i in range(part, len(shifted), len(self.back)):
+            spectrum = shifted.spectrum(i)
+            self._image(self.back[part], i, np.concatenate([spectrum, spectrum]))
 
     def _image(self, back: np.ndarray, row: int, spectrum: np.ndarray) -> None:
         weights = [self._weights(row, c, search, spectrum) for c, search in enumerate(self.searches)]

@@ -50,6 +50,10 @@ class Auto(Marching):
         news = order > self._last_order(state) or _another_map(state)
         return searching(replace(plan, sampling=used), state, plan.used & (news and not plan.final) & doubtful(state))
 
+    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
+        """As it is: whom to search over all shifts follows from the sampling."""
+        return plan
+
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         row, used = state.history[-1], plan.sampling
         far = plan.searched & plan.astray if used.local and plan.astray is not None else plan.searched

@@ -22,6 +22,7 @@ RESEARCH_A = 20.0  # band of the second search: 14 and 18 A found no more on bet
 RESEARCH = 0.1
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
+ASTRAY = 1.5  # such deviations from which it is searched over all shifts: a wrong pose brought a wrong shift along
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
 STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
 HOPPING = 0.02  # of the particles: while more change from one symmetry mate to another, a broken symmetry still grows
@@ -90,7 +91,8 @@ class Marching:
     """Global search at the start, frequency marching by the FSC, until neither resolution nor poses improve.
 
     Particles whose candidates disagree, or whose data do not lie along their projection, are searched again while the
-    map still grows, about the shift they have: of the few that are off their model so early, none gained by more.
+    map still grows, about the shift they have. The coarse map of the beginning hardly tells poses apart; once a better
+    one shows by its slope who took a wrong one, and with it a wrong shift, those are searched over all shifts.
     """
 
     initial_lowpass_A: float
@@ -98,7 +100,8 @@ class Marching:
     extra_final_passes: int
     max_iterations: int
     research_A: float | None = None  # band of the second search; None = what the diameter asks for
-    last_research: int = 2  # iterations after which it is done; a third found nothing on real particles
+    last_research: int = 2  # iterations after which it is done; a third about known shifts found nothing on real ones
+    last_far: int = 3  # iterations after which particles astray are searched over all shifts for the last time
     subsets: Everyone = Everyone()
     min_align_A: float | None = None  # coarser shells do not align
     refits: int = 0  # iterations, once the rest has settled, that begin with a refinement of CTF values
@@ -123,7 +126,16 @@ class Marching:
         stages = _stages(radius if new.any() else state.band, band)
         searched = (doubtful(state) & again) | new
         plan = _plan(frame, band, stages, searched, radius, offset, final, used)
-        return self._filtered(replace(plan, refit=refit, astray_A=max(offset_A, offset)), frame)
+        plan = self._looking_far(replace(plan, refit=refit, astray_A=max(offset_A, offset)), state, frame)
+        return self._filtered(plan, frame)
+
+    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
+        """The plan with the particles astray searched over all shifts, between the first map and the last ones."""
+        soon = 1 < state.iteration <= self.last_far and self._worthwhile(plan.search_radius, frame)
+        if plan.final or not soon:
+            return plan
+        far = mismatched(state, ASTRAY) & state.seen & plan.used
+        return replace(plan, searched=plan.searched | far, astray=far)
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         """What an iteration tells of the schedule; the line of history so far is the last of ``state``."""
@@ -208,6 +220,10 @@ class FromPoses(Marching):
     def _worthwhile(self, radius: int, frame: Frame) -> bool:
         return radius >= self._allowed(frame.shell(self.initial_lowpass_A), frame)
 
+    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
+        """As it is: wherever a particle may be, it is near its known pose."""
+        return plan
+
     def _settled(self, state: State) -> bool:
         """As usual, and the poses have come to rest: a part that was blurred sharpens before its FSC tells."""
         row = state.history[-1]
@@ -263,9 +279,9 @@ def doubtful(state: State) -> np.ndarray:
     return (state.weights[:, 0] < DECIDED) | mismatched(state)
 
 
-def mismatched(state: State) -> np.ndarray:
-    """(n,) particles whose slope is too low: if they are any, they are posed wrongly."""
+def mismatched(state: State, deviations: float = DOUBT) -> np.ndarray:
+    """(n,) particles whose slope is too low by so many standard deviations: if they are any, they are posed wrongly."""
     slope = state.raw_scale
     usual = np.median(slope[state.power > 0]) if (state.power > 0).any() else 1.0
     sd = np.sqrt(1 / (2 * np.maximum(state.power, 1e-30)) + SPREAD**2)
-    return slope < usual - DOUBT * sd
+    return slope < usual - deviations * sd

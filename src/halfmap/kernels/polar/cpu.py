@@ -57,27 +57,51 @@ def sample_images(planes, radius: int, angles: int, padding: int) -> np.ndarray:
     return out
 
 
+@nb.njit(inline="always")
+def _sum_and_difference(a, b, total, difference):
+    for v in range(len(a)):
+        total[v] = a[v] + b[v]
+    for v in range(len(a)):
+        difference[v] = a[v] - b[v]
+
+
+@nb.njit(inline="always")
+def _keep_highest(a, b, sign, shift, top, at):
+    """``top`` and ``at``: the highest a + sign b of all shifts so far, and whose it is."""
+    for v in range(len(a)):
+        c = a[v] + sign * b[v]
+        at[v] = shift if c > top[v] else at[v]
+        top[v] = max(c, top[v])
+
+
 @nb.njit(cache=True, fastmath=True, nogil=True)
-def best_over_shifts(correlation, penalty, best, which):
+def best_over_shifts(parts, penalty, best, which):
     """Per direction and in-plane angle the best shift, and what it scores less the penalty of the direction.
 
-    One image: correlation (n, shifts, v) float32; penalty (v,); out: best (v, n) float32, which (v, n) int16.
+    One image: ``parts`` (4, J, shifts, v) float32, J = n // 4 + 1: of the angles of the first quarter turn, the sums
+    over even frequencies of cosines, over odd ones of cosines, and the same of sines. Their sums and differences are
+    the correlations of all n angles. penalty (v,); out: best (v, n) float32, which (v, n) int16.
     """
-    angles, shifts, directions = correlation.shape
-    top = np.empty(directions, np.float32)
-    at = np.empty(directions, np.int16)
-    for j in range(angles):
-        for v in range(directions):
-            top[v] = correlation[j, 0, v]
-            at[v] = 0
-        for s in range(1, shifts):
+    _, quarter, shifts, directions = parts.shape
+    angles = best.shape[1]
+    cosine, sine, cosine_back, sine_back = np.empty((4, directions), np.float32)
+    top, at = np.empty((4, directions), np.float32), np.empty((4, directions), np.float32)
+    one = np.float32(1)
+    for j in range(quarter):
+        top[:] = -np.inf
+        for s in range(shifts):
+            _sum_and_difference(parts[0, j, s], parts[1, j, s], cosine, cosine_back)
+            _sum_and_difference(parts[2, j, s], parts[3, j, s], sine, sine_back)
+            here = np.float32(s)
+            _keep_highest(cosine, sine, one, here, top[0], at[0])
+            _keep_highest(cosine, sine, -one, here, top[1], at[1])
+            _keep_highest(cosine_back, sine_back, one, here, top[2], at[2])
+            _keep_highest(cosine_back, sine_back, -one, here, top[3], at[3])
+        places = j, (angles - j) % angles, angles // 2 + j, angles // 2 - j
+        for q in range(4):
             for v in range(directions):
-                c = correlation[j, s, v]
-                at[v] = s if c > top[v] else at[v]
-                top[v] = max(c, top[v])
-        for v in range(directions):
-            best[v, j] = top[v] - penalty[v]
-            which[v, j] = at[v]
+                best[v, places[q]] = top[q, v] - penalty[v]
+                which[v, places[q]] = at[q, v]
 
 
 @nb.njit(inline="always")

@@ -39,8 +39,21 @@ def sample_images(planes, radius, angles, padding):
     return low * (1 - ty) + high * ty
 
 
-def best_over_shifts(correlation, penalty):
-    """(best, which), both (v, n), of one image's correlation (n, shifts, v): highest over shifts, less the penalty."""
+def correlations(parts, angles):
+    """(n, shifts, v) of the four parts of the first quarter turn: even, odd cosines, even, odd sines."""
+    even_cosine, odd_cosine, even_sine, odd_sine = parts.astype(float)
+    out = np.empty((angles, *parts.shape[2:]))
+    for j in range(angles // 4 + 1):
+        out[j] = even_cosine[j] + odd_cosine[j] + even_sine[j] + odd_sine[j]
+        out[angles // 2 - j] = even_cosine[j] - odd_cosine[j] - even_sine[j] + odd_sine[j]
+        out[angles // 2 + j] = even_cosine[j] - odd_cosine[j] + even_sine[j] - odd_sine[j]
+        out[-j] = even_cosine[j] + odd_cosine[j] - even_sine[j] - odd_sine[j]
+    return out
+
+
+def best_over_shifts(parts, angles, penalty):
+    """(best, which), both (v, n), of one image: highest correlation over shifts, less the penalty of the direction."""
+    correlation = correlations(parts, angles)
     return correlation.max(1).T - penalty[:, None], correlation.argmax(1).T
 
 
