@@ -34,6 +34,7 @@ BLOB = (0.3, 0.2)  # of the diameter: radius of the first random blob, and its s
 JUDGES, FEWEST_JUDGES = 200, 100  # particles held back to judge by: a twelfth of all, but not more nor fewer than these
 REPORTED_EVERY = 10  # steps
 SIGNIFICANT = 4.0  # standard errors by which a map must beat a ball
+NEARBY = 0.5  # of the resolution: how far from where it was last seen a step looks for a particle
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Growth:
     directions: np.ndarray  # (v,) weight, and where from (v, 3): of the last step
     views: np.ndarray
     probabilities: np.ndarray  # (classes, bins) particles of the last batch, by how surely they belong to each
+    centres_A: np.ndarray  # (n, 2) of all particles of the table: where each was last seen, at first in the middle
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _first(setting: _Setting) -> Growth:
 def _at_rest(setting: _Setting, maps: tuple[Map, ...]) -> Growth:
     first, last = (setting.method.annealing.step(number, setting.frame).band for number in (0, np.inf))
     empty = sums.empty(last, setting.frame.box, setting.frame.voxel_size_A)
-    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)))
+    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)),
+                  np.zeros((len(setting.job.half), 2)))
 
 
 def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.random.Generator) -> Map:
@@ -257,14 +260,20 @@ def _ended(setting: _Setting, course: Course, phase: int) -> str:
 
 
 def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
-    """One batch of images, and the maps it makes."""
+    """One batch of images, and the maps it makes.
+
+    Particles are looked for near where they were last seen, so that few shifts reach as far as they may be off.
+    """
     frame, method, rng = setting.frame, setting.method, setting.job.rng
     group = np.eye(3)[None]
-    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, method.offset_A, group, rng)
+    nearby_A = min(method.offset_A, NEARBY * frame.resolution_A(step.band))
+    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, group, rng)
     searches = _searches(grown.maps, step.band, frame, grid)
     rows = np.sort(rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False))
-    parts = [soft.posterior(searches, images, np.zeros((len(images), 2)), step.similarity)
-             for images in _images(setting, rows, step.band)]
+    parts, centres_A = [], grown.centres_A.copy()
+    for images in _images(setting, rows, step.band, grown.centres_A):
+        parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity))
+        centres_A[images.rows] = _within(_seen_at(parts[-1]), method.offset_A)
     running = []
     for c, old in enumerate(grown.running):
         empty = replace(old, numerator=np.zeros_like(old.numerator), weight=np.zeros_like(old.weight))
@@ -282,17 +291,29 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
         "occupancy": shares.mean(0).tolist(), "change": change,
     }
     return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
-                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares))
+                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A)
+
+
+def _seen_at(found: soft.Posterior) -> np.ndarray:
+    """(b, 2) shift of the best pose in the likeliest map of every image."""
+    return found.shifts_A[np.arange(len(found.shares)), found.shares.argmax(1)]
+
+
+def _within(shifts_A: np.ndarray, range_A: float) -> np.ndarray:
+    """Shifts (b, 2), those beyond the range brought back to its edge."""
+    return shifts_A * np.minimum(1, range_A / np.maximum(np.linalg.norm(shifts_A, axis=1), 1e-30))[:, None]
 
 
 def _searches(maps: tuple[Map, ...], band: int, frame: Frame, grid) -> list[PolarSearch]:
     return [PolarSearch.of(Projector.of(m, band, frame.box), grid, band) for m in maps]
 
 
-def _images(setting: _Setting, rows: np.ndarray, band: int):
+def _images(setting: _Setting, rows: np.ndarray, band: int, centres_A: np.ndarray | None = None):
+    """Images of ``rows``, the circle about ``centres_A`` (n, 2) of all particles; without them about the middle."""
     job, n = setting.job, len(setting.job.half)
     lowest = setting.frame.length_A / setting.method.high_pass_A if setting.method.high_pass_A else 0
-    for images in job.source.batches(rows, job.batch, band, setting.models, np.zeros((n, 2)), np.ones(n)):
+    middle = np.zeros((n, 2)) if centres_A is None else centres_A
+    for images in job.source.batches(rows, job.batch, band, setting.models, middle, np.ones(n)):
         job.watch("batch")
         yield above(images, int(round(lowest)))
 
