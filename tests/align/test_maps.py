@@ -135,7 +135,8 @@ def test_places_of_a_symmetric_particle_tell_as_much_as_each_other_within_the_no
     gains = []
     for seed in range(12):
         other = noisy(particle, 0.3, seed)
-        here, there = (maps.nearby(one, still) for one in (other, turn.turned(other, symmetry.group("D2")[1], np.zeros(3))))
+        turned = turn.turned(other, symmetry.group("D2")[1], np.zeros(3))
+        here, there = (maps.nearby(one, still) for one in (other, turned))
         gains.append((there.information["as given"] - here.information["as given"]) / here.information_sd)
     # twelve differences of variance 1: 95 % of such standard deviations are within 0.6 and 1.4; interpolation adds some
     assert 0.4 < np.std(gains) < 1.8 and abs(np.mean(gains)) < 1.0

@@ -76,7 +76,7 @@ def onto(moving: Map, still: Map, group: np.ndarray) -> frames.Frame:
 
 
 def held(moving: Map, still: Map, group: np.ndarray) -> frames.Frame:
-    """The same of maps that may lie on each other already: the place next to theirs, unless another is surely better."""
+    """The same of maps that may lie on each other already: the place next to that, unless another is surely better."""
     near, found = maps.nearby(moving, still), maps.find(moving, still, test_hand=True)
     gain = max(found.information.values()) - near.information["as given"]
     return keeping_axes(found.frame if gain > HELD * found.information_sd else near.frame, group)
