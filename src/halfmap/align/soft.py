@@ -71,6 +71,7 @@ class Posterior:
     shifts_A: np.ndarray  # (b, c, 2)
     rings: tuple[Rings, ...]  # one for each map
     directions: np.ndarray  # (v,) images seen from each direction of the grid, all maps together
+    places: np.ndarray  # (b, s) probability of each shift of the grid, all maps together
 
 
 def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray, similarity: float = 0.0
@@ -99,6 +100,7 @@ class _Weighing:
         self.evidence, self.effective = np.zeros((b, c)), np.zeros((b, c))
         self.best = np.zeros((b, c), np.int64)
         self.seen = np.zeros((b, c, v), np.float32)  # weight of each direction, shares of the maps included
+        self.places = np.zeros((b, len(grid.shifts_A)))  # weight of each shift
         rows = 2 * (grid.angles // 2 + 1)
         self.back = np.zeros((PARTS, c, rows, 2 * k, v), np.float32)
 
@@ -111,7 +113,9 @@ class _Weighing:
         weights = [self._weights(row, c, search, spectrum) for c, search in enumerate(self.searches)]
         for c, share in enumerate(mixed(self.evidence[row], self.similarity)):
             w = weights[c]
-            self.seen[row, c] = share * w.sum((0, 1))
+            of_all_angles = w.sum(0)
+            self.seen[row, c] = share * of_all_angles.sum(0)
+            self.places[row] += share * of_all_angles.sum(1)
             carried = (self.turn.T @ w.reshape(len(w), -1)).reshape(-1, *w.shape[1:])
             back[c] += np.float32(share) * np.matmul(spectrum.transpose(0, 2, 1), carried)
 
@@ -137,7 +141,7 @@ class _Weighing:
         )
         shares = np.stack([mixed(row, self.similarity) for row in self.evidence])
         return Posterior(self.evidence, shares, self.effective, rotations, centres_A[:, None] + grid.shifts_A[shift],
-                         rings, self.seen.sum((0, 1)))
+                         rings, self.seen.sum((0, 1)), self.places)
 
 
 def mixed(evidence: np.ndarray, similarity: float) -> np.ndarray:

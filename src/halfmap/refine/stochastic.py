@@ -262,7 +262,8 @@ def _ended(setting: _Setting, course: Course, phase: int) -> str:
 def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
     """One batch of images, and the maps it makes.
 
-    Particles are looked for near where they were last seen, so that few shifts reach as far as they may be off.
+    Particles are looked for near where they were last seen, so that few shifts reach as far as they may be off. That is
+    drawn from the posterior: the best place of all would have every image of noise settle at its brightest spot.
     """
     frame, method, rng = setting.frame, setting.method, setting.job.rng
     group = np.eye(3)[None]
@@ -273,7 +274,8 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
     parts, centres_A = [], grown.centres_A.copy()
     for images in _images(setting, rows, step.band, grown.centres_A):
         parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity))
-        centres_A[images.rows] = _within(_seen_at(parts[-1]), method.offset_A)
+        there = grid.shifts_A[_drawn(parts[-1].places, rng)]
+        centres_A[images.rows] = _within(grown.centres_A[images.rows] + there, method.offset_A)
     running = []
     for c, old in enumerate(grown.running):
         empty = replace(old, numerator=np.zeros_like(old.numerator), weight=np.zeros_like(old.weight))
@@ -294,9 +296,10 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
                   sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A)
 
 
-def _seen_at(found: soft.Posterior) -> np.ndarray:
-    """(b, 2) shift of the best pose in the likeliest map of every image."""
-    return found.shifts_A[np.arange(len(found.shares)), found.shares.argmax(1)]
+def _drawn(probability: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(b,) one of the columns for each row of probabilities (b, s)."""
+    upto = probability.cumsum(1)
+    return (upto < rng.random((len(upto), 1)) * upto[:, -1:]).sum(1)
 
 
 def _within(shifts_A: np.ndarray, range_A: float) -> np.ndarray:
