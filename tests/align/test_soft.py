@@ -53,6 +53,16 @@ def test_what_is_carried_back_is_the_gradient_of_the_evidence(rng):
     assert told == pytest.approx(measured, rel=1e-2)
 
 
+def test_a_place_is_as_probable_as_all_poses_there_together(rng):
+    images, projector, grid, _ = posed(rng, power=3e3)
+    found = posterior([projector, scaled(projector, 0.5)], images, grid)
+    assert found.places.shape == (len(images), len(grid.shifts_A))
+    np.testing.assert_allclose(found.places.sum(1), 1, rtol=1e-4)
+    # of loud images all of the weight is where their best pose is
+    best = grid.shifts_A[found.places.argmax(1)]
+    np.testing.assert_allclose(best, found.shifts_A[np.arange(len(images)), found.shares.argmax(1)])
+
+
 def test_loud_images_are_seen_where_they_were_taken_from(rng):
     images, projector, grid, matrices = posed(rng, "D2", power=3e3)
     found = posterior([projector], images, grid)

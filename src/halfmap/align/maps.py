@@ -350,11 +350,14 @@ class Overlay:
     def information_sd(self) -> float:
         """Of the difference between two places of equal truth, nats.
 
-        With maps of unit power s + n and s + n' at the two places it is the sum of w Re F* (n - n'), w = 2 rho / (1 -
-        rho^2) and (1 - rho) the power of the noise: of each coefficient the variance is w^2 (1 - rho).
+        A shell of N coefficients tells -N log(1 - r^2), which changes by N w with r, w = 2 rho / (1 - rho^2). Of
+        the map s + n that moves, s of power rho is the same at both places; its noise n, of power q = 1 - rho, is not.
+        To first order N r changes by the sum of q Re s* n + Re m* n - rho (|n|^2 - q) / 2, m the noise of the other
+        map and the last term from the norm of n: a variance of N q^2 (1 + rho q + rho^2 / 2) for two places.
         """
         rho = np.clip(self.fsc, 0, CERTAIN)
-        variance = (2 * rho / (1 - rho**2)) ** 2 * (1 - rho)
+        rest = 1 - rho
+        variance = (2 * rho / (1 - rho**2) * rest) ** 2 * (1 + rho * rest + rho**2 / 2)
         return float(np.sqrt(self.filled * (np.bincount(self.shell) @ variance)))
 
     @cached_property
