@@ -48,7 +48,7 @@ def test_every_checkpoint_stays_where_all_are_wanted(tmp_path):
     lambda place: (place / checkpoint.STATE).unlink(),
     lambda place: (place / kept.MANIFEST).unlink(),
     lambda place: (place / kept.MANIFEST).write_text("{"),
-    lambda place: (place / kept.MANIFEST).write_text('{"layout": 3, "files": 7}'),
+    lambda place: (place / kept.MANIFEST).write_text(f'{{"layout": {kept.LAYOUT}, "files": 7}}'),
     lambda place: (place / kept.MANIFEST).write_text('{"layout": 99, "files": {}}'),
 ])  # fmt: skip
 def test_the_newest_checkpoint_that_verifies_is_taken(spoil, tmp_path):

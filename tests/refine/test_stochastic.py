@@ -202,6 +202,12 @@ def test_shifts_are_looked_for_as_far_as_told(astray):
     assert errors[1] < 0.5 * errors[0] and errors[1] < 12.0  # steps at 40 to 30 A look for shifts 15 to 20 A apart
 
 
+def test_how_wide_particles_are_spread_is_learned(astray, sample):
+    wide, narrow = (after(one, 24, offset_A=40.0)[1].spread_A for one in (astray, sample))
+    assert wide == pytest.approx(16, rel=0.25)  # from 20
+    assert narrow < 0.7 * wide  # theirs are 4 A, but at 30 A of resolution shifts are tried 15 A apart
+
+
 def test_what_a_step_sees_does_not_depend_on_how_images_are_batched(astray):
     setting, one = after(astray, 2, offset_A=40.0)
     work = job(astray.told())
