@@ -78,7 +78,7 @@ def test_of_images_that_tell_nothing_all_poses_carry_weight_whatever_the_prior(r
     np.testing.assert_allclose(found.effective, 1, rtol=1e-3)
     np.testing.assert_allclose(found.evidence, 0, atol=0.01)
     wanted = np.exp(soft.log_prior(grid.shifts_A[None] + 3.0, 4.0)) / len(grid.shifts_A)
-    np.testing.assert_allclose(found.places, np.repeat(wanted, len(images), 0), rtol=1e-3)
+    np.testing.assert_allclose(found.places, np.repeat(wanted, len(images), 0), rtol=1e-2)
 
 
 def test_loud_images_are_seen_where_they_were_taken_from(rng):
