@@ -53,6 +53,34 @@ def test_what_is_carried_back_is_the_gradient_of_the_evidence(rng):
     assert told == pytest.approx(measured, rel=1e-2)
 
 
+def test_a_place_is_as_probable_as_all_poses_there_together(rng):
+    images, projector, grid, _ = posed(rng, power=3e3)
+    found = posterior([projector, scaled(projector, 0.5)], images, grid)
+    assert found.places.shape == (len(images), len(grid.shifts_A))
+    np.testing.assert_allclose(found.places.sum(1), 1, rtol=1e-4)
+    # of loud images all of the weight is where their best pose is
+    best = grid.shifts_A[found.places.argmax(1)]
+    np.testing.assert_allclose(best, found.shifts_A[np.arange(len(images)), found.shares.argmax(1)])
+
+
+def test_places_far_from_the_middle_are_less_likely_the_narrower_particles_are_spread():
+    shifts = np.array([[[0.0, 0], [6, 0], [0, -12]]])
+    narrow, even = soft.log_prior(shifts, 6.0)[0], soft.log_prior(shifts, np.inf)[0]
+    np.testing.assert_array_equal(even, 0)
+    np.testing.assert_allclose(np.diff(narrow), [-0.5, -1.5])
+    assert np.exp(narrow).mean() == pytest.approx(1)
+
+
+def test_of_images_that_tell_nothing_all_poses_carry_weight_whatever_the_prior(rng):
+    images, projector, grid, _ = posed(rng)
+    searches = [PolarSearch.of(scaled(projector, 1e-4), grid, RADIUS)]
+    found = soft.posterior(searches, images, np.full((len(images), 2), 3.0), spread_A=4.0)
+    np.testing.assert_allclose(found.effective, 1, rtol=1e-3)
+    np.testing.assert_allclose(found.evidence, 0, atol=0.01)
+    wanted = np.exp(soft.log_prior(grid.shifts_A[None] + 3.0, 4.0)) / len(grid.shifts_A)
+    np.testing.assert_allclose(found.places, np.repeat(wanted, len(images), 0), rtol=1e-2)
+
+
 def test_loud_images_are_seen_where_they_were_taken_from(rng):
     images, projector, grid, matrices = posed(rng, "D2", power=3e3)
     found = posterior([projector], images, grid)

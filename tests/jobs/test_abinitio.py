@@ -86,6 +86,12 @@ def test_particles_beyond_the_number_asked_for_are_listed_as_unused(table, tmp_p
 
 def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
     told, particles = run(table, tmp_path / "job", "--classes", "2")
+    rows = [json.loads(line) for line in (tmp_path / "job" / "events.jsonl").read_text().splitlines()]
+    whose = [event["whose"] for event in rows if event["kind"] == "iteration"]
+    page = (tmp_path / "job" / "report.html").read_text()
+    posed = {f"class {number}" for number, count in enumerate(told["class_particles"], 1) if count}
+    assert whose[0] == "all classes" and set(whose) == {"all classes", *posed}
+    assert "<th>Of</th>" in page and all(page.count(f"<td>{name}</td>") == whose.count(name) for name in set(whose))
     assert told["maps"] == ["map_class1.mrc", "map_class2.mrc"] and sum(told["class_particles"]) == N
     maps = [mrc.read(tmp_path / "job" / name) for name in told["maps"]]
     assert {m.box for m in maps} == {made.BOX} and not np.array_equal(maps[0].data, maps[1].data)

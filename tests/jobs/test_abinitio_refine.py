@@ -18,6 +18,7 @@ from halfmap.jobs.refinement import abinitio_refine as job_module
 from halfmap.jobs.running import diagnostics, events, growths
 from halfmap.maps import filters, turn
 from halfmap.params.abinitio_refine import AbinitioRefine
+from halfmap.refine.diagnostics import Diagnostics
 from halfmap.types import Map
 from tests.refine import made
 
@@ -188,7 +189,7 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     asked = []
 
     def grow(params, recipe, table, origin, watch):
-        asked.append(origin.half)
+        asked.append((origin.half, origin.attempt))
         map, gain = next(made_of)
         return job_module.Grown(map, SimpleNamespace(evidence=gain, ball=0.0, something=True, resolution_A=23.0))
 
@@ -197,7 +198,16 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     recipe, particles = job_module.read(params, made.Heard())
     first, second = job_module.grown_together(params, recipe, particles, (None, None), made.Heard(),
                                               growths.Growths(sample[1].parent, made.Heard()))
-    assert asked == [1, 2, 2, 2] and first.gain == 3.0 and second.gain == 2.5
+    assert asked == [(1, 1), (2, 1), (2, 2), (2, 3)] and first.gain == 3.0 and second.gain == 2.5
+
+
+def test_views_of_a_half_that_is_grown_anew_have_names_of_their_own():
+    names = []
+    for half, attempt in ((1, 1), (2, 1), (1, 2)):
+        told = job_module._of_half(job_module.Origin(half, None, attempt=attempt),
+                                   lambda kind, **data: names.append(data["made"].name))
+        told("diagnostics", made=Diagnostics("iteration_010", {}, {}))
+    assert names == ["iteration_000_half1_step010", "iteration_000_half2_step010", "iteration_000_half1_try2_step010"]
 
 
 def test_of_noise_nothing_is_found_and_no_particle_gets_a_pose(sample, tmp_path):

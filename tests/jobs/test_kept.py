@@ -48,7 +48,7 @@ def test_every_checkpoint_stays_where_all_are_wanted(tmp_path):
     lambda place: (place / checkpoint.STATE).unlink(),
     lambda place: (place / kept.MANIFEST).unlink(),
     lambda place: (place / kept.MANIFEST).write_text("{"),
-    lambda place: (place / kept.MANIFEST).write_text('{"layout": 3, "files": 7}'),
+    lambda place: (place / kept.MANIFEST).write_text(f'{{"layout": {kept.LAYOUT}, "files": 7}}'),
     lambda place: (place / kept.MANIFEST).write_text('{"layout": 99, "files": {}}'),
 ])  # fmt: skip
 def test_the_newest_checkpoint_that_verifies_is_taken(spoil, tmp_path):
@@ -138,7 +138,8 @@ def test_a_checkpoint_that_is_not_there_is_answered_with_those_that_are(tmp_path
 def grown(steps: int, band_A: float = 30.0) -> Snapshot:
     history = tuple({"step": n, "band_A": band_A, "evidence": 0.1 * n, "change": float("nan")} for n in range(steps))
     made_ = Map(np.full((2, 2, 2), steps, np.float32), 8.0)
-    growth = Growth(steps, 6, (), (made_,), float("nan"), {}, np.zeros(1), np.zeros((1, 3)), np.zeros((1, 2)))
+    growth = Growth(steps, 6, (), (made_,), float("nan"), {}, np.zeros(1), np.zeros((1, 3)), np.zeros((1, 2)),
+                    np.zeros((5, 2)), 8.0)
     return Snapshot(Course(0, growth, history), np.ones(5, np.int8), {}, (), {"state": 2**100}, {"reading": 0.1})
 
 

@@ -50,6 +50,7 @@ def named(name: str) -> Diagnostics:
 
 @pytest.mark.parametrize("name, label", [
     ("iteration_003", "003"), ("iteration_000_half1_step010", "half 1, step 10"), ("iteration_000_meeting", "meeting"),
+    ("iteration_000_half2_try2_step010", "half 2, try 2, step 10"),
     ("iteration_164_classes_trial2", "classes, trial 2"), ("final", "result"),
 ])  # fmt: skip
 def test_every_view_has_a_name_for_readers(name, label, tmp_path):

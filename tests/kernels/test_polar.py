@@ -134,7 +134,7 @@ def test_where_nothing_stands_out_no_pose_is_picked():
 @pytest.mark.parametrize("shape", [(4, 1, 3), (12, 5, 40)])
 def test_probabilities_of_all_poses_agree_with_the_definition(shape, rng):
     correlation = (6 * rng.standard_normal(shape)).astype(np.float32)
-    penalty = rng.uniform(0, 4, shape[-1]).astype(np.float32)
+    penalty = rng.uniform(0, 4, shape[1:]).astype(np.float32)
     share, evidence, effective = reference.soften(correlation, penalty)
     found = correlation.copy()
     told = soften(found, penalty)

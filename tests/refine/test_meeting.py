@@ -170,6 +170,22 @@ def test_halves_that_lie_on_each_other_are_left_alone(first):
     assert meeting.AsTheyAre().met(both, made.BOX, 8, job.recipe, job.frame) == (both, None)
 
 
+def test_half_2_does_not_leap_between_places_that_are_alike_but_for_noise(start):
+    rng = np.random.default_rng(4)
+    one, two = (Map((start.data + rng.normal(0, 1.5 * start.data.std(), start.data.shape)).astype(np.float32),
+                    start.voxel_size_A) for _ in range(2))  # fmt: skip
+    half_turn = Frame(made.GROUP[1], np.zeros(3))
+    best = [meeting.onto(placed, one, symmetry.group("C1")) for placed in (two, turn.placed(two, half_turn))]
+    leaps = [frame.angle_deg > 90 for frame in best]
+    assert sum(leaps) >= 1  # of the four places of a D2 particle one is the best by chance: from another it is a leap
+    for placed in (two, turn.placed(two, half_turn)):
+        assert meeting.held(placed, one, symmetry.group("C1")).angle_deg < 15
+    other = turn.placed(two, Frame(so3.exp_so3(np.array([0.9, 0.4, -0.7])), np.zeros(3)))
+    back = meeting.held(other, one, symmetry.group("C1"))  # no place of the particle: here it is to leap
+    apart = symmetry.distance(back.rotation.T[None], so3.exp_so3(np.array([0.9, 0.4, -0.7]))[None], made.GROUP)
+    assert np.rad2deg(apart[0]) < 15
+
+
 def test_poses_of_half_2_go_with_its_map(first):
     job, _, state = first
     frame = Frame(so3.exp_so3(np.array([0.1, 0.4, -0.2])), np.array([3.0, -2.0, 1.0])).after(frames.mirror())

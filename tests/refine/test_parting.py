@@ -103,7 +103,7 @@ def test_independent_classes_that_grew_one_map_are_told(two, monkeypatch):
     other = simulate.protein_like(made.BOX, made.VOXEL_A, symmetry.group("C1"), np.random.default_rng(9))
     again = turn.placed(maps[0], Frame(so3.exp_so3(np.array([0.3, -0.5, 0.2])), np.array([3.0, -2.0, 4.0])))
     grown = tuple(filters.lowpass(one, AT_A) for one in (maps[0], other, again))
-    found = stochastic.Found(grown, (), 5.0, 2.0, 9.0, "", (), (), AT_A)
+    found = stochastic.Found(grown, (), 5.0, 2.0, 9.0, "", (), (), AT_A, 6.0)
     monkeypatch.setattr(stochastic, "shares", lambda job, method, found, rows: np.eye(3)[rows % 3])
     parted = parting.Competing(3).parted(job(particles), None, found, np.arange(2 * N))
     assert parted.alike == ((0, 2),) and parted.kinds == 2 and parted.verdict == ""

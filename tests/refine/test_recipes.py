@@ -264,6 +264,7 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
     for name, value in other.items():
         changed = recipes.stochastic(settings(**{"class_start": "independent", name: value}), 200.0)
         assert value != ours[name] and changed != plain, name
+    assert plain.offset_A == pytest.approx(200 / 6) and recipes.stochastic(settings(), 60.0).offset_A == 15.0
     for name, value in of_passes.items():
         assert recipes.stochastic(settings(**{name: value}), 200.0) == plain, name
     passes = recipes.final_passes(settings(**of_passes), 20.0)

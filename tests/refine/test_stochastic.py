@@ -183,11 +183,46 @@ def test_first_maps_have_no_more_detail_than_asked_for(sample):
     assert rough[0] < rough[1]
 
 
-def test_shifts_are_looked_for_as_far_as_told(sample):
-    setting, _ = after(sample, 0)
-    counts = [len(stochastic.soft.scattered(6, 160.0, 140.0, reach, np.eye(3)[None], setting.job.rng).shifts_A)
-              for reach in (5.0, 30.0)]
-    assert counts[0] < counts[1]
+@pytest.fixture(scope="module")
+def astray(tmp_path_factory):
+    """Particles that are some 16 A off along each axis, and 23 in all."""
+    return made.experiment(tmp_path_factory.mktemp("astray"), n=N, snr=0.6, shift_sd_A=16.0)
+
+
+def test_shifts_are_looked_for_as_far_as_told(astray):
+    true_A = astray.truth.poses.shifts_A
+    far = np.linalg.norm(true_A, axis=1) > 15
+    errors = []
+    for reach in (5.0, 40.0):
+        setting, found = after(astray, 24, offset_A=reach)
+        assert np.linalg.norm(found.centres_A, axis=1).max() <= reach + 1e-6
+        seen = np.intersect1d(np.flatnonzero(far), setting.pool)
+        # the maps may lie anywhere near the middle, which no shift tells
+        errors.append(np.median(np.linalg.norm(found.centres_A - true_A, axis=1)[seen]))
+    assert errors[1] < 0.5 * errors[0] and errors[1] < 12.0  # steps at 40 to 30 A look for shifts 15 to 20 A apart
+
+
+def test_how_wide_particles_are_spread_is_learned(astray, sample):
+    wide, narrow = (after(one, 24, offset_A=40.0)[1].spread_A for one in (astray, sample))
+    assert wide == pytest.approx(16, rel=0.25)  # from 20
+    assert narrow < 0.7 * wide  # theirs are 4 A, but at 30 A of resolution shifts are tried 15 A apart
+
+
+def test_what_a_step_sees_does_not_depend_on_how_images_are_batched(astray):
+    setting, one = after(astray, 2, offset_A=40.0)
+    work = job(astray.told())
+    work.batch = 17
+    small = stochastic._prepared(work, replace(METHOD, offset_A=40.0), np.arange(N))
+    other = stochastic._grown(small, stochastic._begun(small), 2, Keeper()).grown
+    np.testing.assert_array_equal(one.centres_A, other.centres_A)
+
+
+def test_a_column_is_drawn_as_often_as_it_is_probable():
+    rng = np.random.default_rng(5)
+    wanted = np.array([0.6, 0.0, 0.3, 0.1])
+    found = np.bincount(stochastic._drawn(np.tile(wanted, (4000, 1)), rng), minlength=4) / 4000
+    assert found[1] == 0 and np.abs(found - wanted).max() < 0.03  # four standard errors
+    assert set(stochastic._drawn(np.eye(3), rng)) == {0, 1, 2}
 
 
 def test_a_round_map_is_one_of_distance_alone():

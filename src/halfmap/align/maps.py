@@ -67,7 +67,8 @@ class Aligned:
     """How a map comes onto the reference: by ``frame``. ``information``: what each hand that was tried tells of it.
 
     ``rotation_sd_deg``, ``shift_sd_A``: root of the summed variances of the three angles and of the shift, by the
-    curvature of the likelihood; both maps carry their noise.
+    curvature of the likelihood; both maps carry their noise. ``information_sd``: by how much the noise of the maps lets
+    the information at two places differ that are the same in truth, as those of a symmetric particle are.
     """
 
     frame: Frame
@@ -75,6 +76,7 @@ class Aligned:
     rotation_sd_deg: float
     shift_sd_A: float
     resolution_A: float  # of the finest shell compared
+    information_sd: float
 
 
 def find(map: Map, reference: Map, mask: Map | None = None, test_hand: bool = False) -> Aligned:
@@ -83,38 +85,80 @@ def find(map: Map, reference: Map, mask: Map | None = None, test_hand: bool = Fa
     ``mask``: of the reference, on its grid: the part that is to agree. ``test_hand``: try the mirrored map, too, and
     take the hand that tells more. Raises InputError for a map without any detail.
     """
-    length_A = max(map.box * map.voxel_size_A, reference.box * reference.voxel_size_A)
-    finest_A = max(map.nyquist_A, reference.nyquist_A)
-    count = max(FEWEST, min(int(length_A / finest_A) - 1, FINE_SHELLS))
-    box = transforms.good_box(2 * count + 2)
-    moving, still = (resample.to_grid(one, box, length_A / box) for one in (map, reference))
-    for name, one in (("map", moving), ("reference", still)):
-        if not np.ptp(one.data) > 0:
-            raise InputError(f"align: the {name} is the same everywhere; there is nothing to align")
-    region = _region(still, count) if mask is None else resample.to_grid(mask, box, length_A / box).data
-    radius = _radius(region)
+    task = _Task.of(map, reference, mask)
     hands = {"as given": frames.identity(), **({"mirrored": frames.mirror()} if test_hand else {})}
-    found = {name: _of_hand(turn.placed(moving, hand), still, region, count, radius) for name, hand in hands.items()}
-    best = max(found, key=lambda name: found[name][1])
-    frame, _, sd = found[best]
-    told = {name: told for name, (_, told, _) in found.items()}
-    return Aligned(frame.after(hands[best]), told, float(np.rad2deg(np.sqrt(sd[:3].sum()))),
-                   float(np.sqrt(sd[3:].sum()) * length_A), length_A / count)  # fmt: skip
+    found = {name: task.found(hand) for name, hand in hands.items()}
+    best = max(found, key=lambda name: found[name][1].information)
+    frame, overlay = found[best]
+    told = {name: overlay.information for name, (_, overlay) in found.items()}
+    return task.aligned(frame.after(hands[best]), told, overlay)
 
 
-def _of_hand(moving: Map, still: Map, region: np.ndarray, count: int, radius: float) -> tuple[Frame, float, np.ndarray]:
-    """(frame, information, variances of the six parameters) of one hand."""
-    coarse = int(np.clip(COARSE_SHELLS / (2 * np.pi * radius), FEWEST, min(MOST, count)))
-    middle = Pair.of(moving, _masked(still, region), min(2 * coarse, count))
-    rough = middle.upto(coarse)
-    climbed = _ranked(rough, [rough.climbed(place) for place in rough.searched()])[:FINALISTS]
-    frame = _ranked(middle, [middle.climbed(place) for place in climbed])[0].frame(middle.length_A)
-    masked, filled = Coefficients.of(_masked(still, region), count), float(np.mean(region**2))
-    for _ in range(LOOKS):
-        # what lies outside the mask no longer disturbs once it is known where that is
-        overlay = Overlay(Coefficients.of(_masked(turn.placed(moving, frame), region), count), masked, filled)
-        frame = overlay.step().frame(middle.length_A).after(frame)
-    return frame, overlay.information, overlay.variances
+def nearby(map: Map, reference: Map) -> Aligned:
+    """The same of the place next to where the map is: the likelihood climbs from there, nothing is searched."""
+    task = _Task.of(map, reference, None)
+    frame, overlay = task.climbed(task.moving, task.pair(task.moving), [Place(np.eye(3), np.zeros(3))])
+    return task.aligned(frame, {"as given": overlay.information}, overlay)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Two maps in one sampling, and what of them is compared."""
+
+    moving: Map
+    still: Map
+    region: np.ndarray
+    count: int  # shells
+    length_A: float
+
+    @classmethod
+    def of(cls, map: Map, reference: Map, mask: Map | None) -> _Task:
+        """Raises InputError for a map without any detail."""
+        length_A = max(map.box * map.voxel_size_A, reference.box * reference.voxel_size_A)
+        finest_A = max(map.nyquist_A, reference.nyquist_A)
+        count = max(FEWEST, min(int(length_A / finest_A) - 1, FINE_SHELLS))
+        box = transforms.good_box(2 * count + 2)
+        moving, still = (resample.to_grid(one, box, length_A / box) for one in (map, reference))
+        for name, one in (("map", moving), ("reference", still)):
+            if not np.ptp(one.data) > 0:
+                raise InputError(f"align: the {name} is the same everywhere; there is nothing to align")
+        region = _region(still, count) if mask is None else resample.to_grid(mask, box, length_A / box).data
+        return cls(moving, still, region, count, length_A)
+
+    @property
+    def coarse(self) -> int:
+        """Shells of the search."""
+        return int(np.clip(COARSE_SHELLS / (2 * np.pi * _radius(self.region)), FEWEST, min(MOST, self.count)))
+
+    def found(self, hand: Frame) -> tuple[Frame, Overlay]:
+        """How the map of one hand lies on the other after a search everywhere."""
+        moving = turn.placed(self.moving, hand)
+        middle = self.pair(moving)
+        rough = middle.upto(self.coarse)
+        climbed = _ranked(rough, [rough.climbed(place) for place in rough.searched()])[:FINALISTS]
+        return self.climbed(moving, middle, climbed)
+
+    def climbed(self, moving: Map, middle: Pair, places: Sequence[Place]) -> tuple[Frame, Overlay]:
+        """The best place that is climbed to from some."""
+        frame = _ranked(middle, [middle.climbed(place) for place in places])[0].frame(middle.length_A)
+        masked = Coefficients.of(_masked(self.still, self.region), self.count)
+        filled = float(np.mean(self.region**2))
+        for _ in range(LOOKS):
+            # what lies outside the mask no longer disturbs once it is known where that is
+            there = Coefficients.of(_masked(turn.placed(moving, frame), self.region), self.count)
+            overlay = Overlay(there, masked, filled)
+            frame = overlay.step().frame(middle.length_A).after(frame)
+        return frame, overlay
+
+    def pair(self, moving: Map) -> Pair:
+        """What of a map is compared while it climbs."""
+        return Pair.of(moving, _masked(self.still, self.region), min(2 * self.coarse, self.count))
+
+    def aligned(self, frame: Frame, told: dict[str, float], overlay: Overlay) -> Aligned:
+        sd = overlay.variances
+        return Aligned(frame, told, float(np.rad2deg(np.sqrt(sd[:3].sum()))),
+                       float(np.sqrt(sd[3:].sum()) * self.length_A), self.length_A / self.count,
+                       overlay.information_sd)  # fmt: skip
 
 
 def _region(map: Map, count: int) -> np.ndarray:
@@ -301,6 +345,20 @@ class Overlay:
     @property
     def information(self) -> float:
         return self.filled * _information(self.fsc, self.shell)
+
+    @property
+    def information_sd(self) -> float:
+        """Of the difference between two places of equal truth, nats.
+
+        A shell of N coefficients tells -N log(1 - r^2), which changes by N w with r, w = 2 rho / (1 - rho^2). Of
+        the map s + n that moves, s of power rho is the same at both places; its noise n, of power q = 1 - rho, is not.
+        To first order N r changes by the sum of q Re s* n + Re m* n - rho (|n|^2 - q) / 2, m the noise of the other
+        map and the last term from the norm of n: a variance of N q^2 (1 + rho q + rho^2 / 2) for two places.
+        """
+        rho = np.clip(self.fsc, 0, CERTAIN)
+        rest = 1 - rho
+        variance = (2 * rho / (1 - rho**2) * rest) ** 2 * (1 + rho * rest + rho**2 / 2)
+        return float(np.sqrt(self.filled * (np.bincount(self.shell) @ variance)))
 
     @cached_property
     def _curve(self) -> np.ndarray:

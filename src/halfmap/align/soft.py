@@ -67,22 +67,25 @@ class Posterior:
 
     evidence: np.ndarray  # (b, c)
     shares: np.ndarray  # (b, c) probability of each map
-    effective: np.ndarray  # (b, c) fraction of the poses that carry weight
+    effective: np.ndarray  # (b, c) fraction of the poses that carry weight, of those that do beforehand
     rotations: np.ndarray  # (b, c, 3, 3) most likely pose
     shifts_A: np.ndarray  # (b, c, 2)
     rings: tuple[Rings, ...]  # one for each map
     directions: np.ndarray  # (v,) images seen from each direction of the grid, all maps together
+    places: np.ndarray  # (b, s) probability of each shift of the grid, all maps together
 
 
-def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray, similarity: float = 0.0
-              ) -> Posterior:
+def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray, similarity: float = 0.0,
+              spread_A: float = np.inf) -> Posterior:
     """Weigh all poses of one grid against all maps, which have that grid in common.
 
     ``centres_A`` (b, 2): what shifts are counted from. ``similarity``, 0..1: part of the probability of a map that is
-    dealt out evenly among all, so that classes grow together.
+    dealt out evenly among all, so that classes grow together. ``spread_A``: standard deviation along each axis, over
+    all particles, of where they lie; infinite where all shifts of the grid are equally likely beforehand.
     """
     first = searches[0]
-    work = _Weighing(searches, similarity, *first.on_rings(images))
+    work = _Weighing(searches, similarity, *first.on_rings(images),
+                     log_prior(centres_A[:, None] + first.grid.shifts_A, spread_A))
     with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:
         list(pool.map(partial(work.share, first.shifted(work.signal, images, centres_A)), range(PARTS)))
     return work.result(centres_A)
@@ -91,14 +94,18 @@ def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.nda
 class _Weighing:
     """A posterior under construction; each of the PARTS has sums of its own, in a fixed order of images."""
 
-    def __init__(self, searches: Sequence[PolarSearch], similarity: float, signal: np.ndarray, half_power: np.ndarray):
+    def __init__(self, searches: Sequence[PolarSearch], similarity: float, signal: np.ndarray, half_power: np.ndarray,
+                 prior: np.ndarray):
         grid, k = searches[0].grid, searches[0].radius
         b, c, v = len(signal), len(searches), len(grid.matrices)
         self.searches, self.similarity, self.signal, self.half_power = searches, similarity, signal, half_power
+        self.prior = prior
+        self.likely = 1 / np.exp(2 * prior).mean(1)  # (b,) fraction of the poses that carry weight beforehand
         self.turn = polar.inverse_transform(grid.angles)
         self.evidence, self.effective = np.zeros((b, c)), np.zeros((b, c))
         self.best = np.zeros((b, c), np.int64)
         self.seen = np.zeros((b, c, v), np.float32)  # weight of each direction, shares of the maps included
+        self.places = np.zeros((b, len(grid.shifts_A)))  # weight of each shift
         rows = 2 * (grid.angles // 2 + 1)
         self.back = np.zeros((PARTS, c, rows, 2 * k, v), np.float32)
 
@@ -112,7 +119,9 @@ class _Weighing:
         weights = [self._weights(row, c, search, spectrum) for c, search in enumerate(self.searches)]
         for c, share in enumerate(mixed(self.evidence[row], self.similarity)):
             w = weights[c]
-            self.seen[row, c] = share * w.sum((0, 1))
+            of_all_angles = w.sum(0)
+            self.seen[row, c] = share * of_all_angles.sum(0)
+            self.places[row] += share * of_all_angles.sum(1)
             carried = (self.turn.T @ w.reshape(len(w), -1)).reshape(-1, *w.shape[1:])
             back[c] += np.float32(share) * np.matmul(spectrum.transpose(0, 2, 1), carried)
 
@@ -120,9 +129,9 @@ class _Weighing:
         """(n, s, v) probabilities of the poses of one image against one map."""
         product = np.matmul(spectrum, search.harmonics)
         w = (self.turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])
-        penalty = (self.half_power[row] @ search.power).astype(np.float32)
+        penalty = (self.half_power[row] @ search.power - self.prior[row, :, None]).astype(np.float32)
         self.evidence[row, c], effective = kernel.soften(w, penalty)
-        self.effective[row, c] = effective / w.size
+        self.effective[row, c] = effective / (w.size * self.likely[row])
         self.best[row, c] = w.argmax()
         return w
 
@@ -138,7 +147,14 @@ class _Weighing:
         )
         shares = np.stack([mixed(row, self.similarity) for row in self.evidence])
         return Posterior(self.evidence, shares, self.effective, rotations, centres_A[:, None] + grid.shifts_A[shift],
-                         rings, self.seen.sum((0, 1)))
+                         rings, self.seen.sum((0, 1)), self.places)
+
+
+def log_prior(shifts_A: np.ndarray, spread_A: float) -> np.ndarray:
+    """(b, s) log of how likely each of the shifts (b, s, 2) of an image is beforehand; their mean likelihood is 1."""
+    log = -0.5 * (shifts_A**2).sum(-1) / spread_A**2
+    top = log.max(1, keepdims=True)
+    return log - top - np.log(np.exp(log - top).mean(1, keepdims=True))
 
 
 def mixed(evidence: np.ndarray, similarity: float) -> np.ndarray:

@@ -67,9 +67,11 @@ class Growing(ParticleOutput):
         7.0, help="Fourier radius of the random blobs it starts from.", unit="shells",
         known_as="cryoSPARC: Initial structure lowpass", gt=0,
     )  # fmt: skip
-    offset_range_A: float = setting(
-        10.0, help="Search radius for shifts.", unit="A", known_as="RELION --offset_range (there in pixels)", gt=0
-    )
+    offset_range_A: float | None = setting(
+        None, help="Search radius for shifts; none = a sixth of the diameter, at least 15. Steps look near where a "
+        "particle was last seen, the passes that follow everywhere.", unit="A",
+        known_as="RELION --offset_range (there in pixels)", gt=0,
+    )  # fmt: skip
     min_align_resolution: float | None = setting(
         None, help="Leave out data coarser than this (high-pass); none = use all.", unit="A",
         known_as="cryoSPARC: Minimum align resolution", gt=0,

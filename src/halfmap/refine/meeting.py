@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ALIKE = 1.33  # of the resolution that maps are grown to: where those of one structure still have an FSC of 0.5
 EDGE_VOXELS = 3.0  # of the sphere in which maps are compared
+HELD = 4.0  # standard errors by which another place must tell more of the maps than the one they are in
 NEGLIGIBLE = 0.05  # of the resolution at the particle's edge: moving by less costs more by interpolation than it gains
 
 
@@ -47,14 +48,16 @@ class AsTheyAre:
 class Aligned(AsTheyAre):
     """Halves that share nothing: half 2 is brought onto half 1 by alignment of their maps, and each has its own mask.
 
-    Where the point group leaves no freedom but that of its normaliser, only that is used: the axes stay in place.
+    Where the point group leaves no freedom but that of its normaliser, only that is used: the axes stay in place. Once
+    on each other they stay there but for small moves: a symmetric particle that is refined without its symmetry has
+    several places as good as each other, and half 2 is not to leap between them as their noise has it.
     """
 
     def met(self, sums: tuple[Sums, Sums], box: int, band: int, recipe: Recipe, frame: Frame
             ) -> tuple[tuple[Sums, Sums], frames.Frame | None]:
         """As above; ``band``: shells that aligned the images."""
         still, moving = (solve.unfiltered(half, box, frame.box) for half in sums)
-        found = onto(moving, still, recipe.map_group)
+        found = held(moving, still, recipe.map_group)
         if displacement_A(found, frame) < NEGLIGIBLE * frame.resolution_A(band):
             return sums, None
         return (sums[0], placing.placed(sums[1], found)), found
@@ -70,6 +73,13 @@ class Aligned(AsTheyAre):
 def onto(moving: Map, still: Map, group: np.ndarray) -> frames.Frame:
     """The frame that brings one map onto another, hand included, and leaves the axes of the group where they are."""
     return keeping_axes(maps.find(moving, still, test_hand=True).frame, group)
+
+
+def held(moving: Map, still: Map, group: np.ndarray) -> frames.Frame:
+    """The same of maps that may lie on each other already: the place next to that, unless another is surely better."""
+    near, found = maps.nearby(moving, still), maps.find(moving, still, test_hand=True)
+    gain = max(found.information.values()) - near.information["as given"]
+    return keeping_axes(found.frame if gain > HELD * found.information_sd else near.frame, group)
 
 
 def agreed_A(still: Map, moving: Map, frame: Frame) -> float:

@@ -28,8 +28,8 @@ from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import grown_diagnostics, loop, meeting, setup, start, stochastic
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
-from halfmap.refine.state import Outcome
-from halfmap.types import Images, Map, Sums
+from halfmap.refine.state import Keeper, Outcome
+from halfmap.types import Images, Map, Poses, Sums
 
 TRIALS = 3  # random starts
 ROUNDS = 15  # of a trial, at most
@@ -56,6 +56,7 @@ class Parted:
     gain_error: float = np.nan
     alike: tuple[tuple[int, ...], ...] = ()  # classes, from 0, that are one within what can be seen
     likeness: str = ""  # in what they are
+    passes: int = 0  # over all particles that it took to give them poses
 
     @property
     def empty(self) -> tuple[int, ...]:
@@ -97,6 +98,19 @@ class Parted:
                 f"one does ({gain}); the classes mean nothing, take --classes 1")
 
 
+@dataclass(frozen=True)
+class Sorted:
+    """One class at the end: its map, its particles and how surely they belong here; none without final passes."""
+
+    map: Map
+    rows: np.ndarray  # of its particles in the table
+    poses: Poses | None
+    half: np.ndarray  # half-set of each
+    probability: np.ndarray
+    resolution_A: float | None
+    passes: int
+
+
 def _listed(group: tuple[int, ...]) -> str:
     names = [str(number + 1) for number in group]
     return f"{', '.join(names[:-1])} and {names[-1]}"
@@ -113,8 +127,9 @@ class Competing:
         """How many maps have to grow."""
         return self.classes
 
-    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray) -> Parted:
-        """The particles, sorted."""
+    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray,
+               keeper: Keeper = Keeper()) -> Parted:  # noqa: B008 - it holds nothing
+        """The particles, sorted. That takes no passes, and nothing is kept on the way."""
         if self.classes == 1:
             return Parted(found.maps, rows, np.ones((len(rows), 1)))
         pairs = {pair for pair in combinations(range(self.classes), 2)
@@ -136,29 +151,33 @@ class Splitting:
         """How many maps have to grow."""
         return 1
 
-    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray) -> Parted:
+    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray,
+               keeper: Keeper = Keeper()) -> Parted:  # noqa: B008 - it holds nothing
         """The particles with poses, sorted; those that cannot be used are left out."""
         consensus = stochastic.onto_axes(found.maps[0], job.recipe.group, job)
-        outcome = passed(self.passes, job, consensus, rows)
+        outcome = passed(self.passes, job, consensus, rows, "all classes", keeper)
         left = np.setdiff1d(np.arange(len(rows)), [row for row, _ in outcome.rejected])
         posed = setup.prepare(self.passes, outcome.particles, None, job.rng, _quiet(job, len(found.history)))
         parted = split(posed, self.classes, self.resolution_A)
-        return replace(parted, rows=rows[left])
+        return replace(parted, rows=rows[left], passes=len(outcome.history))
 
 
-def passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray) -> Outcome:
-    """Passes of a refinement over particles ``rows``, from a map that has grown.
+def passed(passes: Recipe, job: Run, grown: Map, rows: np.ndarray, whose: str, keeper: Keeper) -> Outcome:
+    """Passes of a refinement over particles ``rows``, from a map that has grown, or from where ``keeper`` has them.
 
-    Their plots would mix with those of the steps, and their warnings speak of a refinement that nobody asked for.
+    ``whose``: what is told of each iteration, where there are several classes; else empty. Their plots would mix with
+    those of the steps, and their warnings speak of a refinement that nobody asked for.
     """
     first = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
-    return loop.run(passes, job.source.particles[rows], first, None, job.rng, _quiet(job))
+    return loop.run(passes, job.source.particles[rows], first, None, job.rng, _quiet(job, whose=whose), keeper)
 
 
-def _quiet(job: Run, steps: int = 0) -> Callable[..., None]:
-    """``steps``: of the growth, after which the parting is shown."""
+def _quiet(job: Run, steps: int = 0, whose: str = "") -> Callable[..., None]:
+    """``steps``: of the growth, after which the parting is shown; ``whose`` the iterations are."""
 
     def told(kind: str, **data) -> None:
+        if kind == "iteration" and whose:
+            data = {"whose": whose, **data}
         if kind in ("progress", "batch", "iteration"):
             job.watch(kind, **data)
         elif kind == "diagnostics" and data["made"].name.startswith(grown_diagnostics.CLASSES):

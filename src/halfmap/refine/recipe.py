@@ -71,4 +71,9 @@ class Recipe:
 
     def offset_range(self, frame: Frame) -> float:
         """Search radius for shifts, A."""
-        return self.offset_range_A or max(LEAST_OFFSET_A, OFFSET * frame.diameter_A)
+        return self.offset_range_A or usual_offset_A(frame.diameter_A)
+
+
+def usual_offset_A(diameter_A: float) -> float:
+    """How far from the middle of its image a particle may be where nobody says."""
+    return max(LEAST_OFFSET_A, OFFSET * diameter_A)

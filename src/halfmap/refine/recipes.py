@@ -42,7 +42,7 @@ from halfmap.refine import (
 )
 from halfmap.refine.annealing import Annealing
 from halfmap.refine.parting import Competing, Splitting
-from halfmap.refine.recipe import LEAST_OFFSET_A, Recipe
+from halfmap.refine.recipe import Recipe, usual_offset_A
 from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
@@ -266,8 +266,9 @@ def growing(params: Growing, diameter_A: float, maps: int = 1) -> Method:
         (params.initial_learning_rate, params.final_learning_rate),
         0.0, (0, 0),
     )  # fmt: skip
-    return Method(annealing, maps, params.starts, params.offset_range_A, params.initial_structure_lowpass,
-                  params.window_structure, params.center_structure, params.non_negative, params.min_align_resolution)
+    offset_A = params.offset_range_A or usual_offset_A(diameter_A)
+    return Method(annealing, maps, params.starts, offset_A, params.initial_structure_lowpass, params.window_structure,
+                  params.center_structure, params.non_negative, params.min_align_resolution)
 
 
 def parting(params: Abinitio, grown_A: float) -> Competing | Splitting:
@@ -288,7 +289,7 @@ def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
         out=params.out, particles=params.particles, volume=params.out / "map.mrc", symmetry=params.symmetry,
         particle_diameter_A=params.particle_diameter_A, initial_lowpass=grown_A,
         max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
-        min_align_resolution=params.min_align_resolution, force_resplit=True,
+        min_align_resolution=params.min_align_resolution, offset_range_A=params.offset_range_A, force_resplit=True,
     ))
 
 
@@ -300,7 +301,7 @@ def refined_halves(params: AbinitioRefine, mask: Map | None = None, fsc_mask: Ma
     taken = {name: getattr(params, name) for name in HalfMapRefinement.model_fields if name not in OF_STEPS}
     recipe = homogeneous(Homogeneous(
         **taken, volume=params.out / "map.mrc", gsfsc_split_resolution=np.inf, align_symmetry=False,
-        offset_range_A=max(params.offset_range_A, LEAST_OFFSET_A),
+        offset_range_A=params.offset_range_A,
     ), mask, fsc_mask)
     return replace(recipe, meeting=meeting.Aligned())
 

@@ -34,6 +34,11 @@ BLOB = (0.3, 0.2)  # of the diameter: radius of the first random blob, and its s
 JUDGES, FEWEST_JUDGES = 200, 100  # particles held back to judge by: a twelfth of all, but not more nor fewer than these
 REPORTED_EVERY = 10  # steps
 SIGNIFICANT = 4.0  # standard errors by which a map must beat a ball
+# How far from where it was last seen a step looks for a particle: of the resolution, and of the spread of all of them
+NEARBY, IN_SPREAD = 0.5, 2.0
+FARTHEST = 3.0  # spreads from the middle: beyond it no particle is looked for
+FIRST_SPREAD = 0.5  # of the range that shifts are looked for in
+LEARNED = 0.1  # of the spread in every step
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Growth:
     directions: np.ndarray  # (v,) weight, and where from (v, 3): of the last step
     views: np.ndarray
     probabilities: np.ndarray  # (classes, bins) particles of the last batch, by how surely they belong to each
+    centres_A: np.ndarray  # (n, 2) of all particles of the table: where each was last seen, at first in the middle
+    spread_A: float  # of where they lie, standard deviation along each axis
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class Found:
     trials: tuple[float, ...]  # evidence of every start when it was judged
     phases: tuple[dict, ...]  # of every start: how many steps, and why it ended
     resolution_A: float  # that the maps have been grown to
+    spread_A: float  # of where the particles lie, standard deviation along each axis
 
     @property
     def something(self) -> bool:
@@ -182,7 +190,8 @@ def _first(setting: _Setting) -> Growth:
 def _at_rest(setting: _Setting, maps: tuple[Map, ...]) -> Growth:
     first, last = (setting.method.annealing.step(number, setting.frame).band for number in (0, np.inf))
     empty = sums.empty(last, setting.frame.box, setting.frame.voxel_size_A)
-    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)))
+    return Growth(0, first, (empty,) * len(maps), maps, np.nan, {}, np.zeros(0), np.zeros((0, 3)), np.zeros((0, 0)),
+                  np.zeros((len(setting.job.half), 2)), FIRST_SPREAD * setting.method.offset_A)
 
 
 def _blob(setting: _Setting, box: int, voxel_A: float, strength: float, rng: np.random.Generator) -> Map:
@@ -257,14 +266,23 @@ def _ended(setting: _Setting, course: Course, phase: int) -> str:
 
 
 def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
-    """One batch of images, and the maps it makes."""
+    """One batch of images, and the maps it makes.
+
+    Particles are looked for near where they were last seen, so that few shifts reach as far as they may be off. That is
+    drawn from the posterior: the best place of all would have every image of noise settle at its brightest spot. How
+    wide they are spread is learned; particles that are well centred are not looked for anywhere else.
+    """
     frame, method, rng = setting.frame, setting.method, setting.job.rng
     group = np.eye(3)[None]
-    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, method.offset_A, group, rng)
+    nearby_A = min(method.offset_A, NEARBY * frame.resolution_A(step.band), IN_SPREAD * grown.spread_A)
+    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, group, rng)
     searches = _searches(grown.maps, step.band, frame, grid)
     rows = np.sort(rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False))
-    parts = [soft.posterior(searches, images, np.zeros((len(images), 2)), step.similarity)
-             for images in _images(setting, rows, step.band)]
+    parts, centres_A = [], grown.centres_A.copy()
+    for images in _images(setting, rows, step.band, grown.centres_A):
+        parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity, grown.spread_A))
+        there = grid.shifts_A[_drawn(parts[-1].places, rng)]
+        centres_A[images.rows] = _within(grown.centres_A[images.rows] + there, method.offset_A)
     running = []
     for c, old in enumerate(grown.running):
         empty = replace(old, numerator=np.zeros_like(old.numerator), weight=np.zeros_like(old.weight))
@@ -276,23 +294,43 @@ def _stepped(setting: _Setting, grown: Growth, step: Step) -> Growth:
     evidence, shares, effective = (np.concatenate([getattr(p, name) for p in parts])
                                    for name in ("evidence", "shares", "effective"))
     change = _change(grown.maps, maps)
+    spread_A = _spread_A(centres_A[rows], grown.spread_A)
     facts = {
         "band_A": frame.resolution_A(step.band), "images": len(evidence), "rate": step.rate,
         "evidence": float(_of_all(evidence).mean()), "effective_fraction": float((shares * effective).sum(1).mean()),
-        "occupancy": shares.mean(0).tolist(), "change": change,
+        "occupancy": shares.mean(0).tolist(), "change": change, "spread_A": spread_A,
     }
     return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
-                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares))
+                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A,
+                  spread_A)
+
+
+def _drawn(probability: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(b,) one of the columns for each row of probabilities (b, s)."""
+    upto = probability.cumsum(1)
+    return (upto < rng.random((len(upto), 1)) * upto[:, -1:]).sum(1)
+
+
+def _within(shifts_A: np.ndarray, range_A: float) -> np.ndarray:
+    """Shifts (b, 2), those beyond the range brought back to its edge."""
+    return shifts_A * np.minimum(1, range_A / np.maximum(np.linalg.norm(shifts_A, axis=1), 1e-30))[:, None]
+
+
+def _spread_A(shifts_A: np.ndarray, before_A: float) -> float:
+    """The spread, a part of it learned from the last shifts (b, 2)."""
+    return float(np.sqrt((1 - LEARNED) * before_A**2 + LEARNED * (shifts_A**2).mean()))
 
 
 def _searches(maps: tuple[Map, ...], band: int, frame: Frame, grid) -> list[PolarSearch]:
     return [PolarSearch.of(Projector.of(m, band, frame.box), grid, band) for m in maps]
 
 
-def _images(setting: _Setting, rows: np.ndarray, band: int):
+def _images(setting: _Setting, rows: np.ndarray, band: int, centres_A: np.ndarray | None = None):
+    """Images of ``rows``, the circle about ``centres_A`` (n, 2) of all particles; without them about the middle."""
     job, n = setting.job, len(setting.job.half)
     lowest = setting.frame.length_A / setting.method.high_pass_A if setting.method.high_pass_A else 0
-    for images in job.source.batches(rows, job.batch, band, setting.models, np.zeros((n, 2)), np.ones(n)):
+    middle = np.zeros((n, 2)) if centres_A is None else centres_A
+    for images in job.source.batches(rows, job.batch, band, setting.models, middle, np.ones(n)):
         job.watch("batch")
         yield above(images, int(round(lowest)))
 
@@ -325,14 +363,19 @@ def _of_all(evidence: np.ndarray) -> np.ndarray:
 
 
 def _evidence(setting: _Setting, grown: Growth, maps: tuple[Map, ...]) -> np.ndarray:
-    """(judges,) evidence for maps, on one grid whatever the start; of particles that did not make them."""
-    band, frame = grown.band, setting.frame
-    grid = soft.scattered(band, frame.length_A, frame.diameter_A, setting.method.offset_A, np.eye(3)[None],
-                          np.random.default_rng(1))
-    searches = _searches(maps, band, frame, grid)
-    parts = [soft.posterior(searches, images, np.zeros((len(images), 2))).evidence
-             for images in _images(setting, setting.judges, band)]
+    """(judges,) evidence for maps; of particles that did not make them, wherever they lie."""
+    searches = _everywhere(setting, maps, grown.band, grown.spread_A, np.random.default_rng(1))
+    parts = [soft.posterior(searches, images, np.zeros((len(images), 2)), spread_A=grown.spread_A).evidence
+             for images in _images(setting, setting.judges, grown.band)]
     return _of_all(np.concatenate(parts))
+
+
+def _everywhere(setting: _Setting, maps: tuple[Map, ...], band: int, spread_A: float, rng: np.random.Generator
+                ) -> list[PolarSearch]:
+    """Searches in all directions, as far from the middle as a particle may lie."""
+    frame, reach_A = setting.frame, min(setting.method.offset_A, FARTHEST * spread_A)
+    return _searches(maps, band, frame, soft.scattered(band, frame.length_A, frame.diameter_A, reach_A,
+                                                       np.eye(3)[None], rng))  # fmt: skip
 
 
 def _judged(setting: _Setting, course: Course) -> Found:
@@ -350,7 +393,7 @@ def _judged(setting: _Setting, course: Course) -> Found:
             "NOTHING WAS FOUND: to particles they have not seen the maps say no more than a ball does ({:z.2f} +/- "
             "{:.2f} nats each)").format(more.mean(), more.std() / np.sqrt(len(more)))
     return Found(grown.maps, course.history, float(mine.mean()), float(ball.mean()), significance, f"{done}; {word}",
-                 course.trials, course.phases, _reached_A(setting, grown))
+                 course.trials, course.phases, _reached_A(setting, grown), grown.spread_A)
 
 
 def _reached_A(setting: _Setting, grown: Growth) -> float:
@@ -370,12 +413,12 @@ def rounded(map: Map) -> Map:
 def shares(job: Run, method: Method, found: Found, rows: np.ndarray) -> np.ndarray:
     """(rows, classes) probability of every map for particles ``rows``, on the last grid."""
     setting = _Setting(job, method, start.first_models(job), rows, rows)
-    frame, band = job.frame, job.frame.shell(found.resolution_A)
-    grid = soft.scattered(band, frame.length_A, frame.diameter_A, method.offset_A, np.eye(3)[None], job.rng)
-    searches = _searches(found.maps, band, frame, grid)
+    band = job.frame.shell(found.resolution_A)
+    searches = _everywhere(setting, found.maps, band, found.spread_A, job.rng)
     out = np.full((len(rows), len(found.maps)), 1 / len(found.maps))
     for images in _images(setting, rows, band):
-        out[np.searchsorted(rows, images.rows)] = soft.posterior(searches, images, np.zeros((len(images), 2))).shares
+        told = soft.posterior(searches, images, np.zeros((len(images), 2)), spread_A=found.spread_A)
+        out[np.searchsorted(rows, images.rows)] = told.shares
         job.watch("progress", stage="classes", done=int(np.searchsorted(rows, images.rows[-1])) + 1, total=len(rows))
     return out
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from halfmap.jobs.pictures.views import Plot, View
 from halfmap.jobs.running import events, finished, record
 
 COLUMNS = {
+    "whose": ("Of", "{}"),
     "iteration": ("Iteration", "{}"),
     "resolution_A": ("Resolution (A)", "{:.2f}"),
     "resolution_unmasked_A": ("No mask (A)", "{:.2f}"),
@@ -110,15 +111,16 @@ def write(folder: Path) -> Path:
     job = json.loads((folder / "job.json").read_text())
     summary = json.loads((folder / "summary.json").read_text())
     views = _shown(folder)
-    phases = {key: column for key, column in PHASES.items() if any(_has(row, key) for row in summary.get("phases", ()))}
+    iterations, phases = _iterations(folder), summary.get("phases", ())
+    columns, phase_columns = _columns(COLUMNS, iterations, always=COLUMNS.keys() - {"whose"}), _columns(PHASES, phases)
     page = _template().render(
         job=job,
         summary=summary,
         headlines=headlines.of(summary),
-        columns=[label for label, _ in COLUMNS.values()],
-        iterations=[_cells(row, COLUMNS) for row in _iterations(folder)],
-        phase_columns=[label for label, _ in phases.values()],
-        phases=[_cells(row, phases) for row in summary.get("phases", ())],
+        columns=[label for label, _ in columns.values()],
+        iterations=[_cells(row, columns) for row in iterations],
+        phase_columns=[label for label, _ in phase_columns.values()],
+        phases=[_cells(row, phase_columns) for row in phases],
         views=[view.name for view in views],
         labels={view.name: view.label for view in views},
         sections=_sections(folder, views),
@@ -180,6 +182,11 @@ def _template():
 
 def _has(row: dict, key: str) -> bool:
     return row.get(key) is not None
+
+
+def _columns(columns: dict, rows: Sequence[dict], always: Set[str] = frozenset()) -> dict[str, tuple[str, str]]:
+    """Those that a row has something for, and those that are always there."""
+    return {key: column for key, column in columns.items() if key in always or any(_has(row, key) for row in rows)}
 
 
 def _cells(row: dict, columns: dict[str, tuple[str, str]]) -> list[str]:

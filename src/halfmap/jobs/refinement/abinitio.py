@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +19,15 @@ from halfmap.jobs.running.growths import Growths
 from halfmap.maps import resample
 from halfmap.params.abinitio import Abinitio, Growing
 from halfmap.refine import parting, recipes, setup, stochastic
-from halfmap.refine.parting import Parted
+from halfmap.refine.parting import Parted, Sorted
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
-from halfmap.types import Map
+from halfmap.refine.state import Keeper
+from halfmap.types import Map, Poses
 
 FEWEST = 50  # particles: a class of fewer gets no final passes
 FEWEST_OF_ALL = 100
-
-
-@dataclass(frozen=True)
-class Sorted:
-    """One class: its map, its particles with poses (None where they were too few), and how surely they belong here."""
-
-    map: Map
-    particles: Particles | None
-    probability: np.ndarray
-    resolution_A: float | None
-    rows: np.ndarray  # of its particles in the table
+PARTING = 1  # number of the stage, after the growth; those of the classes follow
 
 
 def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -44,16 +36,19 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     used = chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
     method = recipes.stochastic(params, job.frame.diameter_A)
-    found = stochastic.run(job, method, used, Growths(folder, watch).of(0))
+    stages = Growths(folder, watch)
+    found = stochastic.run(job, method, used, stages.of(0))
     parted = None
     if not found.something:
         job.warn(found.verdict)
     watch("note", text=found.verdict)
     if found.something:
-        parted = recipes.parting(params, found.resolution_A).parted(job, method, found, used)
+        parts = recipes.parting(params, found.resolution_A)
+        parted = stages.once(PARTING, job, lambda keeper: parts.parted(job, method, found, used, keeper))
         _tell(job, parted)
         passes = recipes.final_passes(params, found.resolution_A)
-        classes = [_finished(passes, job, parted, number) for number in range(params.classes)]
+        classes = [stages.once(PARTING + 1 + number, job, partial(_finished, passes, job, parted, number))
+                   for number in range(params.classes)]
     else:
         classes = [_unfinished(job, grown) for grown in found.maps]
     return _written(params, folder, particles, classes) | _told(parted) | {
@@ -113,23 +108,24 @@ def chosen(params: Growing, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.sort(rng.permutation(n)[:count])
 
 
-def _finished(passes: Recipe, job: Run, parted: Parted, number: int) -> Sorted:
+def _finished(passes: Recipe, job: Run, parted: Parted, number: int, keeper: Keeper) -> Sorted:
     """Class ``number``: its particles refined from its map, on the axes of the symmetry."""
     mine = np.flatnonzero(parted.shares.argmax(1) == number)
     grown = stochastic.onto_axes(parted.maps[number], job.recipe.group, job)
     if len(mine) < FEWEST:
         job.warn(f"class {number + 1} has {len(mine)} particles: too few for poses; its map is that of the steps")
         return _unfinished(job, grown)
-    outcome = parting.passed(passes, job, grown, parted.rows[mine])
+    whose = f"class {number + 1}" if len(parted.maps) > 1 else ""
+    outcome = parting.passed(passes, job, grown, parted.rows[mine], whose, keeper)
     left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
-    return Sorted(outcome.map, outcome.particles, parted.shares[mine[left], number],
-                  outcome.history[-1]["resolution_A"], parted.rows[mine[left]])
+    return Sorted(outcome.map, parted.rows[mine[left]], outcome.particles.poses, outcome.particles.half,
+                  parted.shares[mine[left], number], outcome.history[-1]["resolution_A"], len(outcome.history))
 
 
 def _unfinished(job: Run, grown: Map) -> Sorted:
     """A class without final passes: its map as it has grown, no particle with a pose."""
     whole = resample.to_grid(grown, job.frame.box, job.frame.voxel_size_A)
-    return Sorted(whole, None, np.zeros(0), None, np.zeros(0, int))
+    return Sorted(whole, np.zeros(0, int), None, np.zeros(0, int), np.zeros(0), None, 0)
 
 
 def _written(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> dict:
@@ -151,17 +147,17 @@ def _written(params: Abinitio, folder: Path, particles: Particles, classes: list
 
 def _write_particles(params: Abinitio, folder: Path, particles: Particles, classes: list[Sorted]) -> None:
     """Those with poses, of all classes, in the order of the table."""
-    kept = [(number, one) for number, one in enumerate(classes) if one.particles is not None]
+    kept = [(number, one) for number, one in enumerate(classes) if one.poses is not None]
     rows = np.concatenate([one.rows for _, one in kept])
     order = np.argsort(rows, kind="stable")
     extra = {"class": np.concatenate([np.full(len(one.rows), number + 1) for number, one in kept])[order],
              "class_probability": np.concatenate([one.probability for _, one in kept])[order]}
-    table = _joined(particles[rows[order]], [one.particles for _, one in kept], order)
+    table = _joined(particles[rows[order]], [one for _, one in kept], order)
     results.write_particles(folder, table, extra, params)
 
 
-def _joined(source: Particles, parts: list[Particles], order: np.ndarray) -> Particles:
+def _joined(source: Particles, parts: list[Sorted], order: np.ndarray) -> Particles:
     """``source`` with poses and half-sets of the parts, which hold its rows in another order."""
-    poses = replace(parts[0].poses, **{name: np.concatenate([getattr(p.poses, name) for p in parts])[order]
-                                       for name in ("rotations", "shifts_A")})
-    return replace(source, poses=poses, half=np.concatenate([p.half for p in parts])[order])
+    rotations, shifts_A = (np.concatenate([getattr(part.poses, name) for part in parts])[order]
+                           for name in ("rotations", "shifts_A"))  # fmt: skip
+    return replace(source, poses=Poses(rotations, shifts_A), half=np.concatenate([part.half for part in parts])[order])

@@ -50,6 +50,7 @@ class Origin:
     half: int
     rng: np.random.Generator
     keeper: Keeper = field(default_factory=Keeper)  # with what an interrupted run left of it
+    attempt: int = 1  # to grow one of this half
 
 
 def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: Watch) -> dict:
@@ -117,13 +118,15 @@ def grown_together(params: AbinitioRefine, recipe: Recipe, table: Particles, str
     best = [grow(params, recipe, table, Origin(half + FIRST, stream, growths.of(half)), watch)
             for half, stream in enumerate(streams)]
     there = brought_together(best[0].map, best[1].map, recipe, watch)
+    attempts = [1, 1]
     for number in range(len(best), len(best) + params.max_restarts):
         agreed_A = fsc.resolution_A(agreement(best[0].map, there, recipe, frame), 0.5)
         if agreed_A < meeting.ALIKE * grown_A(best) or not any(one.found.something for one in best):
             break
         weaker = int(best[1].gain < best[0].gain)
         watch("note", text=f"the maps of the halves are not of one structure; half {weaker + 1} is grown anew")
-        again = Origin(weaker + FIRST, streams[weaker], growths.of(number))
+        attempts[weaker] += 1
+        again = Origin(weaker + FIRST, streams[weaker], growths.of(number), attempts[weaker])
         best[weaker] = max(best[weaker], grow(params, recipe, table, again, watch), key=lambda one: one.gain)
         there = brought_together(best[0].map, best[1].map, recipe, watch)
     curve = agreement(best[0].map, there, recipe, frame)
@@ -136,7 +139,7 @@ def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, origin: Origi
     half = origin.half
     mine = table[table.half == half]
     mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
-    job = setup.prepare(recipe, mine, None, origin.rng, _of_half(half, watch))
+    job = setup.prepare(recipe, mine, None, origin.rng, _of_half(origin, watch))
     of_table = len(job.warnings)  # the refinement has the same to say
     found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)), origin.keeper)
     if found.something:
@@ -147,18 +150,19 @@ def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, origin: Origi
     return Grown(map, found, tuple(f"half {half}: {text}" for text in job.warnings[of_table:]))
 
 
-def _of_half(half: int, watch: Watch):
+def _of_half(origin: Origin, watch: Watch):
     """Says of what it passes on which half it tells of; views of the steps come before those of the iterations.
 
-    Warnings become notes: those of a map that is grown anew are no longer true.
+    Warnings become notes: those of a map that is grown anew are no longer true. Its views have names of their own.
     """
+    half, again = origin.half, f"_try{origin.attempt}" if origin.attempt > 1 else ""
 
     def told(kind: str, **data) -> None:
         if kind == "warning":
             kind, data = "note", {"text": data["message"]}
         if kind == "diagnostics":
             step = data["made"].name.rpartition("_")[2]
-            data = {"made": replace(data["made"], name=f"iteration_000_half{half}_step{step}")}
+            data = {"made": replace(data["made"], name=f"iteration_000_half{half}{again}_step{step}")}
         if kind == "phase":
             data = {"half": half, **data}
         if "text" in data:

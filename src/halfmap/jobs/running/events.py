@@ -225,7 +225,8 @@ def _event(line: str) -> dict | None:
 
 
 def _iteration(event: dict) -> str:
-    parts = [f"iteration {event.get('iteration')}"]
+    whose = f"{event['whose']}: " if event.get("whose") else ""
+    parts = [f"{whose}iteration {event.get('iteration')}"]
     for key, text in ITERATION_COLUMNS.items():
         if event.get(key) is not None:
             parts.append(text.format(event[key]))

@@ -1,7 +1,8 @@
 """Snapshots of maps that grow from nothing, on disk: ``checkpoints/growth_020/``.
 
-A job grows one map after another: that of each half-set, and those that are grown anew. A checkpoint holds those that
-have ended and the one under way; its number is that of the steps of all of them. What lies in it besides, and how it is
+A job goes through stages. It grows one map after another: that of each half-set, and those that are grown anew; or it
+grows maps, parts the particles and gives those of each class their poses. A checkpoint holds the stages that have ended
+and the one under way; its number is that of the steps and passes of all of them. What lies in it besides, and how it is
 written and verified, is as of an iteration: see `checkpoint` and `kept`.
 """
 
@@ -11,20 +12,26 @@ import json
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from halfmap.jobs.running import checkpoint, kept
-from halfmap.refine.state import Keeper, Snapshot
+from halfmap.physics.noise import GroupModel
+from halfmap.refine.parting import Parted, Sorted
+from halfmap.refine.setup import Run
+from halfmap.refine.state import Keeper, Snapshot, State
 from halfmap.refine.stochastic import Course, Found, Growth
-from halfmap.types import Map, Sums
+from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses, Sums
 
-KINDS = {kind.__name__: kind for kind in (Snapshot, Course, Growth, Found, Map, Sums)}
+KINDS = {kind.__name__: kind for kind in (
+    Snapshot, Course, Growth, Found, Map, Sums, State, Candidates, Defocus, Optics, GroupModel, Curve, Poses, Parted,
+    Sorted)}  # fmt: skip
+Ended = TypeVar("Ended", Parted, Sorted)
 
 
 class Growths:
-    """The snapshots of all growths of a job; ``every``: none of them goes.
+    """The snapshots of all stages of a job; ``every``: none of them goes.
 
     ``origin``: a checkpoint of another run of the same growths, which are taken over while there are none here.
     """
@@ -37,17 +44,26 @@ class Growths:
         self._snapshots: list[Snapshot] = list(checkpoint.newest(places, unpacked, watch) or ())
 
     def of(self, number: int) -> Keeper:
-        """The keeper of growth ``number`` of the job, from 0."""
+        """The keeper of stage ``number`` of the job, from 0."""
         return _Growth(self, number)
 
     def snapshot(self, number: int) -> Snapshot | None:
-        """The newest one of a growth."""
+        """The newest one of a stage."""
         return self._snapshots[number] if number < len(self._snapshots) else None
 
+    def once(self, number: int, job: Run, made: Callable[[Keeper], Ended]) -> Ended:
+        """What stage ``number`` has come to, where that was kept; else it is made now, and kept."""
+        snapshot = self.snapshot(number)
+        if snapshot is not None and isinstance(snapshot.state, Parted | Sorted):
+            return job.restored(snapshot)
+        found = made(self.of(number))
+        self.keep(number, job.snapshot(found))
+        return found
+
     def keep(self, number: int, snapshot: Snapshot) -> None:
-        """Write it and those of earlier growths; older checkpoints go, but for the last and the best."""
+        """Write it and those of earlier stages; older checkpoints go, but for the last and the best."""
         self._snapshots[number:] = [snapshot]
-        steps = sum(one.state.iteration for one in self._snapshots)
+        steps = sum(_steps(one.state) for one in self._snapshots)
         checkpoint.written(self._folder, kept.GROWTH, steps, packed(tuple(self._snapshots)), _facts(snapshot))
         if not self._every:
             kept.retire(self._folder, kept.GROWTH)
@@ -56,7 +72,7 @@ class Growths:
 
 
 class _Growth(Keeper):
-    """What one growth sees of them."""
+    """What one stage sees of them."""
 
     def __init__(self, growths: Growths, number: int):
         self._growths, self._number = growths, number
@@ -68,11 +84,18 @@ class _Growth(Keeper):
         self._growths.keep(self._number, snapshot)
 
 
+def _steps(state: Course | State | Parted | Sorted) -> int:
+    """Steps or passes of a stage, and one more where it has ended."""
+    return state.iteration if isinstance(state, Course | State) else state.passes + 1
+
+
 def _facts(snapshot: Snapshot) -> dict[str, Any]:
-    """What the manifest tells. Its resolution is that of the data in use: there is no FSC yet."""
-    last = snapshot.state.history[-1]
-    return {"steps": snapshot.state.iteration, "particles": len(snapshot.half), "resolution_A": last["band_A"],
-            "evidence": last["evidence"]}  # fmt: skip
+    """What the manifest tells. While maps grow its resolution is that of the data in use: there is no FSC yet."""
+    told = {"steps": _steps(snapshot.state), "particles": len(snapshot.half)}
+    last = getattr(snapshot.state, "history", ({},))[-1]
+    if "evidence" in last:
+        return {**told, "resolution_A": last["band_A"], "evidence": last["evidence"]}
+    return {**told, **{name: last.get(name) for name in ("resolution_A", "fsc_area")}}
 
 
 def packed(value: Any) -> dict[str, np.ndarray]:

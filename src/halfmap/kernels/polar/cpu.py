@@ -176,16 +176,16 @@ def pick(best, which, matrices, group, least_trace, poses, shift, score):
 
 @nb.njit(cache=True, fastmath=True, nogil=True)
 def soften(correlation, penalty):
-    """Log likelihoods of one image, correlation (n, shifts, v) less penalty (v,), turned into probabilities in place.
+    """Log likelihoods of one image, correlation (n, shifts, v) less penalty (shifts, v), made probabilities in place.
 
-    All poses are equally likely beforehand. Returns (log of the mean likelihood, effective number of poses).
+    Returns (log of the mean likelihood, effective number of poses).
     """
     angles, shifts, directions = correlation.shape
     top = -np.inf
     for j in range(angles):
         for s in range(shifts):
             for v in range(directions):
-                correlation[j, s, v] -= penalty[v]
+                correlation[j, s, v] -= penalty[s, v]
                 top = max(top, correlation[j, s, v])
     total = 0.0
     for j in range(angles):

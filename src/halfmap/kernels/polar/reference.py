@@ -75,7 +75,9 @@ def pick(best, matrices, group, least_trace, count):
 
 
 def soften(correlation, penalty):
-    """(probabilities, log of the mean likelihood, effective number of poses) of one image's (n, shifts, v)."""
+    """(probabilities, log of the mean likelihood, effective number of poses) of one image's (n, shifts, v), less
+    penalty (shifts, v).
+    """
     likelihood = correlation.astype(float) - penalty
     top = likelihood.max()
     w = np.exp(likelihood - top)
