@@ -159,6 +159,8 @@ def test_a_truncated_file_is_refused_with_both_sizes(tmp_path):
         (as_written(cube(), 2)[:12] + b"\4\0\0\0" + as_written(cube(), 2)[16:], "mode 4 is not supported"),
         (as_written(cube(), 2, cell=(6, 6, 6.1)), "are not cubes"),
         (as_written(cube(), 2, cell=(0, 0, 0)), "no voxel size"),
+        (as_written(cube(), 2, cell=(3e-47, 3e-47, 3e-47)), "no voxel size"),
+        (as_written(cube(), 2, cell=(3e30, 3e30, 3e30)), "no voxel size"),
         (as_written(cube()[:4], 2), "must be a cube"),
         (as_written(np.full((4, 4, 4), np.nan), 2), "64 voxels are NaN"),
     ],

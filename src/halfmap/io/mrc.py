@@ -27,6 +27,7 @@ MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 LARGEST_SIDE = 1 << 20
 _LARGEST_MODE = 127
 _ANISOTROPY = 1e-3  # voxel sides may differ by 0.1 %: rounding of the cell in angstrom
+_SIZES_A = (1e-3, 1e6)  # of a voxel that is believed: from far below an atom to a tenth of a millimetre
 _STAMPS = {"<": (b"\x44\x44", b"\x44\x41"), ">": (b"\x11\x11",)}
 _LABEL = b"halfmap"
 
@@ -318,9 +319,12 @@ def _origin(told_A: tuple, starts: tuple, axes: tuple, voxel_A: tuple) -> tuple[
 
 
 def _ratio(length: float, count: int) -> float:
-    """The cell is a float32: its shortest decimal is what was meant, 318.6 A over 360 voxels and not 318.60000610."""
-    length = float(str(np.float32(length)))
-    return length / count if count > 0 and math.isfinite(length) and length > 0 else 0.0
+    """The cell is a float32: its shortest decimal is what was meant, 318.6 A over 360 voxels and not 318.60000610.
+
+    0, which says that the header has none, for what is no size of anything a microscope shows.
+    """
+    size = float(str(np.float32(length))) / count if count > 0 else 0.0
+    return size if _SIZES_A[0] <= size <= _SIZES_A[1] else 0.0
 
 
 def _one_voxel_size(header: Header) -> float:
