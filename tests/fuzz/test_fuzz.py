@@ -372,6 +372,14 @@ def test_a_text_of_a_cs_file_with_signs_of_control_is_named(name, tmp_path):
         cryosparc.read_table(tmp_path / "a.cs")
 
 
+def test_a_text_of_a_cs_file_that_no_quotes_of_a_star_file_hold_is_named(tmp_path):
+    table = cs_table()
+    table["blob/path"][1], table["blob/path"][3] = b"J1/a b.mrc", b"""J1/'a "b.mrc"""
+    cs.write(tmp_path / "a.cs", table)
+    with pytest.raises(InputError, match="blob/path: row 4: .* is no value of a STAR file"):
+        cryosparc.read_table(tmp_path / "a.cs")
+
+
 def test_a_carried_field_of_which_a_column_is_lost_is_named_when_the_table_is_read(tmp_path):
     particles = cryosparc.read_table(written_cs(tmp_path))
     relion.write(tmp_path / "b.star", particles)

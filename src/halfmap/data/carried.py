@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -123,15 +123,21 @@ def text_faults(fields: Fields, source: str) -> list[str]:
         wrong = np.flatnonzero(_has_controls(values))
         lines += faults.by_row(f"{source}: {name}", wrong, lambda row, v=values: f"{v[row]!r} is no text; correct or "
                                "remove the field")  # fmt: skip
-        if name.startswith((COLUMN, OPTICS_COLUMN)) and values.ndim == 1 and not len(wrong):
-            lines += _cell_faults(values, f"{source}: {name}")
+        if values.ndim == 1 and not len(wrong):
+            cell = name.startswith((COLUMN, OPTICS_COLUMN))
+            lines += _cell_faults(values, f"{source}: {name}", _is_cell if cell else star.holds)
     return lines
 
 
-def _cell_faults(values: np.ndarray, where: str) -> list[str]:
+def _is_cell(value: bytes) -> bool:
+    """Whether it is one value of a STAR file as it stands there, with its quotes."""
+    return star.split(value) == [value]
+
+
+def _cell_faults(values: np.ndarray, where: str, fits: Callable[[bytes], bool]) -> list[str]:
     if not _needs_quotes(values):
         return []
-    whole = {value: star.split(value) == [value] for value in set(values.tolist())}
+    whole = {value: fits(value) for value in set(values.tolist())}
     wrong = [row for row, value in enumerate(values.tolist()) if not whole[value]]
     return faults.by_row(where, wrong, lambda row: f"{values[row]!r} is no value of a STAR file; remove the field")
 

@@ -401,14 +401,23 @@ def _joined(pattern: str, column: np.ndarray) -> list[bytes]:
 def _quoted(value: bytes | str | float) -> bytes:
     if isinstance(value, bytes):
         return value
-    text = str(value)
-    raw = _encoded(text)
-    if split(raw) == [raw] and not text.startswith(("_", "data_", "loop_", "'", '"')):
+    raw = _encoded(str(value))
+    if _needs_no_quotes(raw):
         return raw
-    quote = "'" if '"' in text else '"'
-    if "\n" in text or quote in text:
+    if not holds(raw):
+        text = str(value)
         raise InputError(f"value {text!r} cannot be written to a STAR file: a line break, or both kinds of quotes")
-    return b"".join((quote.encode(), raw, quote.encode()))
+    quote = b"'" if b'"' in raw else b'"'
+    return b"".join((quote, raw, quote))
+
+
+def holds(text: bytes) -> bool:
+    """Whether a STAR file can hold a text, in quotes where it needs them: of the two kinds it can only hold one."""
+    return _needs_no_quotes(text) or not (b"\n" in text or (b"'" in text and b'"' in text))
+
+
+def _needs_no_quotes(text: bytes) -> bool:
+    return split(text) == [text] and not text.startswith((b"_", b"data_", b"loop_", b"'", b'"'))
 
 
 def _encoded(text: str) -> bytes:
