@@ -72,7 +72,7 @@ def of_abinitio(places: Places) -> list[Job]:
 WAYS = {
     "poses": lambda p: [p.job("poses", "reconstruct", "--particles", p.bench / "truth.star")],
     "near": lambda p: [p.refined("near", "local", p.truth, 12, "--particles", p.bench / "truth.star",
-                                 "--rotation-search-extent", 10, "--shift-search-extent", 3)],
+                                 "--mask", "dynamic", "--rotation-search-extent", 10, "--shift-search-extent", 3)],
     "low": lambda p: [p.refined("low", "homogeneous", p.truth, 30)],
     "fine": lambda p: [p.refined("fine", "homogeneous", p.truth, 12)],
     "high": lambda p: [p.refined("high", "homogeneous", p.truth, 12, "--min-align-resolution", 30)],
