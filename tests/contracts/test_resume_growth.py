@@ -102,7 +102,7 @@ def struck(work, job, out, moment: int | str = "", iterations: int = -1):
         try:
             strike(moment, iterations)
             main.main(command(work, job, out))
-        except BaseException:
+        except BaseException:  # a fork of the test run must not go on with its tests; its exit is what tells
             traceback.print_exc()
         os._exit(FAILED)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

@@ -30,7 +30,7 @@ from halfmap.errors import InputError
 from halfmap.io import cs, mrc, star
 from tests.data.test_cryosparc import made as cs_table
 from tests.data.test_relion import OPTICS, PARTICLES, block, changed, faults_of, project
-from tests.fuzz import fuzzer, targets
+from tests.fuzz import fuzzer, structures, targets
 
 INPUTS = 150  # of each reader: a second or two; the first ones are the sound seeds
 
@@ -496,3 +496,9 @@ def test_links_that_lead_nowhere_or_in_a_circle_are_unreadable_files(tmp_path):
         for read in (star.read, mrc.read_header, cs.read):
             with pytest.raises(InputError, match="cannot be read"):
                 read(tmp_path / name)
+
+
+@pytest.mark.parametrize("seed", [*targets._cs_seeds(), *targets._cryosparc_seeds()])
+def test_the_fields_of_every_sound_cs_file_are_found_by_what_changes_them(seed):
+    """It passes over what it cannot read, and would change nothing but bytes without a word."""
+    assert structures._sound_fields(seed)

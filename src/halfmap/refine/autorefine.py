@@ -30,6 +30,7 @@ class Auto(Marching):
     else it goes one step finer each time that resolution and poses have come to rest.
     """
 
+    last_far: int = 0  # never: whom to search over all shifts follows from the sampling
     initial_deg: float = 7.5
     local_from_deg: float = 1.8
     faster: bool = False
@@ -49,10 +50,6 @@ class Auto(Marching):
         used = Sampling(order, local, self._far_order(order, plan, frame), plan.offset_A, self._step_A(plan, frame))
         news = order > self._last_order(state) or _another_map(state)
         return searching(replace(plan, sampling=used), state, plan.used & (news and not plan.final) & doubtful(state))
-
-    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
-        """As it is: whom to search over all shifts follows from the sampling."""
-        return plan
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         row, used = state.history[-1], plan.sampling

@@ -206,6 +206,7 @@ class FromPoses(Marching):
     A second search at the same band is worthwhile, for the reference has become another.
     """
 
+    last_far: int = 0  # never: wherever a particle may be, it is near its known pose
     known_A: float = np.inf  # resolution of the starting map, where it is not low-passed
 
     def first(self, frame: Frame, n: int, offset_A: float) -> Plan:
@@ -219,10 +220,6 @@ class FromPoses(Marching):
 
     def _worthwhile(self, radius: int, frame: Frame) -> bool:
         return radius >= self._allowed(frame.shell(self.initial_lowpass_A), frame)
-
-    def _looking_far(self, plan: Plan, state: State, frame: Frame) -> Plan:
-        """As it is: wherever a particle may be, it is near its known pose."""
-        return plan
 
     def _settled(self, state: State) -> bool:
         """As usual, and the poses have come to rest: a part that was blurred sharpens before its FSC tells."""
