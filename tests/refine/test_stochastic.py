@@ -9,14 +9,14 @@ from halfmap.align import axes, maps
 from halfmap.geometry import symmetry
 from halfmap.maps import filters, resample, turn
 from halfmap.reconstruct import online
-from halfmap.refine import settling, setup, stochastic
+from halfmap.refine import growing, settling, setup, stochastic
 from halfmap.refine.annealing import Annealing
 from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import made
 
 PLAN = Annealing(40, 23, 15, 5, 0.15, (80, 120), (0.6, 0.2), 0.1, (10, 20))
-METHOD = stochastic.Method(PLAN, classes=1, starts=1, offset_A=8.0, blob_shells=4.0)
+METHOD = growing.Method(PLAN, classes=1, starts=1, offset_A=8.0, blob_shells=4.0)
 N = 400
 
 
@@ -165,7 +165,7 @@ def test_maps_stay_inside_the_window_unless_it_is_off(sample):
 def test_maps_are_centred_unless_told_otherwise(sample):
     setting, found = after(sample, 3)
     away = online.moved(found.running[0], np.array([15.0, 0, 0]))
-    off = [np.linalg.norm(axes.extent(stochastic._shaped(
+    off = [np.linalg.norm(axes.extent(growing.shaped(
         replace(setting, method=replace(METHOD, centre=wanted)), away, PLAN.step(2, setting.frame))[1])[0])
         for wanted in (True, False)]
     assert off[0] < 5 and off[1] > 10  # a voxel is 6.7 A
@@ -173,7 +173,7 @@ def test_maps_are_centred_unless_told_otherwise(sample):
 
 def test_data_coarser_than_the_high_pass_do_not_take_part(sample):
     setting, _ = after(sample, 1, high_pass_A=60.0)
-    images = next(iter(stochastic._images(setting, np.arange(5), 6)))
+    images = next(iter(growing.images_of(setting, np.arange(5), 6)))
     assert np.all(images.masked[:, 6, 1:3] == 0) and np.all(images.masked[:, 6, 4] != 0)
 
 
@@ -220,9 +220,9 @@ def test_what_a_step_sees_does_not_depend_on_how_images_are_batched(astray):
 def test_a_column_is_drawn_as_often_as_it_is_probable():
     rng = np.random.default_rng(5)
     wanted = np.array([0.6, 0.0, 0.3, 0.1])
-    found = np.bincount(stochastic._drawn(np.tile(wanted, (4000, 1)), rng), minlength=4) / 4000
+    found = np.bincount(growing.drawn(np.tile(wanted, (4000, 1)), rng), minlength=4) / 4000
     assert found[1] == 0 and np.abs(found - wanted).max() < 0.03  # four standard errors
-    assert set(stochastic._drawn(np.eye(3), rng)) == {0, 1, 2}
+    assert set(growing.drawn(np.eye(3), rng)) == {0, 1, 2}
 
 
 def test_a_round_map_is_one_of_distance_alone():

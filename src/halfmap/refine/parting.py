@@ -26,6 +26,7 @@ from halfmap.physics.projection import Projector
 from halfmap.reconstruct import solve
 from halfmap.reconstruct.sums import Accumulator
 from halfmap.refine import grown_diagnostics, loop, meeting, setup, start, stochastic
+from halfmap.refine.growing import Method
 from halfmap.refine.recipe import Recipe
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Keeper, Outcome
@@ -127,7 +128,7 @@ class Competing:
         """How many maps have to grow."""
         return self.classes
 
-    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray,
+    def parted(self, job: Run, method: Method, found: stochastic.Found, rows: np.ndarray,
                keeper: Keeper = Keeper()) -> Parted:  # noqa: B008 - it holds nothing
         """The particles, sorted. That takes no passes, and nothing is kept on the way."""
         if self.classes == 1:
@@ -151,7 +152,7 @@ class Splitting:
         """How many maps have to grow."""
         return 1
 
-    def parted(self, job: Run, method: stochastic.Method, found: stochastic.Found, rows: np.ndarray,
+    def parted(self, job: Run, method: Method, found: stochastic.Found, rows: np.ndarray,
                keeper: Keeper = Keeper()) -> Parted:  # noqa: B008 - it holds nothing
         """The particles with poses, sorted; those that cannot be used are left out."""
         consensus = stochastic.onto_axes(found.maps[0], job.recipe.group, job)

@@ -41,9 +41,9 @@ from halfmap.refine import (
     surround,
 )
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.growing import Method
 from halfmap.refine.parting import Competing, Splitting
 from halfmap.refine.recipe import Recipe, usual_offset_A
-from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 from halfmap.validate import fsc, fsc_masks, fsc_report
 

@@ -18,10 +18,11 @@ import numpy as np
 
 from halfmap.jobs.running import checkpoint, kept
 from halfmap.physics.noise import GroupModel
+from halfmap.refine.growing import Growth
 from halfmap.refine.parting import Parted, Sorted
 from halfmap.refine.setup import Run
 from halfmap.refine.state import Keeper, Snapshot, State
-from halfmap.refine.stochastic import Course, Found, Growth
+from halfmap.refine.stochastic import Course, Found
 from halfmap.types import Candidates, Curve, Defocus, Map, Optics, Poses, Sums
 
 KINDS = {kind.__name__: kind for kind in (
