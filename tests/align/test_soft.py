@@ -95,6 +95,32 @@ def test_an_empty_map_leaves_all_poses_alike(rng):
     np.testing.assert_allclose(found.evidence, 0, atol=1e-5)
 
 
+def test_noise_as_it_is_gives_the_posterior_without_a_word_of_it(rng):
+    images, projector, grid, _ = posed(rng)
+    searches = [PolarSearch.of(projector, grid, RADIUS)]
+    centres = np.zeros((len(images), 2))
+    one, other = (soft.posterior(searches, images, centres, 0.0, 5.0, *more) for more in ((), (1.0,)))
+    for name in ("evidence", "shares", "effective", "places", "directions", "shifts_A"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    np.testing.assert_array_equal(one.rings[0].values, other.rings[0].values)
+
+
+def test_noise_taken_larger_is_the_posterior_of_images_of_larger_noise(rng):
+    images, projector, grid, _ = posed(rng, power=400.0)
+    searches = [PolarSearch.of(one, grid, RADIUS) for one in (projector, scaled(projector, 0.8))]
+    centres = np.zeros((len(images), 2))
+    blurred = soft.posterior(searches, images, centres, 0.0, 5.0, noise_scale=3.0)
+    noisy = replace(images, masked=images.masked / np.float32(3), ctf=images.ctf / np.float32(3))  # whitened by it
+    wanted = soft.posterior(searches, noisy, centres, 0.0, 5.0)
+    for name in ("shares", "effective", "places", "directions"):
+        np.testing.assert_allclose(getattr(blurred, name), getattr(wanted, name), rtol=1e-3, atol=1e-5)
+    # they are laid into the map as what they are, and tell of it what they do
+    np.testing.assert_allclose(blurred.rings[0].values, 9 * wanted.rings[0].values, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(blurred.rings[0].weight, 9 * wanted.rings[0].weight, rtol=1e-3)
+    plain = soft.posterior(searches, images, centres, 0.0, 5.0)
+    np.testing.assert_allclose(blurred.evidence, plain.evidence, rtol=1e-5)
+
+
 def test_images_go_to_the_map_that_they_show(rng):
     images, projector, grid, _ = posed(rng, power=400)
     other = made.projector(made.object_(seed=5), RADIUS)

@@ -402,6 +402,9 @@ ABINITIO = {
     "minibatch_size": "refine/test_recipes::test_a_step_has_as_many_images_for_every_map_that_grows",
     "initial_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_until_the_last_resolution",
     "final_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_until_the_last_resolution",
+    "noise_anneal_scale": "refine/test_stochastic::test_noise_begins_as_much_larger_as_told_and_ends_as_what_it_is",
+    "target_ess_fraction": "refine/test_stochastic::test_noise_begins_so_large_that_the_part_of_the_poses_asked_for_"
+                           "carries_weight",
     "class_start": "refine/test_recipes::test_classes_split_from_a_consensus_or_grow_on_their_own",
     "class_resolution": "refine/test_recipes::test_classes_split_from_a_consensus_or_grow_on_their_own",
     "class_similarity": "align/test_soft::test_similarity_deals_images_out_evenly",

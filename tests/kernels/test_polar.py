@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from halfmap.geometry import rotations, symmetry
-from halfmap.kernels.polar import best_over_shifts, lay_rings, pick, reference, sample_images, sample_slices, soften
+from halfmap.kernels.polar import (
+    best_over_shifts,
+    lay_rings,
+    pick,
+    reference,
+    sample_images,
+    sample_slices,
+    soften,
+    weigh,
+)
 from halfmap.kernels.project import project
 from tests.kernels import made
 
@@ -131,13 +140,16 @@ def test_where_nothing_stands_out_no_pose_is_picked():
     assert len(score) == 0
 
 
+@pytest.mark.parametrize("sharpness", [1.0, 0.3])
 @pytest.mark.parametrize("shape", [(4, 1, 3), (12, 5, 40)])
-def test_probabilities_of_all_poses_agree_with_the_definition(shape, rng):
+def test_probabilities_of_all_poses_agree_with_the_definition(shape, sharpness, rng):
     correlation = (6 * rng.standard_normal(shape)).astype(np.float32)
     penalty = rng.uniform(0, 4, shape[1:]).astype(np.float32)
-    share, evidence, effective = reference.soften(correlation, penalty)
+    share, evidence, effective = reference.soften(correlation, penalty, sharpness)
     found = correlation.copy()
-    told = soften(found, penalty)
+    np.testing.assert_allclose(weigh(found, penalty, sharpness), (evidence, effective), rtol=1e-3)
+    np.testing.assert_array_equal(found, correlation)
+    told = soften(found, penalty, sharpness)
     # poses below e^-16 of the best are cut: of 2,400, less than 3e-4 of the probability; most of it far less
     np.testing.assert_allclose(found, share, atol=3e-4)
     np.testing.assert_allclose(told, (evidence, effective), rtol=1e-3)

@@ -42,6 +42,12 @@ def test_classes_part_between_two_steps():
     assert alike == pytest.approx([0.4, 0.4, 0.2, 0, 0])
 
 
+def test_inflated_noise_falls_to_what_it_is_with_the_initial_steps():
+    powers = [PLAN.step(number, FRAME).inflation for number in range(PLAN.steps(FRAME))]
+    assert powers[0] == 1 and powers[15] == pytest.approx(0.5) and powers[30:] == [0.0] * 60
+    assert all(later < earlier for earlier, later in zip(powers[:30], powers[1:31], strict=True))
+
+
 def test_starts_are_compared_at_the_last_resolution():
     assert PLAN.trial_steps(FRAME) == 30 + 50 and PLAN.step(79, FRAME).band == 11
 

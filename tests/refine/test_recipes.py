@@ -252,7 +252,8 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
         "num_final_iterations": 3, "fourier_radius_step": 0.5, "initial_minibatch_size": 33, "minibatch_size": 44,
         "initial_learning_rate": 0.9, "final_learning_rate": 0.2, "class_similarity": 0.7, "class_anneal_start": 3,
         "class_anneal_end": 9, "initial_structure_lowpass": 3.0, "offset_range_A": 22.0, "min_align_resolution": 99.0,
-        "window_structure": False, "center_structure": False, "non_negative": False,
+        "window_structure": False, "center_structure": False, "non_negative": False, "noise_anneal_scale": 2.0,
+        "target_ess_fraction": 0.3,
     }
     of_passes = {"final_passes": 9, "final_resolution": 8.0, "symmetry": "C3", "particle_diameter_A": 77.0}
 

@@ -10,7 +10,7 @@ from halfmap.geometry import symmetry
 from halfmap.maps import filters, resample, turn
 from halfmap.reconstruct import online
 from halfmap.refine import growing, settling, setup, stochastic
-from halfmap.refine.annealing import Annealing
+from halfmap.refine.annealing import Annealing, Inflation
 from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import made
@@ -169,6 +169,37 @@ def test_maps_are_centred_unless_told_otherwise(sample):
         replace(setting, method=replace(METHOD, centre=wanted)), away, PLAN.step(2, setting.frame))[1])[0])
         for wanted in (True, False)]
     assert off[0] < 5 and off[1] > 10  # a voxel is 6.7 A
+
+
+def scales(found) -> list[float]:
+    return [row["noise_scale"] for row in found.history]
+
+
+def test_noise_begins_as_much_larger_as_told_and_ends_as_what_it_is(sample):
+    told = replace(PLAN, initial_steps=4, final_steps=1, radius_step=1.0, inflation=Inflation(scale=3.0))
+    found = stochastic.run(job(sample.told()), replace(METHOD, annealing=told), np.arange(N))
+    assert scales(found)[:4] == pytest.approx([3**power for power in (1, 0.75, 0.5, 0.25)])
+    assert set(scales(found)[4:]) == {1.0}
+
+
+def test_noise_begins_so_large_that_the_part_of_the_poses_asked_for_carries_weight(sample):
+    def first(fraction):
+        return after(sample, 1, annealing=replace(PLAN, inflation=Inflation(fraction=fraction)))[1].facts
+
+    plain = first(0.0)
+    there = plain["effective_fraction"]
+    wanted = first(3 * there)
+    # found of 40 of 80 images
+    assert wanted["noise_scale"] > 1 and wanted["effective_fraction"] == pytest.approx(3 * there, rel=0.2)
+    assert plain["noise_scale"] == 1.0 and first(0.5 * there) == plain  # what is there already needs no noise
+
+
+def test_the_first_noise_lasts_from_start_to_start(sample):
+    told = replace(PLAN, initial_steps=4, final_steps=1, radius_step=1.0, inflation=Inflation(fraction=0.5))
+    found = stochastic.run(job(sample.told()), replace(METHOD, starts=2, annealing=told), np.arange(N))
+    for number in (1, 2):
+        mine = [row["noise_scale"] for row in found.history if row["start"] == number]
+        assert mine[0] > 1 and mine[:5] == pytest.approx([mine[0] ** power for power in (1, 0.75, 0.5, 0.25, 0)])
 
 
 def test_data_coarser_than_the_high_pass_do_not_take_part(sample):

@@ -76,33 +76,36 @@ class Posterior:
 
 
 def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray, similarity: float = 0.0,
-              spread_A: float = np.inf) -> Posterior:
+              spread_A: float = np.inf, noise_scale: float = 1.0) -> Posterior:
     """Weigh all poses of one grid against all maps, which have that grid in common.
 
     ``centres_A`` (b, 2): what shifts are counted from. ``similarity``, 0..1: part of the probability of a map that is
     dealt out evenly among all, so that classes grow together. ``spread_A``: standard deviation along each axis, over
     all particles, of where they lie; infinite where all shifts of the grid are equally likely beforehand.
+    ``noise_scale``: as whose standard deviation the noise passes, in units of its own: log likelihoods count by its
+    inverse square, so that more poses and maps carry weight. What the images tell, ``evidence``, is told with 1.
     """
     first = searches[0]
-    work = _Weighing(searches, similarity, *first.on_rings(images),
-                     log_prior(centres_A[:, None] + first.grid.shifts_A, spread_A))
+    work = Weighing(searches, *first.on_rings(images), log_prior(centres_A[:, None] + first.grid.shifts_A, spread_A),
+                    similarity, noise_scale)
     with device.one_blas_thread(), ThreadPoolExecutor(device.threads()) as pool:
         list(pool.map(partial(work.share, first.shifted(work.signal, images, centres_A)), range(PARTS)))
     return work.result(centres_A)
 
 
-class _Weighing:
+class Weighing:
     """A posterior under construction; each of the PARTS has sums of its own, in a fixed order of images."""
 
-    def __init__(self, searches: Sequence[PolarSearch], similarity: float, signal: np.ndarray, half_power: np.ndarray,
-                 prior: np.ndarray):
+    def __init__(self, searches: Sequence[PolarSearch], signal: np.ndarray, half_power: np.ndarray, prior: np.ndarray,
+                 similarity: float, noise_scale: float):
         grid, k = searches[0].grid, searches[0].radius
         b, c, v = len(signal), len(searches), len(grid.matrices)
         self.searches, self.similarity, self.signal, self.half_power = searches, similarity, signal, half_power
-        self.prior = prior
+        self.prior, self.sharpness = prior, noise_scale**-2
         self.likely = 1 / np.exp(2 * prior).mean(1)  # (b,) fraction of the poses that carry weight beforehand
         self.turn = polar.inverse_transform(grid.angles)
-        self.evidence, self.effective = np.zeros((b, c)), np.zeros((b, c))
+        self.evidence, self.blurred = np.zeros((b, c)), np.zeros((b, c))  # with the noise as it is, and as it passes
+        self.effective = np.zeros((b, c))
         self.best = np.zeros((b, c), np.int64)
         self.seen = np.zeros((b, c, v), np.float32)  # weight of each direction, shares of the maps included
         self.places = np.zeros((b, len(grid.shifts_A)))  # weight of each shift
@@ -117,7 +120,7 @@ class _Weighing:
 
     def _image(self, back: np.ndarray, row: int, spectrum: np.ndarray) -> None:
         weights = [self._weights(row, c, search, spectrum) for c, search in enumerate(self.searches)]
-        for c, share in enumerate(mixed(self.evidence[row], self.similarity)):
+        for c, share in enumerate(mixed(self.blurred[row], self.similarity)):
             w = weights[c]
             of_all_angles = w.sum(0)
             self.seen[row, c] = share * of_all_angles.sum(0)
@@ -127,10 +130,14 @@ class _Weighing:
 
     def _weights(self, row: int, c: int, search: PolarSearch, spectrum: np.ndarray) -> np.ndarray:
         """(n, s, v) probabilities of the poses of one image against one map."""
-        product = np.matmul(spectrum, search.harmonics)
-        w = (self.turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])
-        penalty = (self.half_power[row] @ search.power - self.prior[row, :, None]).astype(np.float32)
-        self.evidence[row, c], effective = kernel.soften(w, penalty)
+        w = correlation(search, spectrum, self.turn)
+        power = self.half_power[row] @ search.power
+        if self.sharpness != 1:
+            self.evidence[row, c], _ = kernel.weigh(w, penalty(power, self.prior[row]), 1.0)
+        self.blurred[row, c], effective = kernel.soften(w, penalty(power * self.sharpness, self.prior[row]),
+                                                        self.sharpness)
+        if self.sharpness == 1:
+            self.evidence[row, c] = self.blurred[row, c]
         self.effective[row, c] = effective / (w.size * self.likely[row])
         self.best[row, c] = w.argmax()
         return w
@@ -145,9 +152,20 @@ class _Weighing:
             Rings(_slices(total, grid.angles), both_hands[:, c].T.astype(float) @ (2 * self.half_power), grid)
             for c, total in enumerate(self.back.sum(0))
         )
-        shares = np.stack([mixed(row, self.similarity) for row in self.evidence])
+        shares = np.stack([mixed(row, self.similarity) for row in self.blurred])
         return Posterior(self.evidence, shares, self.effective, rotations, centres_A[:, None] + grid.shifts_A[shift],
                          rings, self.seen.sum((0, 1)), self.places)
+
+
+def correlation(search: PolarSearch, spectrum: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """(n, s, v) of one image, angular spectrum (2m, s, 2K), with a map."""
+    product = np.matmul(spectrum, search.harmonics)
+    return (turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])
+
+
+def penalty(power: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """(s, v) float32: what a correlation is less by, of half the power (v,) of the map and the log prior (s,)."""
+    return (power - prior[:, None]).astype(np.float32)
 
 
 def log_prior(shifts_A: np.ndarray, spread_A: float) -> np.ndarray:

@@ -59,6 +59,16 @@ class Growing(ParticleOutput):
         0.3, help="Learning rate once the maximum resolution is reached; until then it falls evenly on a logarithmic "
         "scale.", gt=0, le=1,
     )  # fmt: skip
+    noise_anneal_scale: float | None = setting(
+        None, help="How many times as large as it is the noise is taken to be at the first step, standard deviation; "
+        "it falls to 1 with the initial iterations. None = as the target fraction of poses wants it.",
+        known_as="cryoSPARC: Noise initial sigma-scale", ge=1, le=64,
+    )  # fmt: skip
+    target_ess_fraction: float = setting(
+        0.011, help="Fraction of all poses that carry weight at the first step, at least: the noise is taken larger "
+        "until they do; 0 = noise as it is.", known_as="cryoSPARC: Target 3D ESS fraction", ge=0, lt=1,
+        needs={"noise_anneal_scale": None},
+    )  # fmt: skip
     starts: int = setting(
         2, help="Random starts that are tried up to the maximum resolution; the one that tells most of particles held "
         "back goes on.", ge=1, le=100,

@@ -188,9 +188,10 @@ CRYOSPARC_ABINITIO = (
     P("abinit_noise_model", "Noise model", (), "Symmetric; of the images themselves, whose power is nearly all noise."),
     P("abinit_noise_priorw", "Noise priorw", (), "The noise is not estimated anew while maps grow."),
     P("abinit_noise_initw", "Noise initw", (), "The noise is not estimated anew while maps grow."),
-    P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", (), "Not needed: a random map "
-      "of few shells leaves per cents of all poses their weight, and inflated noise leaves it a ball."),
-    P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", (), "As before; a plot shows it."),
+    P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", ("noise_anneal_scale",), "Automatic: by the "
+      "target, as there; falls with the initial iterations."),
+    P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", ("target_ess_fraction",), "At least so "
+      "many: random blobs leave weight to about 0.01 by themselves."),
     P("abinit_class_anneal_beta", "Class similarity", ("class_similarity",)),
     P("abinit_class_anneal_start", "Class similarity anneal start iteration", ("class_anneal_start",)),
     P("abinit_class_anneal_end", "Class similarity anneal end iteration", ("class_anneal_end",)),
@@ -217,7 +218,8 @@ CRYOSPARC_ABINITIO_REFINE = tuple(
                              "its own."),
      "abinit_noise_priorw": P("abinit_noise_priorw", "Noise priorw", ("noise_prior_weight",), "Of the iterations."),
      "abinit_noise_init_sigmascale": P("abinit_noise_init_sigmascale", "Noise initial sigma-scale",
-                                       ("noise_initial_scale",), "Of steps and iterations; there above 1."),
+                                       ("noise_anneal_scale", "noise_initial_scale"), "The first of the steps, where "
+                                       "it falls to 1; the second of steps and iterations, and stays."),
      "abinit_scale_compute": P("abinit_scale_compute", "per-image scales", ("per_particle_scale",)),
      }.get(one.name, P(one.name, one.title, (), _ONE) if one.name.startswith("abinit_class") else one)
     for one in CRYOSPARC_ABINITIO

@@ -1,4 +1,6 @@
-"""How an ab-initio reconstruction goes from coarse to fine: resolution, batches, learning rate, likeness of classes."""
+"""How an ab-initio reconstruction goes from coarse to fine: resolution, batches, learning rate, noise, likeness of
+classes.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,15 @@ class Step:
     images: int
     rate: float  # learning rate, 0..1
     similarity: float  # of the classes, 0..1
+    inflation: float = 0.0  # power of the first noise scale that the noise passes with, 1..0
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """By how much the noise is taken too large at the first step."""
+
+    scale: float | None = None  # of its standard deviation; None: the least with which so many poses carry weight
+    fraction: float = 0.0  # of all poses
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class Annealing:
     rates: tuple[float, float]  # learning rates: the first falls to the second until the last resolution is reached
     similarity: float
     similar_until: tuple[int, int]  # steps between which the similarity falls to 0
+    inflation: Inflation = Inflation()  # falls, evenly on a logarithmic scale, to none with the initial steps
 
     def steps(self, frame: Frame) -> int:
         """All of them."""
@@ -54,7 +66,8 @@ class Annealing:
         begin, end = self.similar_until
         alike = self.similarity * float(np.clip((end - number) / max(end - begin, 1), 0, 1))
         return Step(int(min(round(band), last)), self.images[number >= self.initial_steps],
-                    self.rates[0] * (self.rates[1] / self.rates[0]) ** far, alike)
+                    self.rates[0] * (self.rates[1] / self.rates[0]) ** far, alike,
+                    max(0.0, 1 - number / self.initial_steps))
 
     def ends(self, frame: Frame) -> tuple[int, int, int]:
         """After how many steps each phase ends: of the first resolution, of finer ones, of the last."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from halfmap.align import axes, soft
+from halfmap.align import axes, inflation, soft
 from halfmap.align.polar import PolarSearch
 from halfmap.fourier import transforms
 from halfmap.maps import filters, masks
@@ -31,6 +31,7 @@ NEARBY, IN_SPREAD = 0.5, 2.0
 FARTHEST = 3.0  # spreads from the middle: beyond it no particle is looked for
 FIRST_SPREAD = 0.5  # of the range that shifts are looked for in
 LEARNED = 0.1  # of the spread in every step
+SAMPLED = 32  # images by which the first noise scale is found, at least: the part of poses is known to a fifth
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Growth:
     probabilities: np.ndarray  # (classes, bins) particles of the last batch, by how surely they belong to each
     centres_A: np.ndarray  # (n, 2) of all particles of the table: where each was last seen, at first in the middle
     spread_A: float  # of where they lie, standard deviation along each axis
+    noise_scale: float = 1.0  # that the noise passed with at the first step
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,12 @@ def stepped(setting: Setting, grown: Growth, step: Step) -> Growth:
     grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, group, rng)
     searches = _searches(grown.maps, step.band, frame, grid)
     rows = np.sort(rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False))
+    first_scale = grown.noise_scale if grown.step else _first_scale(setting, grown, step, searches, rows)
+    noise_scale = first_scale**step.inflation
     parts, centres_A = [], grown.centres_A.copy()
     for images in images_of(setting, rows, step.band, grown.centres_A):
-        parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity, grown.spread_A))
+        parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity, grown.spread_A,
+                                    noise_scale))
         there = grid.shifts_A[drawn(parts[-1].places, rng)]
         centres_A[images.rows] = _within(grown.centres_A[images.rows] + there, method.offset_A)
     running = []
@@ -145,10 +150,23 @@ def stepped(setting: Setting, grown: Growth, step: Step) -> Growth:
         "band_A": frame.resolution_A(step.band), "images": len(evidence), "rate": step.rate,
         "evidence": float(of_all(evidence).mean()), "effective_fraction": float((shares * effective).sum(1).mean()),
         "occupancy": shares.mean(0).tolist(), "change": change, "spread_A": spread_A,
+        "noise_scale": noise_scale,
     }
     return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
                   sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A,
-                  spread_A)
+                  spread_A, first_scale)
+
+
+def _first_scale(setting: Setting, grown: Growth, step: Step, searches: list[PolarSearch], rows: np.ndarray) -> float:
+    """By how much the noise is taken too large at the first step."""
+    wanted = setting.method.annealing.inflation
+    if wanted.scale is not None or not wanted.fraction:
+        return wanted.scale or 1.0
+    some = rows[:: max(1, len(rows) // SAMPLED)]
+    batches = ((images, grown.centres_A[images.rows])
+               for images in images_of(setting, some, step.band, grown.centres_A))
+    sample = inflation.Sample.of(searches, batches, step.similarity, grown.spread_A)
+    return sample.noise_scale(wanted.fraction)
 
 
 def drawn(probability: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -26,7 +26,8 @@ def of_step(frame: Frame, course: Course, models: Sequence[GroupModel], facts: d
     """What the last step of a growth shows; ``facts``: what else is to be told."""
     grown, number = course.grown, course.iteration
     columns = {name: np.array([row[name] for row in course.history], float)
-               for name in ("evidence", "effective_fraction", "change", "band_A", "start", "phase", "rate", "spread_A")}
+               for name in ("evidence", "effective_fraction", "change", "band_A", "start", "phase", "rate", "spread_A",
+                            "noise_scale", "images")}
     arrays = {
         "class_slices": slices(grown.maps),
         "class_occupancy": np.array([row["occupancy"] for row in course.history]),

@@ -40,7 +40,7 @@ from halfmap.refine import (
     start,
     surround,
 )
-from halfmap.refine.annealing import Annealing
+from halfmap.refine.annealing import Annealing, Inflation
 from halfmap.refine.growing import Method
 from halfmap.refine.parting import Competing, Splitting
 from halfmap.refine.recipe import Recipe, usual_offset_A
@@ -264,7 +264,7 @@ def growing(params: Growing, diameter_A: float, maps: int = 1) -> Method:
         params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
         (params.initial_minibatch_size or IMAGES[0] * maps, params.minibatch_size or IMAGES[1] * maps),
         (params.initial_learning_rate, params.final_learning_rate),
-        0.0, (0, 0),
+        0.0, (0, 0), Inflation(params.noise_anneal_scale, params.target_ess_fraction),
     )  # fmt: skip
     offset_A = params.offset_range_A or usual_offset_A(diameter_A)
     return Method(annealing, maps, params.starts, offset_A, params.initial_structure_lowpass, params.window_structure,

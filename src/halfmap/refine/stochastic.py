@@ -145,7 +145,7 @@ def _phased(setting: Setting, course: Course, until: int) -> Course:
         step = end if phase == settling.FIRST else until
     whose = f"start {start}" if course.start < setting.method.starts else "the best" if start > 2 else "the only start"
     told = {"start": start, "whose": whose, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
-            "nothing": found.nothing, "reason": found.words,
+            "nothing": found.nothing, "reason": found.words, "noise_scale": rows[0]["noise_scale"],
             **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
     setting.job.watch("phase", **told)
     return replace(course, grown=replace(course.grown, step=step), phases=(*course.phases, told))

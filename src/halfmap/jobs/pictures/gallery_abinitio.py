@@ -17,6 +17,8 @@ COURSES = (  # (column, label of the axis, whether it is logarithmic)
     ("effective_fraction", "effective part of all poses", True),
     ("change", "change of the maps in a step", True),
     ("band_A", "resolution of the data (A)", False),
+    ("noise_scale", "noise over its estimate", False),
+    ("images", "images of a step", False),
 )
 SMOOTH = 160  # pixels that a slice is shown with, at least: a map of 30 A has as few as 20
 ELEVATIONS = np.array([-90, -50, -30, -15, 0, 15, 30, 50, 90])
@@ -47,8 +49,9 @@ def _maps(figure: Figure, view: views.View) -> None:
 
 def _course(figure: Figure, view: views.View) -> None:
     start = view.arrays["course_start"]
-    for place, (name, label, logarithmic) in enumerate(COURSES):
-        axes = figure.add_axes((0.10 + 0.5 * (place % 2), 0.60 - 0.5 * (place // 2), 0.38, 0.37))
+    shown = [one for one in COURSES if f"course_{one[0]}" in view.arrays]
+    for place, (name, label, logarithmic) in enumerate(shown):
+        axes = figure.add_axes((0.10 + 0.5 * (place % 2), 0.735 - 0.333 * (place // 2), 0.38, 0.245))
         values = view.arrays[f"course_{name}"]
         for number in np.unique(start).astype(int):
             rows = np.flatnonzero(start == number)
@@ -151,12 +154,13 @@ PLOTS = (
         "ab_initio_course",
         "Course of the steps",
         "How much better the maps explain an image than no particle at all; which part of all poses carries weight, "
-        "the effective sample size; how much a step changes the maps; the resolution of the data in use. Dotted: a "
-        "phase ends. Good: evidence climbs as the resolution does, fewer and fewer poses carry weight, the changes "
-        "stay small at the end. Evidence of 0 with all poses alike: the images show nothing.",
+        "the effective sample size; how much a step changes the maps; the resolution of the data in use; how many "
+        "times its estimate the noise is taken to be; the images of a step. Dotted: a phase ends. Good: evidence "
+        "climbs as the resolution does, fewer and fewer poses carry weight, the changes stay small at the end. "
+        "Evidence of 0 with all poses alike: the images show nothing.",
         views.array("course_evidence"),
         _course,
-        5.2,
+        7.6,
     ),
     views.Plot(
         "ab_initio_classes",

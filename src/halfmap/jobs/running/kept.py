@@ -20,7 +20,7 @@ from halfmap.io import atomic, digest
 
 FOLDER = "checkpoints"
 MANIFEST = "manifest.json"
-LAYOUT = 4  # number of the layout; a checkpoint with another one is not read
+LAYOUT = 5  # number of the layout; a checkpoint with another one is not read
 LAST = 2  # that stay: the newest, and one more in case a disk loses it
 ITERATION, GROWTH = "it", "growth"  # kinds: what their names begin with
 _NAME = re.compile(rf"({ITERATION}|{GROWTH})_(\d{{3,}})")

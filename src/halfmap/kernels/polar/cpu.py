@@ -175,17 +175,18 @@ def pick(best, which, matrices, group, least_trace, poses, shift, score):
 
 
 @nb.njit(cache=True, fastmath=True, nogil=True)
-def soften(correlation, penalty):
-    """Log likelihoods of one image, correlation (n, shifts, v) less penalty (shifts, v), made probabilities in place.
+def soften(correlation, penalty, sharpness):
+    """Log likelihoods of one image, correlation (n, shifts, v) times ``sharpness`` less penalty (shifts, v), made
+    probabilities in place.
 
     Returns (log of the mean likelihood, effective number of poses).
     """
     angles, shifts, directions = correlation.shape
-    top = -np.inf
+    sharpness, top = np.float32(sharpness), -np.inf
     for j in range(angles):
         for s in range(shifts):
             for v in range(directions):
-                correlation[j, s, v] -= penalty[s, v]
+                correlation[j, s, v] = correlation[j, s, v] * sharpness - penalty[s, v]
                 top = max(top, correlation[j, s, v])
     total = 0.0
     for j in range(angles):
@@ -205,6 +206,29 @@ def soften(correlation, penalty):
                 correlation[j, s, v] = w
                 square += w * w
     return top + np.log(total / (angles * shifts * directions)), 1 / square
+
+
+@nb.njit(cache=True, fastmath=True, nogil=True)
+def weigh(correlation, penalty, sharpness):
+    """What ``soften`` returns, of a correlation that stays as it is."""
+    angles, shifts, directions = correlation.shape
+    sharpness, top = np.float32(sharpness), -np.inf
+    for j in range(angles):
+        for s in range(shifts):
+            for v in range(directions):
+                top = max(top, correlation[j, s, v] * sharpness - penalty[s, v])
+    total, square = 0.0, 0.0
+    for j in range(angles):
+        for s in range(shifts):
+            row, squares = np.float32(0), np.float32(0)
+            for v in range(directions):
+                x = correlation[j, s, v] * sharpness - penalty[s, v] - top
+                w = np.float32(np.exp(x)) if x > -FAINTEST else np.float32(0)
+                row += w
+                squares += w * w
+            total += row
+            square += squares
+    return top + np.log(total / (angles * shifts * directions)), total * total / square
 
 
 @nb.njit(cache=True, fastmath=True)

@@ -74,11 +74,11 @@ def pick(best, matrices, group, least_trace, count):
     return places
 
 
-def soften(correlation, penalty):
-    """(probabilities, log of the mean likelihood, effective number of poses) of one image's (n, shifts, v), less
-    penalty (shifts, v).
+def soften(correlation, penalty, sharpness):
+    """(probabilities, log of the mean likelihood, effective number of poses) of one image's (n, shifts, v), times
+    sharpness, less penalty (shifts, v).
     """
-    likelihood = correlation.astype(float) - penalty
+    likelihood = correlation.astype(float) * sharpness - penalty
     top = likelihood.max()
     w = np.exp(likelihood - top)
     share = w / w.sum()
