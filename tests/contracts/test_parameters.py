@@ -400,6 +400,8 @@ ABINITIO = {
     "fourier_radius_step": "refine/test_annealing::test_the_radius_grows_by_its_step",
     "initial_minibatch_size": "refine/test_recipes::test_a_step_has_as_many_images_for_every_map_that_grows",
     "minibatch_size": "refine/test_recipes::test_a_step_has_as_many_images_for_every_map_that_grows",
+    "minibatch_epsilon": "refine/test_recipes::test_the_noise_of_the_maps_says_how_many_images_unless_told",
+    "minibatch_min_probability": "refine/test_recipes::test_the_noise_of_the_maps_says_how_many_images_unless_told",
     "initial_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_until_the_last_resolution",
     "final_learning_rate": "refine/test_annealing::test_the_learning_rate_falls_until_the_last_resolution",
     "noise_anneal_scale": "refine/test_stochastic::test_noise_begins_as_much_larger_as_told_and_ends_as_what_it_is",

@@ -25,7 +25,7 @@ from tests.refine import made
 
 STEPS = ["--initial-resolution", "40", "--max-resolution", "28", "--num-initial-iterations", "8",
          "--num-final-iterations", "4", "--fourier-radius-step", "0.25", "--initial-minibatch-size", "40",
-         "--minibatch-size", "40", "--particle-diameter", "140", "--threads", "2", "--seed", "3"]  # fmt: skip
+         "--minibatch-epsilon", "0.01", "--particle-diameter", "140", "--threads", "2", "--seed", "3"]  # fmt: skip
 JOBS = {
     "abinitio": ["abinitio", "--starts", "2", "--final-passes", "1", "--symmetry", "D2"],
     "classes": ["abinitio", "--starts", "1", "--final-passes", "2", "--classes", "2"],

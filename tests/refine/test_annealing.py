@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.batch_sizes import Told
 from halfmap.refine.batches import Frame
 
 FRAME = Frame(64, 3.5, 180.0)  # 224 A: 40 A is shell 6, 20 A is shell 11
-PLAN = Annealing(40, 20, 30, 10, 0.1, (90, 300), (0.5, 0.1), 0.4, (20, 40))
+PLAN = Annealing(40, 20, 30, 10, 0.1, (Told(90), Told(300)), (0.5, 0.1), 0.4, (20, 40))
 
 
 def bands(plan):

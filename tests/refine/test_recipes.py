@@ -15,6 +15,7 @@ from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import parting, recipes
+from halfmap.refine.batch_sizes import Told
 from halfmap.types import Map
 
 GIVEN = Map(np.roll(masks.sphere(16, 5, 2), 2, axis=1), 8.0)
@@ -253,7 +254,7 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
         "initial_learning_rate": 0.9, "final_learning_rate": 0.2, "class_similarity": 0.7, "class_anneal_start": 3,
         "class_anneal_end": 9, "initial_structure_lowpass": 3.0, "offset_range_A": 22.0, "min_align_resolution": 99.0,
         "window_structure": False, "center_structure": False, "non_negative": False, "noise_anneal_scale": 2.0,
-        "target_ess_fraction": 0.3,
+        "target_ess_fraction": 0.3, "minibatch_epsilon": 0.2, "minibatch_min_probability": 0.3,
     }
     of_passes = {"final_passes": 9, "final_resolution": 8.0, "symmetry": "C3", "particle_diameter_A": 77.0}
 
@@ -286,11 +287,23 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
     assert made() == (1, parting.Competing(1))
 
 
-def test_a_step_has_as_many_images_for_every_map_that_grows():
-    def images(**changes):
-        params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
-        return recipes.stochastic(params, 200.0).annealing.images
+def batch_sizes(**changes):
+    params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
+    return recipes.stochastic(params, 200.0).annealing.sizes
 
-    assert images() == images(classes=3) == (200, 250)
-    assert images(classes=3, class_start="independent") == (600, 750)
-    assert images(classes=3, class_start="independent", minibatch_size=90) == (600, 90)
+
+def test_a_step_has_as_many_images_for_every_map_that_grows():
+    usual = {"minibatch_epsilon": None}
+    assert batch_sizes(**usual) == batch_sizes(classes=3, **usual) == (Told(200), Told(250))
+    three = {"classes": 3, "class_start": "independent"}
+    assert batch_sizes(**three, **usual) == (Told(600), Told(750))
+    assert batch_sizes(**three, **usual, minibatch_size=90) == (Told(600), Told(90))
+
+
+def test_the_noise_of_the_maps_says_how_many_images_unless_told():
+    first, after = batch_sizes(minibatch_epsilon=0.1, minibatch_min_probability=0.2)
+    assert (first.first, after.first) == (200, 250) and {first.epsilon, after.epsilon} == {0.1}
+    assert {first.least_share, after.least_share} == {0.2} and first.least < 200 and after.most > 250
+    assert batch_sizes(minibatch_epsilon=0.1, minibatch_size=44, initial_minibatch_size=33) == (Told(33), Told(44))
+    three = batch_sizes(minibatch_epsilon=0.1, classes=3, class_start="independent")[0]
+    assert (three.first, three.least, three.most) == (600, 3 * first.least, 3 * first.most)

@@ -11,11 +11,12 @@ from halfmap.maps import filters, resample, turn
 from halfmap.reconstruct import online
 from halfmap.refine import growing, settling, setup, stochastic
 from halfmap.refine.annealing import Annealing, Inflation
+from halfmap.refine.batch_sizes import Measured, Told
 from halfmap.refine.state import Keeper
 from halfmap.types import Map
 from tests.refine import made
 
-PLAN = Annealing(40, 23, 15, 5, 0.15, (80, 120), (0.6, 0.2), 0.1, (10, 20))
+PLAN = Annealing(40, 23, 15, 5, 0.15, (Told(80), Told(120)), (0.6, 0.2), 0.1, (10, 20))
 METHOD = growing.Method(PLAN, classes=1, starts=1, offset_A=8.0, blob_shells=4.0)
 N = 400
 
@@ -127,7 +128,9 @@ def test_a_growth_taken_up_again_ends_at_the_same_map(sample):
         def keep(self, snapshot):
             self.snapshots.append(snapshot)
 
-    short = replace(METHOD, starts=2, annealing=replace(PLAN, initial_steps=8, final_steps=6, radius_step=1.0))
+    rule = Measured(first=80, least=20, most=120, epsilon=0.04, least_share=0.01)
+    plan = replace(PLAN, initial_steps=8, final_steps=6, radius_step=1.0, sizes=(rule, rule), inflation=Inflation(2.0))
+    short = replace(METHOD, starts=2, annealing=plan)
     keeper = Kept()
     whole = stochastic.run(job(sample.told()), short, np.arange(N), keeper)
     for place in range(len(keeper.snapshots)):
@@ -200,6 +203,25 @@ def test_the_first_noise_lasts_from_start_to_start(sample):
     for number in (1, 2):
         mine = [row["noise_scale"] for row in found.history if row["start"] == number]
         assert mine[0] > 1 and mine[:5] == pytest.approx([mine[0] ** power for power in (1, 0.75, 0.5, 0.25, 0)])
+
+
+def test_the_noise_of_a_batch_falls_with_the_root_of_its_images(sample):
+    setting, found = after(sample, 6)
+    step = PLAN.step(6, setting.frame)
+    few, many = (np.mean([growing.stepped(setting, found, replace(step, images=n)).facts["batch_noise"]
+                          for _ in range(6)]) for n in (50, 200))  # fmt: skip
+    assert few / many == pytest.approx(2, rel=0.2)  # the noise of one is known to a tenth
+
+
+def test_steps_take_as_many_images_as_the_noise_so_far_asks_for(sample):
+    rule = Measured(first=60, least=20, most=300, epsilon=0.03, least_share=0.01)
+    plan = replace(PLAN, initial_steps=4, final_steps=1, radius_step=1.0, sizes=(rule, rule))
+    work = job(sample.told())
+    rows = stochastic.run(work, replace(METHOD, annealing=plan), np.arange(N)).history
+    wanted = [rule.images(rows[:n], row["band_A"], row["rate"]) for n, row in enumerate(rows)]
+    assert [row["images"] for row in rows] == wanted and wanted[0] == 60 and len(set(wanted)) > 2
+    shown = work.watch.of("diagnostics")[-1]["made"]
+    np.testing.assert_array_equal(shown.arrays["course_images"], wanted)
 
 
 def test_data_coarser_than_the_high_pass_do_not_take_part(sample):

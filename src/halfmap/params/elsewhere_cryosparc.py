@@ -176,15 +176,15 @@ CRYOSPARC_ABINITIO = (
     P("abinit_scale_compute", "per-image scales", (), "Refine with --per-particle-scale afterwards."),
     P("abinit_mom", "SGD momentum", (), "Nothing to choose: running sums of several batches take its place."),
     P("abinit_sparsity", "Sparsity prior", (), "Off there, too."),
-    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",), "Automatic: 200 for "
-      "every map that grows, there 90."),
-    P("abinit_minisize", "Final minibatch size", ("minibatch_size",), "Automatic: 250 for every map that grows, there "
-      "300."),
-    P("abinit_minisize_epsilon", "Minibatch autotune epsilon", (), "Automatic batches go with the number of maps."),
-    P("abinit_minisize_minp", "Minibatch autotune min class probability", (), "Automatic batches go with the number of "
+    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",), "Automatic: by the noise of the "
+      "maps, 80 to 500 for every map that grows, there 90 (0 = automatic)."),
+    P("abinit_minisize", "Final minibatch size", ("minibatch_size",), "Automatic, as before; there 300 (0 = "
+      "automatic)."),
+    P("abinit_minisize_epsilon", "Minibatch autotune epsilon", ("minibatch_epsilon",), "Noise of the maps over the "
       "maps."),
-    P("abinit_minisize_num_init_iters", "Initial minibatch size num iters", ("num_initial_iterations",), "Batches grow "
-      "with the end of the initial iterations."),
+    P("abinit_minisize_minp", "Minibatch autotune min class probability", ("minibatch_min_probability",)),
+    P("abinit_minisize_num_init_iters", "Initial minibatch size num iters", ("num_initial_iterations",), "The initial "
+      "size ends with the initial iterations."),
     P("abinit_noise_model", "Noise model", (), "Symmetric; of the images themselves, whose power is nearly all noise."),
     P("abinit_noise_priorw", "Noise priorw", (), "The noise is not estimated anew while maps grow."),
     P("abinit_noise_initw", "Noise initw", (), "The noise is not estimated anew while maps grow."),

@@ -4,10 +4,12 @@ classes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from halfmap.refine.batch_sizes import BatchSize
 from halfmap.refine.batches import Frame
 
 
@@ -39,7 +41,7 @@ class Annealing:
     initial_steps: int
     final_steps: int
     radius_step: float  # shells a step
-    images: tuple[int, int]  # of a batch: before and after ``initial_steps``
+    sizes: tuple[BatchSize, BatchSize]  # before and after ``initial_steps``
     rates: tuple[float, float]  # learning rates: the first falls to the second until the last resolution is reached
     similarity: float
     similar_until: tuple[int, int]  # steps between which the similarity falls to 0
@@ -57,17 +59,17 @@ class Annealing:
         """
         return self.initial_steps + self._growing(frame)
 
-    def step(self, number: float, frame: Frame) -> Step:
-        """Step ``number`` from 0; infinity for the last one."""
+    def step(self, number: float, frame: Frame, rows: Sequence[dict] = ()) -> Step:
+        """Step ``number`` from 0, infinity for the last one, after those of ``rows``, each as in a history."""
         first, last = frame.shell(self.initial_A), frame.shell(self.final_A)
         number = min(number, self.steps(frame) - 1)
         band = first + max(0.0, number - self.initial_steps) * self.radius_step
         far = min(number / max(self.trial_steps(frame) - 1, 1), 1.0)
         begin, end = self.similar_until
         alike = self.similarity * float(np.clip((end - number) / max(end - begin, 1), 0, 1))
-        return Step(int(min(round(band), last)), self.images[number >= self.initial_steps],
-                    self.rates[0] * (self.rates[1] / self.rates[0]) ** far, alike,
-                    max(0.0, 1 - number / self.initial_steps))
+        shell, rate = int(min(round(band), last)), self.rates[0] * (self.rates[1] / self.rates[0]) ** far
+        images = self.sizes[number >= self.initial_steps].images(rows, frame.resolution_A(shell), rate)
+        return Step(shell, images, rate, alike, max(0.0, 1 - number / self.initial_steps))
 
     def ends(self, frame: Frame) -> tuple[int, int, int]:
         """After how many steps each phase ends: of the first resolution, of finer ones, of the last."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfmap.align import axes, inflation, soft
-from halfmap.align.polar import PolarSearch
+from halfmap.align.polar import Grid, PolarSearch
+from halfmap.align.soft import Posterior, Rings
 from halfmap.fourier import transforms
 from halfmap.maps import filters, masks
 from halfmap.physics import noise
@@ -32,6 +33,8 @@ FARTHEST = 3.0  # spreads from the middle: beyond it no particle is looked for
 FIRST_SPREAD = 0.5  # of the range that shifts are looked for in
 LEARNED = 0.1  # of the spread in every step
 SAMPLED = 32  # images by which the first noise scale is found, at least: the part of poses is known to a fifth
+NO_SYMMETRY = np.eye(3)[None]
+Look = tuple[np.ndarray, Posterior]  # rows of some images, and what they tell
 
 
 @dataclass(frozen=True)
@@ -114,47 +117,71 @@ def _blob(setting: Setting, box: int, voxel_A: float, strength: float, rng: np.r
 
 
 def stepped(setting: Setting, grown: Growth, step: Step) -> Growth:
-    """One batch of images, and the maps it makes.
-
-    Particles are looked for near where they were last seen, so that few shifts reach as far as they may be off. That is
-    drawn from the posterior: the best place of all would have every image of noise settle at its brightest spot. How
-    wide they are spread is learned; particles that are well centred are not looked for anywhere else.
-    """
+    """One batch of images, and the maps it makes; two halves of it tell how noisy it is."""
     frame, method, rng = setting.frame, setting.method, setting.job.rng
-    group = np.eye(3)[None]
     nearby_A = min(method.offset_A, NEARBY * frame.resolution_A(step.band), IN_SPREAD * grown.spread_A)
-    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, group, rng)
+    grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, NO_SYMMETRY, rng)
     searches = _searches(grown.maps, step.band, frame, grid)
-    rows = np.sort(rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False))
+    rows = rng.choice(setting.pool, min(step.images, len(setting.pool)), replace=False)
     first_scale = grown.noise_scale if grown.step else _first_scale(setting, grown, step, searches, rows)
     noise_scale = first_scale**step.inflation
-    parts, centres_A = [], grown.centres_A.copy()
-    for images in images_of(setting, rows, step.band, grown.centres_A):
-        parts.append(soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity, grown.spread_A,
-                                    noise_scale))
-        there = grid.shifts_A[drawn(parts[-1].places, rng)]
-        centres_A[images.rows] = _within(grown.centres_A[images.rows] + there, method.offset_A)
-    running = []
-    for c, old in enumerate(grown.running):
-        empty = replace(old, numerator=np.zeros_like(old.numerator), weight=np.zeros_like(old.weight))
-        values, weight = (sum(getattr(p.rings[c], name) for p in parts) for name in ("values", "weight"))
-        hands = grid.matrices[: len(values)]
-        new = online.of_rings(values, weight, hands, grid.angles, empty, group)
-        running.append(online.followed(old, new, step.rate))
-    running, maps = zip(*(shaped(setting, one, step) for one in running), strict=True)
-    evidence, shares, effective = (np.concatenate([getattr(p, name) for p in parts])
+
+    def looked(mine: np.ndarray) -> list[Look]:
+        return [(images.rows, soft.posterior(searches, images, grown.centres_A[images.rows], step.similarity,
+                                             grown.spread_A, noise_scale))
+                for images in images_of(setting, mine, step.band, grown.centres_A)]
+
+    halves = [found for part in (0, 1) if (found := looked(np.sort(rows[part::2])))]
+    looks = [look for found in halves for look in found]
+    centres_A = _seen(setting, grown, looks, grid)
+    new = [[_sums(old, [told.rings[c] for _, told in found]) for found in halves]
+           for c, old in enumerate(grown.running)]  # fmt: skip
+    running, maps = zip(*(shaped(setting, online.followed(old, sum(mine[1:], mine[0]), step.rate), step)
+                          for old, mine in zip(grown.running, new, strict=True)), strict=True)
+    evidence, shares, effective = (np.concatenate([getattr(told, name) for _, told in looks])
                                    for name in ("evidence", "shares", "effective"))
     change = _change(grown.maps, maps)
     spread_A = _spread_A(centres_A[rows], grown.spread_A)
     facts = {
         "band_A": frame.resolution_A(step.band), "images": len(evidence), "rate": step.rate,
         "evidence": float(of_all(evidence).mean()), "effective_fraction": float((shares * effective).sum(1).mean()),
-        "occupancy": shares.mean(0).tolist(), "change": change, "spread_A": spread_A,
-        "noise_scale": noise_scale,
+        "occupancy": shares.mean(0).tolist(), "change": change, "spread_A": spread_A, "noise_scale": noise_scale,
+        "batch_noise": [_noise(setting, *pair, step) for pair in zip(new, maps, strict=True)],
     }
-    return Growth(grown.step + 1, step.band, tuple(running), tuple(maps), change, facts,
-                  sum(p.directions for p in parts), grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A,
-                  spread_A, first_scale)
+    return Growth(grown.step + 1, step.band, running, maps, change, facts, sum(told.directions for _, told in looks),
+                  grid.matrices[:, 2], grown_diagnostics.counted(shares), centres_A, spread_A, first_scale)
+
+
+def _seen(setting: Setting, grown: Growth, looks: list[Look], grid: Grid) -> np.ndarray:
+    """(n, 2) where each particle was last seen.
+
+    Particles are looked for near there, so that few shifts reach as far as they may be off. It is drawn from the
+    posterior: the best place of all would have every image of noise settle at its brightest spot. How wide they are
+    spread is learned; particles that are well centred are not looked for anywhere else.
+    """
+    centres_A = grown.centres_A.copy()
+    for rows, told in looks:
+        there_A = grid.shifts_A[drawn(told.places, setting.job.rng)]
+        centres_A[rows] = _within(grown.centres_A[rows] + there_A, setting.method.offset_A)
+    return centres_A
+
+
+def _sums(like: Sums, parts: list[Rings]) -> Sums:
+    """Sums of images that were carried back to slices, on the grid of others."""
+    empty = replace(like, numerator=np.zeros_like(like.numerator), weight=np.zeros_like(like.weight))
+    values, weight = (sum(getattr(part, name) for part in parts) for name in ("values", "weight"))
+    grid = parts[0].grid
+    return online.of_rings(values, weight, grid.matrices[: len(values)], grid.angles, empty, NO_SYMMETRY)
+
+
+def _noise(setting: Setting, halves: list[Sums], found: Map, step: Step) -> float:
+    """Root mean square noise of a batch in the sphere of the particle, over that of the map; nan of one half alone."""
+    if len(halves) < 2:
+        return float("nan")
+    sphere = masks.sphere(found.box, setting.frame.diameter_A / 2 / found.voxel_size_A, EDGE_VOXELS)
+    one, other = (online.to_map(half, step.band, found.box).data for half in halves)
+    apart = float((((one - other) / 2 * sphere).astype(float) ** 2).sum())
+    return float(np.sqrt(apart / max(float((found.data.astype(float) ** 2).sum()), 1e-30)))
 
 
 def _first_scale(setting: Setting, grown: Growth, step: Step, searches: list[PolarSearch], rows: np.ndarray) -> float:

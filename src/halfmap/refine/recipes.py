@@ -41,6 +41,7 @@ from halfmap.refine import (
     surround,
 )
 from halfmap.refine.annealing import Annealing, Inflation
+from halfmap.refine.batch_sizes import BatchSize, Measured, Told
 from halfmap.refine.growing import Method
 from halfmap.refine.parting import Competing, Splitting
 from halfmap.refine.recipe import Recipe, usual_offset_A
@@ -53,6 +54,7 @@ REFITS = 4  # looks at the CTF at most; two or three settle it
 FIRST_DETAIL, LAST_DETAIL = 5.7, 10.0
 FIRST_A, LAST_A = (20.0, 80.0), (10.0, 40.0)
 IMAGES = (200, 250)  # of a step for every map that grows: at the first resolution, and after it
+FEWEST_IMAGES, MOST_IMAGES = 80, 500  # of a step for every map that grows, where their noise says how many
 # settings that the steps of an ab-initio job have in common with the refinement that follows, in a sense of their own
 OF_STEPS = ("minibatch_size", "non_negative")
 SUBSET = 10_000  # particles of the first iteration: a map to 20 A needs fewer, but searching so many takes seconds
@@ -262,13 +264,22 @@ def growing(params: Growing, diameter_A: float, maps: int = 1) -> Method:
         params.initial_resolution or float(np.clip(diameter_A / FIRST_DETAIL, *FIRST_A)),
         params.max_resolution or float(np.clip(diameter_A / LAST_DETAIL, *LAST_A)),
         params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
-        (params.initial_minibatch_size or IMAGES[0] * maps, params.minibatch_size or IMAGES[1] * maps),
+        (_size(params, params.initial_minibatch_size, maps * IMAGES[0], maps),
+         _size(params, params.minibatch_size, maps * IMAGES[1], maps)),
         (params.initial_learning_rate, params.final_learning_rate),
         0.0, (0, 0), Inflation(params.noise_anneal_scale, params.target_ess_fraction),
     )  # fmt: skip
     offset_A = params.offset_range_A or usual_offset_A(diameter_A)
     return Method(annealing, maps, params.starts, offset_A, params.initial_structure_lowpass, params.window_structure,
                   params.center_structure, params.non_negative, params.min_align_resolution)
+
+
+def _size(params: Growing, told: int | None, usual: int, maps: int) -> BatchSize:
+    """How many images a step takes: as many as told, or as the noise wants, or as usual."""
+    if told or not params.minibatch_epsilon:
+        return Told(told or usual)
+    return Measured(usual, FEWEST_IMAGES * maps, MOST_IMAGES * maps, params.minibatch_epsilon,
+                    params.minibatch_min_probability)
 
 
 def parting(params: Abinitio, grown_A: float) -> Competing | Splitting:

@@ -114,7 +114,7 @@ def _grown(setting: Setting, course: Course, until: int, keeper: Keeper) -> Cour
     """``course`` after step ``until`` of the start under way; tells of every step."""
     frame, annealing = setting.frame, setting.method.annealing
     while course.grown.step < until:
-        grown = growing.stepped(setting, course.grown, annealing.step(course.grown.step, frame))
+        grown = growing.stepped(setting, course.grown, annealing.step(course.grown.step, frame, course.history))
         row = {"step": grown.step, "start": course.start + 1, "phase": annealing.phase(grown.step - 1, frame),
                **grown.facts}  # fmt: skip
         course = _phased(setting, replace(course, grown=grown, history=(*course.history, row)), until)
@@ -146,6 +146,7 @@ def _phased(setting: Setting, course: Course, until: int) -> Course:
     whose = f"start {start}" if course.start < setting.method.starts else "the best" if start > 2 else "the only start"
     told = {"start": start, "whose": whose, "phase": phase, "name": settling.PHASES[phase], "steps": len(rows),
             "nothing": found.nothing, "reason": found.words, "noise_scale": rows[0]["noise_scale"],
+            "images": sum(row["images"] for row in rows) / len(rows),
             **{name: rows[-1][name] for name in ("band_A", "evidence", "effective_fraction", "change")}}
     setting.job.watch("phase", **told)
     return replace(course, grown=replace(course.grown, step=step), phases=(*course.phases, told))

@@ -39,6 +39,7 @@ PHASES = {  # of a map that grows from nothing
     "whose": ("Start", "{}"),
     "name": ("Phase", "{}"),
     "steps": ("Steps", "{}"),
+    "images": ("Images a step", "{:.0f}"),
     "noise_scale": ("Noise at first, times its own", "{:.2f}"),
     "band_A": ("At (A)", "{:.1f}"),
     "evidence": ("Evidence (nats)", "{:z.2f}"),
