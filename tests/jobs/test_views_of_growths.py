@@ -38,7 +38,8 @@ def course(steps: int = 24, classes: int = 3):
               "noise_sd": np.ones((2, 17), np.float32), "class_probabilities": grown_diagnostics.counted(shares()),
               "course_evidence": n * 0.1, "course_effective_fraction": np.exp(-n / 5.0),
               "course_change": np.where(n == 3, np.nan, 0.02), "course_band_A": 40.0 - n, "course_start": start,
-              "course_phase": n % 8 // 4, "course_rate": np.ones(steps)}  # fmt: skip
+              "course_phase": n % 8 // 4, "course_rate": np.ones(steps),
+              "course_noise_scale": 1.5 ** np.maximum(1 - n % 8 / 4, 0), "course_images": 200 + n % 8}  # fmt: skip
     return Diagnostics(f"iteration_{steps:03d}", arrays, {
         "iteration": steps, "box": 32, "voxel_size_A": 5.0, "occupancy": [1 / classes] * classes, "band_A": 17.0,
         "groups": ["a", "b"], "starts": 2})

@@ -16,7 +16,7 @@ def rows(n: int, phase=settling.LAST, evidence=5.0, poses=0.01, change=0.02, see
     line["evidence"] = line["evidence"] + rng.normal(0, 0.15, n)
     line["effective_fraction"] = line["effective_fraction"] * np.exp(rng.normal(0, 0.05, n))
     line["change"] = line["change"] * np.exp(rng.normal(0, 0.15, n))
-    return [{"phase": phase, "rate": 0.2, **{name: float(values[i]) for name, values in line.items()}}
+    return [{"phase": phase, "rate": 0.2, "images": 250, **{name: float(values[i]) for name, values in line.items()}}
             for i in range(n)]
 
 
@@ -41,6 +41,13 @@ def test_a_falling_learning_rate_is_not_taken_for_rest_that_is_gained():
     steps = rows(3 * W, change=(0.04, 0.01))
     for row, rate in zip(steps, np.linspace(0.4, 0.1, 3 * W), strict=True):
         row["rate"] = float(rate)
+    assert told(steps) is not None
+
+
+def test_larger_batches_are_not_taken_for_rest_that_is_gained():
+    steps = rows(3 * W, change=(0.04, 0.02))
+    for row, images in zip(steps, 250 * np.linspace(1, 2, 3 * W) ** 2, strict=True):
+        row["images"] = float(images)
     assert told(steps) is not None
 
 

@@ -22,6 +22,7 @@ class Step:
     rate: float  # learning rate, 0..1
     similarity: float  # of the classes, 0..1
     inflation: float = 0.0  # power of the first noise scale that the noise passes with, 1..0
+    parts: int = 1  # of the batch, to be told apart by their maps
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,9 @@ class Annealing:
         begin, end = self.similar_until
         alike = self.similarity * float(np.clip((end - number) / max(end - begin, 1), 0, 1))
         shell, rate = int(min(round(band), last)), self.rates[0] * (self.rates[1] / self.rates[0]) ** far
-        images = self.sizes[number >= self.initial_steps].images(rows, frame.resolution_A(shell), rate)
-        return Step(shell, images, rate, alike, max(0.0, 1 - number / self.initial_steps))
+        size = self.sizes[number >= self.initial_steps]
+        return Step(shell, size.images(rows, frame.resolution_A(shell), rate), rate, alike,
+                    max(0.0, 1 - number / self.initial_steps), size.parts)  # fmt: skip
 
     def ends(self, frame: Frame) -> tuple[int, int, int]:
         """After how many steps each phase ends: of the first resolution, of finer ones, of the last."""

@@ -19,6 +19,10 @@ WINDOW = 10  # steps that are looked back on: the noise of one batch is known to
 class BatchSize(Protocol):
     """How many images the next step takes."""
 
+    @property
+    def parts(self) -> int:
+        """In how many parts a batch becomes maps: two tell its noise, which takes a tenth more time."""
+
     def images(self, rows: Sequence[dict], band_A: float, rate: float) -> int:
         """``rows``: all steps so far, as in a history; ``band_A``, ``rate``: resolution and learning rate of the next.
         """
@@ -29,6 +33,7 @@ class Told:
     """As many as told."""
 
     number: int
+    parts = 1
 
     def images(self, rows: Sequence[dict], band_A: float, rate: float) -> int:
         return self.number
@@ -43,6 +48,7 @@ class Measured:
     most: int
     epsilon: float
     least_share: float  # of the particles: maps with less do not count
+    parts = 2
 
     def images(self, rows: Sequence[dict], band_A: float, rate: float) -> int:
         nearest = sorted(reversed(rows), key=lambda row: abs(np.log(row["band_A"] / band_A)))[:WINDOW]

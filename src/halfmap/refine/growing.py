@@ -117,7 +117,7 @@ def _blob(setting: Setting, box: int, voxel_A: float, strength: float, rng: np.r
 
 
 def stepped(setting: Setting, grown: Growth, step: Step) -> Growth:
-    """One batch of images, and the maps it makes; two halves of it tell how noisy it is."""
+    """One batch of images, and the maps it makes; where it comes in two halves, they tell how noisy it is."""
     frame, method, rng = setting.frame, setting.method, setting.job.rng
     nearby_A = min(method.offset_A, NEARBY * frame.resolution_A(step.band), IN_SPREAD * grown.spread_A)
     grid = soft.scattered(step.band, frame.length_A, frame.diameter_A, nearby_A, NO_SYMMETRY, rng)
@@ -131,7 +131,7 @@ def stepped(setting: Setting, grown: Growth, step: Step) -> Growth:
                                              grown.spread_A, noise_scale))
                 for images in images_of(setting, mine, step.band, grown.centres_A)]
 
-    halves = [found for part in (0, 1) if (found := looked(np.sort(rows[part::2])))]
+    halves = [found for part in range(step.parts) if (found := looked(np.sort(rows[part :: step.parts])))]
     looks = [look for found in halves for look in found]
     centres_A = _seen(setting, grown, looks, grid)
     new = [[_sums(old, [told.rings[c] for _, told in found]) for found in halves]
@@ -175,7 +175,7 @@ def _sums(like: Sums, parts: list[Rings]) -> Sums:
 
 
 def _noise(setting: Setting, halves: list[Sums], found: Map, step: Step) -> float:
-    """Root mean square noise of a batch in the sphere of the particle, over that of the map; nan of one half alone."""
+    """Root mean square noise of a batch in the sphere of the particle, over that of the map; nan of one part alone."""
     if len(halves) < 2:
         return float("nan")
     sphere = masks.sphere(found.box, setting.frame.diameter_A / 2 / found.voxel_size_A, EDGE_VOXELS)

@@ -66,10 +66,12 @@ def moved(rows: Sequence[dict]) -> str:
 
 
 def _better(rows: Sequence[dict]) -> dict[str, np.ndarray]:
-    """What rises while something is gained. A step of rate r moves maps at rest by r times the noise of its batch."""
+    """What rises while something is gained. A step of rate r moves maps at rest by r times the noise of its batch,
+    which falls with the root of its images.
+    """
     columns = {name: np.array([row[name] for row in rows], float)
-               for name in ("evidence", "effective_fraction", "change", "rate")}
-    rest = columns["change"] / columns["rate"]
+               for name in ("evidence", "effective_fraction", "change", "rate", "images")}
+    rest = columns["change"] / columns["rate"] * np.sqrt(columns["images"])
     rest = np.where(np.isfinite(rest), rest, np.nanmean(rest) if np.isfinite(rest).any() else 1.0)
     return {"evidence": columns["evidence"], "poses": -np.log(np.maximum(columns["effective_fraction"], 1e-30)),
             "rest": -np.log(np.maximum(rest, 1e-30))}
