@@ -8,6 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from halfmap.cli import config
 from halfmap.jobs import catalog
 from halfmap.jobs.running import run
+from halfmap.params.abinitio import Abinitio
+from halfmap.params.common import NUMBER
 from halfmap.params.fsc import Fsc
 from halfmap.params.homogeneous import Homogeneous
 from halfmap.params.needs import idle
@@ -48,6 +50,14 @@ def test_defaults_and_settings_that_work_are_silent(given):
     assert refine(**given) == []
 
 
+def test_any_number_will_do_where_one_is_needed():
+    def told(**given):
+        return idle(Abinitio(particles="p", out="o", minibatch_min_probability=0.2, **given))
+
+    assert told() == ["minibatch_min_probability has no effect: it needs minibatch_epsilon a number, not none"]
+    assert told(minibatch_epsilon=0.07) == []
+
+
 def test_what_several_lack_is_told_together():
     (sentence,) = refine(mask="none", dynamic_mask_far_factor=6.0)
     assert "mask dynamic, not none and dynamic_mask_scaling resolution, not fixed" in sentence
@@ -79,6 +89,7 @@ def test_what_is_needed_exists_and_may_have_that_value():
             continue
         wanted = entry.params.model_fields[name].json_schema_extra["needs"][other]
         values = wanted if isinstance(wanted, list) else [wanted]
+        values = [0.5 if value == NUMBER else value for value in values]
         assert any(possible(entry.params.model_fields[other], value) for value in values), f"{name}: {other}"
 
 

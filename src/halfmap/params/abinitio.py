@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from halfmap.params.common import ParticleOutput, setting
+from halfmap.params.common import NUMBER, ParticleOutput, setting
 
 
 class Growing(ParticleOutput):
@@ -44,21 +44,22 @@ class Growing(ParticleOutput):
         known_as="cryoSPARC: Fourier radius step", gt=0, le=2,
     )  # fmt: skip
     initial_minibatch_size: int | None = setting(
-        None, help="Images of each step at the initial resolution; none = automatic, see minibatch epsilon.",
-        unit="images", known_as="cryoSPARC: Initial minibatch size", ge=10,
+        None, help="Images of each step at the initial resolution; none = 200 for every map that grows, or by the "
+        "minibatch epsilon.", unit="images", known_as="cryoSPARC: Initial minibatch size", ge=10,
     )  # fmt: skip
     minibatch_size: int | None = setting(
-        None, help="Images of each step after that; none = automatic, see minibatch epsilon.", unit="images",
-        known_as="cryoSPARC: Final minibatch size", ge=10,
+        None, help="Images of each step after that; none = 250 for every map that grows, or by the minibatch epsilon.",
+        unit="images", known_as="cryoSPARC: Final minibatch size", ge=10,
     )  # fmt: skip
     minibatch_epsilon: float | None = setting(
-        0.05, help="Steps take so many images that the noise of a map is this part of it: the smaller, the more. "
-        "None = 200 images for every map that grows, then 250.", known_as="cryoSPARC: Minibatch autotune epsilon", gt=0,
-        le=1,
+        None, help="Steps take so many images, 80 to 500 for every map that grows, that the noise of a map is this "
+        "part of it; the smaller, the more, 0.05 is usual. None = sizes as above.",
+        known_as="cryoSPARC: Minibatch autotune epsilon", gt=0, le=1,
     )  # fmt: skip
     minibatch_min_probability: float = setting(
         0.01, help="Maps that a smaller part of the particles show are not waited for with larger batches.",
         known_as="cryoSPARC: Minibatch autotune min class probability", ge=0, le=1,
+        needs={"minibatch_epsilon": NUMBER},
     )  # fmt: skip
     initial_learning_rate: float = setting(
         0.6, help="Learning rate of the first step: which part of the map the images of a step replace.",

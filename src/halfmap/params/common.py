@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from halfmap.errors import UsageError
 
-FILE = "FILE"  # among the values that a setting needs of another: any but none
+FILE, NUMBER = "FILE", "NUMBER"  # among the values that a setting needs of another: any but none
 RANGE_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "multiple_of": "a multiple of"}
 
 

@@ -176,12 +176,12 @@ CRYOSPARC_ABINITIO = (
     P("abinit_scale_compute", "per-image scales", (), "Refine with --per-particle-scale afterwards."),
     P("abinit_mom", "SGD momentum", (), "Nothing to choose: running sums of several batches take its place."),
     P("abinit_sparsity", "Sparsity prior", (), "Off there, too."),
-    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",), "Automatic: by the noise of the "
-      "maps, 80 to 500 for every map that grows, there 90 (0 = automatic)."),
-    P("abinit_minisize", "Final minibatch size", ("minibatch_size",), "Automatic, as before; there 300 (0 = "
-      "automatic)."),
+    P("abinit_minisize_init", "Initial minibatch size", ("initial_minibatch_size",), "200 for every map that grows, "
+      "there 90; automatic (there 0) with an epsilon."),
+    P("abinit_minisize", "Final minibatch size", ("minibatch_size",), "250 for every map that grows, there 300; "
+      "automatic (there 0) with an epsilon."),
     P("abinit_minisize_epsilon", "Minibatch autotune epsilon", ("minibatch_epsilon",), "Noise of the maps over the "
-      "maps."),
+      "maps; none = no autotune, there 0.05."),
     P("abinit_minisize_minp", "Minibatch autotune min class probability", ("minibatch_min_probability",)),
     P("abinit_minisize_num_init_iters", "Initial minibatch size num iters", ("num_initial_iterations",), "The initial "
       "size ends with the initial iterations."),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from halfmap.params.common import FILE, Job
+from halfmap.params.common import FILE, NUMBER, Job
 
 WORDS = ("none", "dynamic")
+ANY = {FILE: "a file", NUMBER: "a number"}
 
 
 def idle(params: Job) -> list[str]:
@@ -29,12 +30,12 @@ def _lacking(params: Job, name: str) -> str:
 
 
 def _is_any(value: Any, wanted: list) -> bool:
-    a_file = value is not None and str(value) not in WORDS
-    return (FILE in wanted and a_file) or value in wanted
+    any_is = FILE in wanted or NUMBER in wanted
+    return (any_is and value is not None and str(value) not in WORDS) or value in wanted
 
 
 def _words(values: list) -> str:
-    return " or ".join(dict.fromkeys("a file" if value == FILE else _word(value) for value in values))
+    return " or ".join(dict.fromkeys(ANY.get(value) or _word(value) for value in values))
 
 
 def _word(value: Any) -> str:
