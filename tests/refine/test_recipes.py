@@ -254,7 +254,7 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
         "initial_learning_rate": 0.9, "final_learning_rate": 0.2, "class_similarity": 0.7, "class_anneal_start": 3,
         "class_anneal_end": 9, "initial_structure_lowpass": 3.0, "offset_range_A": 22.0, "min_align_resolution": 99.0,
         "window_structure": False, "center_structure": False, "non_negative": False, "noise_anneal_scale": 2.0,
-        "target_ess_fraction": 0.3, "minibatch_epsilon": 0.2, "minibatch_min_probability": 0.3,
+        "target_ess_fraction": 0.3, "minibatch_epsilon": 0.2,
     }
     of_passes = {"final_passes": 9, "final_resolution": 8.0, "symmetry": "C3", "particle_diameter_A": 77.0}
 
