@@ -191,7 +191,7 @@ CRYOSPARC_ABINITIO = (
     P("abinit_noise_init_sigmascale", "Noise initial sigma-scale", ("noise_anneal_scale",), "Automatic: by the "
       "target, as there; falls with the initial iterations."),
     P("abinit_target_initial_ess_fraction", "Target 3D ESS fraction", ("target_ess_fraction",), "At least so "
-      "many: random blobs leave weight to about 0.01 by themselves."),
+      "many: random blobs leave weight to 0.002 to 0.01 by themselves."),
     P("abinit_class_anneal_beta", "Class similarity", ("class_similarity",)),
     P("abinit_class_anneal_start", "Class similarity anneal start iteration", ("class_anneal_start",)),
     P("abinit_class_anneal_end", "Class similarity anneal end iteration", ("class_anneal_end",)),
