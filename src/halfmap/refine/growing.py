@@ -189,7 +189,7 @@ def _first_scale(setting: Setting, grown: Growth, step: Step, searches: list[Pol
     wanted = setting.method.annealing.inflation
     if wanted.scale is not None or not wanted.fraction:
         return wanted.scale or 1.0
-    some = rows[:: max(1, len(rows) // SAMPLED)]
+    some = np.sort(rows[:: max(1, len(rows) // SAMPLED)])
     batches = ((images, grown.centres_A[images.rows])
                for images in images_of(setting, some, step.band, grown.centres_A))
     sample = inflation.Sample.of(searches, batches, step.similarity, grown.spread_A)
