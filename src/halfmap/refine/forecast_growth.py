@@ -15,7 +15,7 @@ from halfmap.refine import settling
 from halfmap.refine.annealing import Step
 from halfmap.refine.batches import Frame
 from halfmap.refine.forecast import Power
-from halfmap.refine.stochastic import FEWEST_JUDGES, Method
+from halfmap.refine.stochastic import FEWEST_JUDGES, JUDGES, Method
 
 # Steps at the last resolution end where two windows of them tell of no gain. EMPIAR-10204, a demonstration and their
 # halves took 30, 30, 32 and 59 of 60
@@ -48,7 +48,7 @@ def most_steps(method: Method, frame: Frame) -> int:
 
 def seconds(method: Method, frame: Frame, particles: int, pace: Pace) -> float:
     """Seconds of all starts on so many particles."""
-    judges = min(max(particles // 12, FEWEST_JUDGES), particles // 3)
+    judges = min(max(particles // 12, FEWEST_JUDGES), particles // 3, JUDGES)
     total = sum(_step_seconds(method, step.band, min(step.images, particles - judges), pace)
                 for step in steps(method, frame))  # fmt: skip
     judgements = 2 + method.starts * (method.starts > 1)  # of the starts, of the result, of a ball

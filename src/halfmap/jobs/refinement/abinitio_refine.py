@@ -231,10 +231,12 @@ def _growth(grown: tuple[Grown, Grown]) -> dict:
 
 
 def _agreement(outcome: Outcome, grown_to_A: float, watch: Watch) -> dict:
-    """Whether two halves that knew nothing of each other came to the same map."""
-    agreed = bool(outcome.history[-1]["resolution_A"] < grown_to_A)
+    """Whether two halves that knew nothing of each other came to the same map; no resolution where none is claimed."""
+    reached_A, length_A = outcome.history[-1]["resolution_A"], outcome.half1.box * outcome.half1.voxel_size_A
+    agreed = bool(reached_A < grown_to_A)
     if not agreed:
         watch("warning", message=f"the half-maps agree no further than the {grown_to_A:.0f} A they were grown to: one "
               "of them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
               "--seed or more --starts")
-    return {"halves_agree": agreed}
+    nothing = {"resolution_A": None} if reached_A > length_A else {}  # no shell of the box is believed
+    return {"halves_agree": agreed, **nothing}
