@@ -80,5 +80,6 @@ def memory_bytes(method: Method, frame: Frame, threads: int) -> float:
 def assumptions(method: Method, frame: Frame) -> str:
     """What the time rests on, in words."""
     starts = f"{method.starts} start{'s' * (method.starts > 1)}"
-    return (f"maps that grow in {len(steps(method, frame))} steps ({starts}; up to {most_steps(method, frame)} where "
-            "the last ones still gain)")
+    expected, most = len(steps(method, frame)), most_steps(method, frame)
+    more = f"; up to {most} where the last ones still gain" if most > expected else ""
+    return f"maps that grow in {expected} steps ({starts}{more})"
