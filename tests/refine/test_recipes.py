@@ -310,5 +310,5 @@ def test_maps_grow_from_a_coarser_to_a_finer_resolution_of_the_particle_and_no_f
     assert grown(max_resolution=3.0)[1] == 5.0 and grown(replace(FRAME, voxel_size_A=15.0))[1] == 30.0
     with pytest.raises(UsageError, match="--max-resolution 50 A: is coarser than the first steps, at 35.1 A"):
         grown(max_resolution=50.0)
-    with pytest.raises(UsageError, match="--initial-resolution 20 A: is coarser than the particle, .* 5 A"):
+    with pytest.raises(UsageError, match="--initial-resolution 20 A: is coarser than the particle: .* 5 A"):
         grown(replace(FRAME, diameter_A=5.0))
