@@ -69,7 +69,7 @@ def test_the_growth_of_maps_is_foretold_too(inputs, tmp_path, capsys, command, w
     needs, resolved = told["forecast"], told["resolved"]
     assert told["n_particles"] == 100 and words in needs["assumes"]
     assert needs["seconds"] == pytest.approx(sum(needs["stages"].values()))
-    assert needs["stages"]["growth"] > 0.3 * needs["seconds"] and needs["memory_GB"] > 0.1 and needs["disk_GB"] > 0
+    assert needs["stages"]["growth"] > 0 and needs["memory_GB"] > 0.1 and needs["disk_GB"] > 0
     assert resolved["steps_at_most"] == 2 * resolved["steps_of_a_start"] + 60
     assert files(tmp_path) == []
 
