@@ -1,4 +1,4 @@
-"""The schedule of the passes that follow maps grown from nothing: so many, and what the growth knows is not sought anew.
+"""The schedule of the passes that follow maps grown from nothing: so many, and what growth has learned is made use of.
 
 They give the particles their poses; a refinement to the end of what the data hold is another job.
 """
