@@ -179,6 +179,12 @@ def test_a_better_map_has_particles_that_lie_low_on_it_searched_over_all_shifts(
         assert plan.astray is None and not plan.searched.any()
 
 
+@pytest.mark.parametrize("farther, usual_A, range_A", [(1.0, 25.0, 25.0), (1.5, 25.0, 37.5), (1.5, 0.0, 4.0)])
+def test_particles_astray_are_looked_for_farther_out_than_the_others(farther, usual_A, range_A):
+    plan = marching(farther=farther).next(lying_low(2), FRAME, usual_A)
+    assert plan.astray_A == max(range_A, plan.offset_A) and plan.astray.any()
+
+
 def test_no_particle_is_searched_far_in_the_last_iteration_nor_about_a_given_pose():
     settled = grown(5, 5, 5)
     last = marching().next(lying_low(2, history=settled), FRAME, 25.0)

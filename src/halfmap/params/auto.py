@@ -73,7 +73,8 @@ class Auto(MapRefinement):
     )
     offset_range: float | None = setting(
         None,
-        help="Search radius for shifts of the first search; none = a sixth of the diameter, at least 15 A.",
+        help="Search radius for shifts of the first search; none = a sixth of the diameter, at least 15 A, and half as "
+        "far again for particles that do not lie along their projection.",
         unit="px",
         known_as="RELION --offset_range (there 5)",
         gt=0,

@@ -125,7 +125,8 @@ class Homogeneous(MapRefinement):
     )
     offset_range_A: float | None = setting(
         None,
-        help="Search radius for shifts; none = a sixth of the diameter, at least 15.",
+        help="Search radius for shifts; none = a sixth of the diameter, at least 15, and half as far again for "
+        "particles that lie low on the first maps.",
         unit="A",
         known_as="RELION --offset_range (there in pixels)",
         gt=0,

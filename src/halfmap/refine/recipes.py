@@ -71,7 +71,7 @@ def homogeneous(params: Homogeneous, mask: Map | None = None, fsc_mask: Map | No
         start=_from_map(params),
         schedule=schedules.Marching(params.initial_lowpass, params.max_align_resolution, params.extra_final_passes,
                                     params.max_iterations, subsets=_subsets(params),
-                                    min_align_A=params.min_align_resolution,
+                                    min_align_A=params.min_align_resolution, farther=_farther(params.offset_range_A),
                                     refits=REFITS if optics.CtfRefinement.of(params) else 0),
         mask=reference_mask(params, mask, params.mask_start_resolution),
         judge=judging_mask(params, mask, fsc_mask),
@@ -126,7 +126,13 @@ def _automatic(params: Auto) -> autorefine.Auto:
         min_align_A=params.min_align_resolution, initial_deg=params.initial_sampling,
         local_from_deg=params.local_searches_from, faster=params.finer_sampling_faster,
         offset_range_px=params.offset_range, offset_step_px=params.offset_step, force=params.force_convergence,
+        farther=_farther(params.offset_range),
     )  # fmt: skip
+
+
+def _farther(range: float | None) -> float:
+    """How many times the range of shifts particles astray are looked for: never beyond a range that the user sets."""
+    return schedules.FARTHER if range is None else 1.0
 
 
 def _claim(params: Homogeneous | Auto) -> claims.Independent:
