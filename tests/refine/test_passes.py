@@ -43,6 +43,6 @@ def test_the_first_search_goes_as_far_as_particles_are_spread_but_no_further_tha
 def test_the_second_pass_looks_over_all_shifts_for_particles_posed_wrongly():
     cross = np.array([90.0, 90.0, 90.0, 5.0, 90.0, 90.0])
     after = state(shell=20, cross=cross, power=np.full(6, 90.0))
-    plan = passes(spread_A=2.0).next(after, FRAME, OFFSET_A)
-    assert plan.astray_A == OFFSET_A
+    plan = passes(spread_A=2.0, farther=1.5).next(after, FRAME, OFFSET_A)
+    assert plan.astray_A == 1.5 * OFFSET_A
     assert np.array_equal(plan.searched, cross == 5) and np.array_equal(plan.astray, cross == 5)

@@ -70,7 +70,8 @@ class Growing(ParticleOutput):
     offset_range_A: float | None = setting(
         None, help="Search radius for shifts; none = a sixth of the diameter, at least 15. Steps look near where a "
         "particle was last seen; the passes that follow everywhere, but no farther than three times what the growth "
-        "found to be the spread of the particles, and all the way for those that do not fit.", unit="A",
+        "found to be the spread of the particles; those that lie low on the first map all the way, without a range "
+        "given half as far again.", unit="A",
         known_as="RELION --offset_range (there in pixels)", gt=0,
     )  # fmt: skip
     min_align_resolution: float | None = setting(

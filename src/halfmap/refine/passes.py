@@ -36,7 +36,7 @@ class Passes(Marching):
 
     def next(self, state: State, frame: Frame, offset_A: float = 0.0) -> Plan:
         plan = super().next(state, frame, self._reach_A(offset_A))
-        return replace(plan, astray_A=max(offset_A, plan.astray_A))
+        return replace(plan, astray_A=max(self.farther * offset_A, plan.astray_A))
 
     def done(self, state: State, frame: Frame) -> bool:
         """Whether ``state`` is that of the last pass."""
