@@ -12,6 +12,8 @@ of their maps, hand included, and by D2's freedom of naming axes; its poses go a
 3. the same of the well determined ones.
 4. the same of the likeliest LIKELIEST of all, by what the refinement from the reference says: the rest of the raw
    picks shows no particle.
+5. as 2, but against the refinement from the reference with the same seed, which has the same half-sets: nothing but
+   the starting map is another.
 ``--again`` does not repeat jobs that are in --out already.
 """
 
@@ -136,6 +138,9 @@ def compared(ledger: Ledger, kind: str, found: list[Posed], given: list[Posed]) 
         among = shown([one.parts[place] for one in ceiling])
         ledger.row(f"{title}: same poses, {name} (from the reference with other seeds: {among})", shown(values),
                    f">= {SAME}", min(values) >= SAME)
+    alike = [same(*pair).parts[0] for pair in zip(found, given, strict=True)]
+    ledger.row(f"{title}: same poses, all particles, as from the reference with the same half-sets", shown(alike),
+               f">= {SAME}", min(alike) >= SAME)
 
 
 def main() -> None:

@@ -194,6 +194,16 @@ def test_images_left_out_are_counted(count, words):
     assert words in only(rejected=count)
 
 
+@pytest.mark.parametrize("count, words", [(1, "1 pair of particles"), (1200, "1,200 pairs of particles")])
+def test_picks_of_both_half_sets_that_are_one_particle_are_told(count, words):
+    sentence = only(met=(count, 18.0))
+    assert words in sentence and "within 18 A" in sentence and "--duplicate-distance 18 " in sentence
+
+
+def test_picks_that_do_not_meet_are_not():
+    assert said(met=(0, 18.0)) == []
+
+
 def test_the_gravest_comes_first():
     low = falling(8, 1.0)
     first, *_, last = said(rejected=3, cfar=0.2, curves=curves(tight=low, no_mask=low))

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from halfmap.data import halves, stack, tables
+from halfmap.data import halves, neighbours, stack, tables
 from halfmap.data.particles import FIRST, SECOND, UNASSIGNED, Particles
 from halfmap.errors import InputError
 from halfmap.io import faults, mrc
@@ -133,20 +132,14 @@ def _halves(found: Findings, particles: Particles) -> None:
 
 def _neighbours(found: Findings, particles: Particles, distance_A: float) -> None:
     """Pairs of particles of one micrograph that are the same molecule, though not the same image."""
-    places = tables.positions(particles)
-    if places is None:
+    places, pairs = tables.positions(particles), neighbours.pairs(particles, distance_A)
+    if places is None or pairs is None:
         return
-    micrograph, xy_A = places
-    found.counts["micrographs"] = int(micrograph.max()) + 1
-    span = float(np.ptp(xy_A)) + 10 * distance_A  # micrographs side by side, too far apart to touch
-    apart = np.column_stack([xy_A[:, 0] + span * micrograph, xy_A[:, 1]])
-    pairs = cKDTree(apart).query_pairs(distance_A, output_type="ndarray")
+    found.counts["micrographs"] = int(places[0].max()) + 1
     first, second = pairs.T
-    other = (particles.file[first] != particles.file[second]) | (particles.index[first] != particles.index[second])
-    first, second = first[other], second[other]
     across = particles.half[first] != particles.half[second]
     found.counts |= {"close_pairs": len(first), "close_pairs_across_halves": int(np.count_nonzero(across))}
-    found.rows["close_to_another"] = np.unique(np.concatenate([first, second]))
+    found.rows["close_to_another"] = np.unique(pairs)
     if len(first):
         text = f"{len(first):,} pairs of particles lie within {distance_A:g} A of each other in a micrograph"
         split = f"; {np.count_nonzero(across):,} of them are in different half-sets: the FSC will be too good"

@@ -59,6 +59,7 @@ class Evidence:
     still_growing: bool = False  # the FSC had not settled
     rejected: int = 0
     held_back: dict[str, tuple[float, float]] | None = None  # "rotation", "shift": share of the particles, extent
+    met: tuple[int, float] | None = None  # pairs of different half-sets that meet in their micrograph, and how close, A
     course: tuple[tuple[float, float], ...] = ()  # of each iteration: degrees from the input, area under the FSC
 
 
@@ -107,6 +108,17 @@ def nyquist_reached(e: Evidence) -> str | None:
 def mask_too_tight(e: Evidence) -> str | None:
     """The mask that was to judge could not."""
     return "; ".join(e.mask_faults) or None
+
+
+def picked_twice(e: Evidence) -> str | None:
+    """Picks of different half-sets that are one particle: both halves have its noise."""
+    if e.met is None or e.met[0] == 0:
+        return None
+    (count, distance_A), many = e.met, e.met[0] != 1
+    return (f"{count:,} {'pairs' if many else 'pair'} of particles in different half-sets came to lie within "
+            f"{distance_A:.0f} A of each other in {'their micrographs' if many else 'a micrograph'}: what was picked "
+            "twice has the same noise in both, and the FSC is too good by it; keep one of each and refine again "
+            f"(halfmap check particles --duplicate-distance {distance_A:.0f} counts them)")
 
 
 def uneven_directions(e: Evidence) -> str | None:
@@ -267,6 +279,7 @@ def _count(which: np.ndarray) -> str:
 
 
 RULES: Sequence[Callable[[Evidence], str | None]] = (
-    split_not_passed, mask_too_tight, uneven_directions, nyquist_reached, not_converged, mask_gave_way, mates_alike,
-    without_signal, junk, scale_outliers, halves_unequal, wandering, held_back, mask_shapes_the_curve, left_out,
+    split_not_passed, mask_too_tight, picked_twice, uneven_directions, nyquist_reached, not_converged, mask_gave_way,
+    mates_alike, without_signal, junk, scale_outliers, halves_unequal, wandering, held_back, mask_shapes_the_curve,
+    left_out,
 )

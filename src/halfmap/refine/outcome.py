@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap.data import neighbours
 from halfmap.data.particles import Particles
+from halfmap.errors import InputError
 from halfmap.geometry import symmetry
 from halfmap.refine import advice, diagnostics, junk, schedules
 from halfmap.refine.diagnostics import Diagnostics
@@ -19,6 +21,7 @@ from halfmap.validate import fsc_report
 
 SIGNIFICANT = 1e-3  # probability from which a pose counts
 NAMED = 3  # particles of those that hardly count
+MET = 0.1  # of the diameter: two particles cannot be so close
 MANY = 0.02  # of all particles: so many of them are worth a warning
 SILENT = "no signal: its scale is zero or negative"
 
@@ -140,8 +143,21 @@ def evidence(job: Run, state: State, result: Maximised, report: fsc_report.Repor
         halves_given=(int((job.half == 1).sum()), int((job.half == 2).sum())),
         mask_gave_way=result.mask_gave_way, iterations=state.iteration,
         max_iterations=getattr(job.recipe.schedule, "max_iterations", None),
-        still_growing=schedules.growing(state), rejected=len(job.rejected),
+        still_growing=schedules.growing(state), rejected=len(job.rejected), met=_met(job, state, used),
     )
+
+
+def _met(job: Run, state: State, used: np.ndarray) -> tuple[int, float] | None:
+    """How many pairs of particles of different half-sets are nearer to each other than two particles can be."""
+    distance_A = MET * job.frame.diameter_A
+    try:
+        pairs = neighbours.pairs(known(job, state)[used], distance_A)
+    except InputError:  # a column of coordinates that nobody can read: no reason to lose a result
+        return None
+    if pairs is None:
+        return None
+    first, second = job.half[used[pairs]].T
+    return int((first != second).sum()), distance_A
 
 
 def _fit(state: State, used: np.ndarray) -> dict[str, np.ndarray]:

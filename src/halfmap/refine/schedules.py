@@ -23,10 +23,10 @@ RESEARCH = 0.1
 DECIDED = 0.99  # probability of the best candidate from which a particle is not searched again
 DOUBT = 2.5  # standard deviations its data may lie off their projection before a particle is searched again
 ASTRAY = 1.5  # such deviations from which it is searched over all shifts: a wrong pose brought a wrong shift along
-# times the usual range of shifts: how far those are searched. Where the first search did not find a particle, it lies
-# further out, or a neighbour does: of 2,374 picks of EMPIAR-10204, which are 150 A apart or more, 0.886 and 0.906 got
-# the same pose from two starting maps with 38 A, 0.933 with 47 A, 0.915 and 0.940 with 57 to 60 A, 0.943 with 75 A;
-# half-maps agree better, too, and no two particles came to lie on each other
+# times the usual range of shifts, a quarter of the diameter: how far those are searched. What the first search did not
+# find lies further out. Of 2,374 picks of EMPIAR-10204 0.886 and 0.906 got the same pose from two starting maps with a
+# sixth, 0.915 and 0.940 with a quarter, 0.943 with a third; but picks half a diameter apart, as pickers leave them,
+# would not all be kept from meeting in one particle then, which would share its noise between the half-sets
 FARTHER = 1.5
 SPREAD = 0.15  # of contrast between particles, beside what noise does to the slope
 STOCK_IMAGES = 1000  # particles that tell the noise: 1.6 % on the variance of the smallest shell, of 4 pixels
