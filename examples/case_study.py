@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from halfmap.cli.commands import with_subject
 from halfmap.cli.main import main as halfmap
-from halfmap.cli.main import with_subject
 from halfmap.data import relion
 from halfmap.geometry import rotations
 from halfmap.io import mrc

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from halfmap.cli import config, flags
 from halfmap.cli import main as cli
+from halfmap.jobs import catalog
 from halfmap.jobs.running import run as runner
 from halfmap.jobs.running.run import Ended
 
@@ -120,3 +122,11 @@ def test_a_file_that_is_not_there_is_named(started, tmp_path, capsys):
 def test_an_empty_file_changes_nothing(started, tmp_path):
     assert cli.main(["demo", "--config", str(yaml(tmp_path, "# nothing yet\n"))]) == 0
     assert started[0].out.name == "halfmap-demo"
+
+
+@pytest.mark.parametrize("entry", catalog.JOBS, ids=lambda entry: entry.name)
+def test_a_setting_goes_by_its_name_and_its_flag_and_no_two_by_the_same(entry):
+    found = config.names(entry)
+    for name in entry.params.model_fields:
+        word = flags.flag(name).lstrip("-")
+        assert found[name] == found[word] == found[word.replace("-", "_")] == name

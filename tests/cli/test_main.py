@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from halfmap.cli import flags
+from halfmap.cli import commands, flags
 from halfmap.cli import main as cli
 from halfmap.jobs.running import run as runner
 from halfmap.jobs.running.run import Ended
@@ -117,7 +117,7 @@ def test_an_occupied_folder_exits_2(capsys, tmp_path):
     ],
 )
 def test_the_one_input_of_a_job_needs_no_flag(given, meant):
-    assert cli.with_subject(given.split()) == meant.split()
+    assert commands.with_subject(given.split()) == meant.split()
 @pytest.mark.parametrize("words, expected", [
     (["--shift", "-4, 3, -2 px"], ["--shift=-4, 3, -2 px"]), (["--shift", "-.5 1 2"], ["--shift=-.5 1 2"]),
     (["--bfactor", "-90"], ["--bfactor", "-90"]), (["-n", "10", "--json"], ["-n", "10", "--json"]),

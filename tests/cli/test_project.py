@@ -156,6 +156,8 @@ def started(monkeypatch, one):
 
     def fake(name, params, command, listeners):
         calls.append((name, params))
+        if params.dry_run:
+            return Ended(0, params.out or one.root, {"dry_run": True})
         folder = params.out or one.new_folder()
         projects.job(one, folder.name)
         return Ended(0, folder, {})
@@ -221,6 +223,27 @@ def test_a_printed_chain_is_the_one_that_would_be_run(one, started, capsys):
     assert one.numbers() == [1, 2, 3, 4] and len(printed.splitlines()) == 3
     ran = said(capsys, "clone", "J2", "--chain")
     assert [line for line in ran.splitlines() if line.startswith("halfmap ")] == printed.splitlines()
+
+
+def test_a_dry_run_of_a_clone_tells_what_would_run_and_starts_all_of_it_dry(one, started, capsys):
+    real(one)
+    printed = said(capsys, "clone", "J2", "--chain", "--print", "--set", "symmetry=C2")
+    shown = said(capsys, "clone", "J2", "--chain", "--dry-run", "--queue", "--set", "symmetry=C2")
+    assert [line for line in shown.splitlines() if line.startswith("halfmap ")] == printed.splitlines()
+    assert [params.dry_run for _, params in started] == [True] * 3 and started[0][1].symmetry == "C2"
+    assert [params.out.name for _, params in started] == ["J5", "J6", "J7"]
+    assert str(started[1][1].volume) == "J2" and shown.count("of the job it replaces") == 2  # J5 is not there yet
+    said(capsys, "clone", "J2", "--dry-run", "--print")
+    assert started[3][1].dry_run and started[3][1].out is None
+    assert one.numbers() == [1, 2, 3, 4] and Queue(one).entries() == []
+
+
+def test_a_dry_run_of_a_chain_looks_through_all_of_it_whatever_it_finds(one, capsys, monkeypatch):
+    real(one)
+    codes = iter((0, 3, 0))
+    monkeypatch.setattr(runner, "run", lambda name, params, *_: Ended(next(codes), params.out, {}))
+    assert start.main(["clone", "J2", "--chain", "--dry-run"]) == 3
+    assert next(codes, None) is None and one.numbers() == [1, 2, 3, 4]
 
 
 def test_a_chain_ends_with_the_first_job_that_fails_and_leaves_no_empty_folder(one, capsys, monkeypatch):

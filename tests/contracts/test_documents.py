@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from halfmap.cli import project, queue, reference, relion_line
-from halfmap.cli.main import flag
+from halfmap.cli.flags import flag
 from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 

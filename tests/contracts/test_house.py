@@ -40,6 +40,15 @@ def test_imports_go_downwards_only():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_no_module_comes_back_to_itself_through_what_it_imports():
+    grimp = pytest.importorskip("grimp")  # comes with import-linter
+    graph = grimp.build_graph("halfmap", exclude_type_checking_imports=True, cache_dir=None)
+    left = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    while free := {module for module, imported in left.items() if not imported & left.keys()}:
+        left = {module: imported for module, imported in left.items() if module not in free}
+    assert not left, f"these import each other in a circle, or something that does: {sorted(left)}"
+
+
 def test_the_command_line_starts_without_the_numerics():
     code = f"import sys, halfmap.cli.main as m; m.build(); print([n for n in {SLOW!r} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -30,6 +30,9 @@ def stand_in(name, params, command=(), listeners=()):
     """A job as far as its record goes: references followed, folder made, result files empty."""
     entry = catalog.find(name)
     followed = references.followed(params, entry)
+    if params.dry_run:
+        folders.resolved(followed.params, entry.inputs)
+        return Ended(0, Path.cwd(), {"job": name, "status": "dry run", "params": {}})
     params = run._placed(folders.resolved(followed.params, entry.inputs), Project.new_folder)
     folder = record.claim(params.out, params.overwrite)
     record.write(folder, entry, params.model_copy(update={"seed": 1}), command, None, followed.given)

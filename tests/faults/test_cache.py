@@ -68,11 +68,34 @@ def test_a_changed_stack_is_copied_anew(kept, tmp_path):
 def test_the_least_recently_used_gives_way_to_the_quota(kept, tmp_path):
     """D 5"""
     a, b, c = stacks(tmp_path)
+    earlier = cache.Cache(kept.place)
     kept.quota_bytes = 2.5 * a.stat().st_size
-    of_a, of_b = kept.path(a), kept.path(b)
+    of_a, of_b = earlier.path(a), earlier.path(b)
     os.utime(of_b, (1, 1))
     of_c = kept.path(c)
     assert of_a.exists() and of_c.exists() and not of_b.exists() and kept.warned == []
+
+
+def test_of_a_set_larger_than_the_quota_a_part_is_copied_and_the_rest_read_where_it_is(kept, tmp_path, monkeypatch):
+    """D 5: not thrown out and copied anew in every pass."""
+    made, copied = cache._copied, []
+    monkeypatch.setattr(cache, "_copied", lambda source, *rest: (copied.append(source), made(source, *rest)))
+    a, b, c = stacks(tmp_path)
+    kept.quota_bytes = 2.5 * a.stat().st_size
+    passes = [[kept.path(source) for source in (a, b, c)] for _ in range(3)]
+    assert copied == [a, b] and passes[0] == passes[1] == passes[2] and passes[0][2] == c
+    assert len(kept.warned) == 1 and "quota or reserve" in kept.warned[0]
+
+
+def test_jobs_that_throw_out_each_others_stacks_do_so_once(kept, tmp_path):
+    """D 19"""
+    a, b, _ = stacks(tmp_path)
+    other = cache.Cache(kept.place, quota_bytes=1.5 * a.stat().st_size)
+    kept.quota_bytes = other.quota_bytes
+    kept.path(a)
+    of_b = other.path(b)
+    assert kept.path(a) == a and other.path(b) == of_b != b
+    assert len(kept.warned) == 1 and "another job" in kept.warned[0]
 
 
 def test_a_stack_larger_than_the_quota_is_read_where_it_is_with_one_warning(kept, tmp_path):

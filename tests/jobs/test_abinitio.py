@@ -116,7 +116,30 @@ def test_of_noise_no_particle_gets_a_pose(tmp_path):
 def test_too_few_particles_are_refused_in_words(tmp_path, capsys):
     relion.write(tmp_path / "few.star", made.experiment(tmp_path, n=20).told())
     assert cli.main(["abinitio", str(tmp_path / "few.star"), "--out", str(tmp_path / "job")]) != 0
-    assert "20 particles are too few" in capsys.readouterr().err
+    assert "too few particles for a map from nothing: 20" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_used_are_listed_with_the_reason(tmp_path):
+    sample = made.experiment(tmp_path, n=N, snr=0.3)
+    images = sample.images.copy()
+    images[7], images[250] = np.nan, 3.0
+    bad = made.stacked(tmp_path / "bad.mrcs", images, sample.told())
+    relion.write(tmp_path / "particles.star", bad)
+    told, particles = run(tmp_path / "particles.star", tmp_path / "job")
+    rejected, unused = (relion.read_table(tmp_path / "job" / f"{name}.star")
+                        for name in ("rejected", "particles_unused"))  # fmt: skip
+    assert told["n_rejected"] == 2 and list(rejected.index) == list(unused.index) == [7, 250]
+    assert all("constant" in str(reason) for reason in rejected.columns["halfmapRejectReason"])
+    assert len(particles) == N - 2 and not {7, 250} & set(particles.index)
+
+
+def test_where_nothing_is_found_it_says_so_once_and_what_to_look_at(tmp_path, capsys):
+    dark = made.stacked(tmp_path / "dark.mrcs", -made.experiment(tmp_path, n=N, snr=0.3).images,
+                        made.experiment(tmp_path, n=N, snr=0.3).told())  # fmt: skip
+    relion.write(tmp_path / "particles.star", dark)
+    assert cli.main(["abinitio", str(tmp_path / "particles.star"), "--out", str(tmp_path / "job"), *QUICK]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("NOTHING WAS FOUND") == 1 and "bright on dark" in shown
 
 
 def test_a_demo_from_scratch_grows_its_starting_map(tmp_path, monkeypatch):

@@ -228,7 +228,7 @@ def test_the_start_of_the_refinement_is_no_finer_than_the_grown_maps(sample):
     params = settings(sample[1])
     recipe, particles = job_module.read(params, made.Heard())
     told = job_module.check(params, made.Heard())
-    assert told["resolved"]["max_resolution"] == 23.0 and told["resolved"]["steps"] > 10
+    assert told["resolved"]["max_resolution"] == 23.0 and told["resolved"]["steps_at_most"] > 10
     assert len(recipe.group) == len(symmetry.group("D2")) and particles.poses is None
 
 

@@ -61,6 +61,19 @@ def test_a_reconstruction_is_foretold_in_words(inputs, tmp_path, capsys):
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize("command, words", [("abinitio", "steps"), ("abinitio-refine", "of each half")])
+def test_the_growth_of_maps_is_foretold_too(inputs, tmp_path, capsys, command, words):
+    flags = [command, str(inputs / "many.star"), "--num-particles", "100", "--out", str(tmp_path / "job"), "--dry-run"]
+    assert cli.main([*flags, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    needs, resolved = told["forecast"], told["resolved"]
+    assert told["n_particles"] == 100 and words in needs["assumes"]
+    assert needs["seconds"] == pytest.approx(sum(needs["stages"].values()))
+    assert needs["stages"]["growth"] > 0.3 * needs["seconds"] and needs["memory_GB"] > 0.1 and needs["disk_GB"] > 0
+    assert resolved["steps_at_most"] == 2 * resolved["steps_of_a_start"] + 60
+    assert files(tmp_path) == []
+
+
 @pytest.mark.parametrize("command", [
     "fsc --half1 {0}/map.mrc --half2 {0}/map.mrc", "import particles --particles {0}/particles.star",
     "check particles --particles {0}/particles.star", "simulate --map {0}/map.mrc -n 10", "simulate --symmetry D3",

@@ -324,6 +324,14 @@ def test_every_map_has_a_contour_level_above_its_own_noise(refined, deposition):
 # ---- what is refused
 
 
+def test_a_map_of_no_resolution_is_not_deposited(refined, tmp_path, capsys):
+    shutil.copytree(refined, tmp_path / "job")
+    told = json.loads((tmp_path / "job" / "summary.json").read_text())
+    (tmp_path / "job" / "summary.json").write_text(json.dumps({**told, "resolution_A": None}))
+    assert export(tmp_path / "job", "emdb", tmp_path / "out") == 3
+    assert "claims no resolution" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("to", ["relion", "cryosparc", "emdb"])
 def test_a_job_that_is_not_finished_is_refused_and_nothing_is_left(copy, tmp_path, capsys, to):
     summary = json.loads((copy / "summary.json").read_text())

@@ -11,7 +11,7 @@ import pytest
 
 from halfmap.cli import main as cli
 from halfmap.jobs import catalog
-from halfmap.jobs.pictures import painter, plots, report
+from halfmap.jobs.pictures import headlines, painter, plots, report
 from halfmap.jobs.pictures.views import View
 from halfmap.jobs.running import diagnostics, events, record, results
 from halfmap.params.homogeneous import Homogeneous
@@ -163,3 +163,12 @@ def test_the_curves_before_the_mask_was_changed_have_a_plot_of_their_own(tmp_pat
     text = (tmp_path / "plots" / "fsc_before.svg").read_text()
     assert "corrected: tight mask, before the search: 12.34 A" in text and content["descriptions"]["tight"] in text
     assert content["descriptions"]["corrected"] not in text
+
+
+def test_headlines_are_written_as_people_write_them():
+    told = dict(headlines.of({"found": True, "halves_agree": False, "class_particles": [300, 44], "resolution_A": 9.0,
+                              "one_start_A": 18.0, "centre_of_mass_px": [16, 15, 17]}))  # fmt: skip
+    assert (told["Something was found"], told["Two maps from nothing agree"]) == ("yes", "no")
+    assert told["Particles of each class"] == "300, 44" and "16.0, 15.0, 17.0" in told.values()
+    assert told["Resolution (corrected FSC at 0.143 of half-sets that began from one map at 18 A)"] == "9.00 A"
+    assert dict(headlines.of({"resolution_A": 9.0})) == {"Resolution (corrected FSC at 0.143)": "9.00 A"}

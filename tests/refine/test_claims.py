@@ -49,6 +49,15 @@ def test_what_both_began_with_is_no_evidence():
     assert "began with one map of 30 A" in claims.Independent(40.0, 30.0).complaint(curve(*to_25), MASK, 1, FRAME)
 
 
+def test_of_halves_that_share_nothing_nobody_says_that_they_do():
+    part = claims.Independent(np.inf, 30.0)
+    to_25 = (1,) * 8 + (0.9, 0.8, 0.3, 0.1)
+    said = part.complaint(curve(*to_25), MASK, 1, FRAME)
+    assert "share nothing, and beyond 30 A" in said and "inf" not in said and "one map" not in said
+    assert believed(part, *to_25) > FRAME.length_A  # of nothing is it believed
+    assert part.complaint(curve(*FINE), MASK, 4, FRAME) is None
+
+
 def test_more_symmetry_asks_for_more():
     part = claims.Independent(40.0, 60.0)
     found = [part.evidence(curve(*FINE), MASK, order, FRAME) for order in (1, 4)]

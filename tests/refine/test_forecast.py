@@ -180,7 +180,7 @@ def test_a_local_filter_and_marginalisation_are_foretold():
 
 def test_a_local_refinement_goes_on_until_its_poses_rest():
     f = frame(64)
-    blob = calibration._blob(f, 64)
+    blob = calibration.ball(f, 64)
     local, usual = hinged.local(blob, blob), made.homogeneous(symmetry="C1")
     course = forecast.course(local, f, 2000, 2 * f.voxel_size_A)
     # a part that turned by 8 degrees per axis took 6: 4,000 images at 96 px

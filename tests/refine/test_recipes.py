@@ -1,11 +1,12 @@
 """From settings to parts: a setting changes the part it is about and no other."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from halfmap.errors import UsageError
 from halfmap.maps import masks
 from halfmap.params.abinitio import Abinitio
 from halfmap.params.auto import Auto
@@ -15,12 +16,14 @@ from halfmap.params.local import Local
 from halfmap.params.nonuniform import Nonuniform
 from halfmap.params.reconstruct import Reconstruct
 from halfmap.refine import parting, recipes
+from halfmap.refine.batches import Frame
 from halfmap.types import Map
 
 GIVEN = Map(np.roll(masks.sphere(16, 5, 2), 2, axis=1), 8.0)
 START = Map(np.roll(masks.sphere(16, 4, 3), 1, axis=2), 8.0)
 OTHER = Map(START.data + np.random.default_rng(1).normal(0, 0.1, START.data.shape).astype(np.float32), 8.0)
 SCALED = {"dynamic_mask_scaling": "resolution"}
+FRAME = Frame(100, 2.5, 200.0)
 FITTED = {"per_particle_scale": True}
 FILE = {"mask": "mask.mrc"}
 DYNAMIC = {"mask": "dynamic"}
@@ -259,14 +262,15 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
     def settings(**changes):
         return Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
 
-    plain = recipes.stochastic(settings(), 200.0)
+    plain = recipes.stochastic(settings(), FRAME)
     assert (plain.annealing.initial_A, plain.annealing.final_A) == pytest.approx((200 / 5.7, 20))
     for name, value in other.items():
-        changed = recipes.stochastic(settings(**{"class_start": "independent", name: value}), 200.0)
+        changed = recipes.stochastic(settings(**{"class_start": "independent", name: value}), FRAME)
         assert value != ours[name] and changed != plain, name
-    assert plain.offset_A == pytest.approx(200 / 6) and recipes.stochastic(settings(), 60.0).offset_A == 15.0
+    small = replace(FRAME, diameter_A=60.0)
+    assert plain.offset_A == pytest.approx(200 / 6) and recipes.stochastic(settings(), small).offset_A == 15.0
     for name, value in of_passes.items():
-        assert recipes.stochastic(settings(**{name: value}), 200.0) == plain, name
+        assert recipes.stochastic(settings(**{name: value}), FRAME) == plain, name
     passes = recipes.final_passes(settings(**of_passes), 20.0)
     assert passes.start.lowpass_A == 20.0
     assert (passes.schedule.max_iterations, passes.schedule.max_align_A, len(passes.group), passes.diameter_A) == (
@@ -276,7 +280,7 @@ def test_settings_of_an_ab_initio_job_reach_their_parts():
 def test_classes_split_from_a_consensus_or_grow_on_their_own():
     def made(**changes):
         params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
-        method = recipes.stochastic(params, 200.0)
+        method = recipes.stochastic(params, FRAME)
         return method.classes, recipes.parting(params, 20.0)
 
     grown, split = made(classes=3, class_resolution=15.0)
@@ -288,8 +292,23 @@ def test_classes_split_from_a_consensus_or_grow_on_their_own():
 def test_a_step_has_as_many_images_for_every_map_that_grows():
     def images(**changes):
         params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
-        return recipes.stochastic(params, 200.0).annealing.images
+        return recipes.stochastic(params, FRAME).annealing.images
 
     assert images() == images(classes=3) == (200, 250)
     assert images(classes=3, class_start="independent") == (600, 750)
     assert images(classes=3, class_start="independent", minibatch_size=90) == (600, 90)
+
+
+def test_maps_grow_from_a_coarser_to_a_finer_resolution_of_the_particle_and_no_finer_than_its_pixels_show():
+    def grown(frame=FRAME, **changes):
+        params = Abinitio(out=Path("not-read"), particles=Path("not-read"), **changes)
+        annealing = recipes.stochastic(params, frame).annealing
+        return annealing.initial_A, annealing.final_A
+
+    assert grown(initial_resolution=9.0, max_resolution=7.0) == (9.0, 7.0)
+    assert grown(initial_resolution=9.0) == (9.0, 9.0)  # a tenth of the diameter would be coarser
+    assert grown(max_resolution=3.0)[1] == 5.0 and grown(replace(FRAME, voxel_size_A=15.0))[1] == 30.0
+    with pytest.raises(UsageError, match="--max-resolution 50 A: is coarser than the first steps, at 35.1 A"):
+        grown(max_resolution=50.0)
+    with pytest.raises(UsageError, match="--initial-resolution 20 A: is coarser than the particle: .* 5 A"):
+        grown(replace(FRAME, diameter_A=5.0))

@@ -140,7 +140,7 @@ def test_noise_is_measured_per_optics_group(data, tmp_path):
 
 def test_a_table_without_one_usable_image_is_refused(data, tmp_path):
     nothing = made.stacked(tmp_path / "nan.mrcs", np.full_like(data.images, np.nan), data.told())
-    with pytest.raises(errors.InputError, match="not one usable image"):
+    with pytest.raises(errors.InputError, match="none of the .* can be used; the first: image has NaN"):
         begun(data, particles=nothing)
 
 

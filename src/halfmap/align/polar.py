@@ -91,8 +91,8 @@ def shift_grid(range_A: float, step_A: float) -> np.ndarray:
 
 
 def fewest_shifts(range_A: float, step_A: float) -> np.ndarray:
-    """Shifts (s, 2) inside a circle of ``range_A``, a square grid of ``step_A`` or, of a wide range, what lies as near to
-    any place with fewer points: of 33 A in steps of 10.3, 37 instead of 49.
+    """Shifts (s, 2) inside a circle of ``range_A``, a square grid of ``step_A`` or, of a wide range, what lies as near
+    to any place with fewer points: of 33 A in steps of 10.3, 37 instead of 49.
     """
     square = shift_grid(range_A, step_A)
     if range_A <= WIDE * step_A:

@@ -7,11 +7,11 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from halfmap.cli import config
+from halfmap.cli import commands, config
 from halfmap.cli.flags import flag
 from halfmap.errors import UsageError
 from halfmap.jobs.catalog import Entry
@@ -23,7 +23,15 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 Changes = Mapping[str, Mapping[str, list[str]]]  # job ("" = the one that is cloned) -> setting -> values
 
 
-Perform = Callable[[Sequence[str]], int]  # what is done with a command line: returns an exit code
+@dataclass(frozen=True)
+class Planned:
+    """A command line, and the same from inputs that are there already: those of the job that it replaces."""
+
+    words: Sequence[str]
+    from_old: Sequence[str]
+
+
+Perform = Callable[[Planned], int]  # what is done with a command line: returns an exit code
 
 
 def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, perform: Perform) -> int:
@@ -36,7 +44,8 @@ def clone(folder: Path, wanted: Sequence[str], chain: bool, out: Path | None, pe
         raise UsageError("--out: a chain makes several jobs; they get the next numbers of the project")
     changes = _changes(wanted)
     if not chain:
-        return perform(_Plan(folder, changes.get("", {})).words(out))
+        words = _Plan(folder, changes.get("", {})).words(out)
+        return perform(Planned(words, words))
     numbers = _worth_it(lineage.chain(number, rows := index.jobs(around).rows), rows)
     unknown = set(changes) - {""} - {f"J{n}" for n in numbers[1:]}
     if unknown:
@@ -97,7 +106,7 @@ def _with(settings: Mapping[str, Any], changes: Mapping[str, list[str]], entry: 
         name = known.get(key)
         if name in given.OF_ONE_RUN:
             raise UsageError(f"--set {key}: belongs to one run, not to a clone; --print shows the commands, to be run "
-                             f"with {flag(name)}")  # fmt: skip
+                             f"with {flag(name)}, and --dry-run what they would need")  # fmt: skip
         if name is None:
             raise UsageError(f"--set {key}: {entry.name} has no such setting{config.closest(key, known)}")
         changed.pop(name, None)
@@ -130,13 +139,13 @@ def _short(path: Path) -> str:
 def _run_chain(around: Project, numbers: Sequence[int], changes: Changes, perform: Perform) -> int:
     """Make jobs again one after the other, each from those made before. All are looked through before the first."""
     prospects = (around.folder(around.next_number() + place) for place in range(len(numbers)))
-    planned = list(_commands(around, numbers, changes, prospects))
-    if perform is tell:
-        return max(perform(words) for _, words in planned)
-    for folder, words in _commands(around, numbers, changes, (around.new_folder() for _ in numbers)):
+    foreseen = list(_commands(around, numbers, changes, prospects))
+    if perform in (tell, rehearse):
+        return max([perform(planned) for _, planned in foreseen])
+    for folder, planned in _commands(around, numbers, changes, (around.new_folder() for _ in numbers)):
         code = None
         try:
-            code = perform(words)
+            code = perform(planned)
         finally:
             if perform is run or code is None:  # a job of the queue has an empty folder until it begins
                 with suppress(OSError):  # it holds a job, as it should
@@ -150,22 +159,29 @@ def _commands(around: Project, numbers: Sequence[int], changes: Changes, folders
     """(new folder, command line) of each job of a chain, those made before in place of the old ones."""
     instead: dict[str, str] = {}
     for number, new in zip(numbers, folders, strict=True):
-        yield new, _Plan(around.folder(number), changes.get(f"J{number}", {}), dict(instead)).words(new)
+        plan = _Plan(around.folder(number), changes.get(f"J{number}", {}), dict(instead))
+        yield new, Planned(plan.words(new), replace(plan, instead={}).words(new))
         instead[f"J{number}"] = new.name
 
 
-def tell(words: Sequence[str]) -> int:
+def tell(planned: Planned) -> int:
     """Print a command line; run nothing."""
-    print(shlex.join(["halfmap", *words]), flush=True)
+    print(shlex.join(["halfmap", *planned.words]), flush=True)
     return 0
 
 
-def run(words: Sequence[str]) -> int:
-    """Print a command line, then run it."""
-    from halfmap.cli import main  # the application, of which this is a part
+def rehearse(planned: Planned) -> int:
+    """Print a command line and what a dry run of it tells; where it needs what is yet to be made, of the old inputs."""
+    tell(planned)
+    if planned.from_old != planned.words:
+        print("its inputs are yet to be made; for those of the job it replaces:", flush=True)
+    return commands.perform([*planned.from_old, flag("dry_run")])
 
-    tell(words)
-    return main.main(words)
+
+def run(planned: Planned) -> int:
+    """Print a command line, then run it."""
+    tell(planned)
+    return commands.perform(planned.words)
 
 
 def to_queue(around: Project, cluster: str | None, made: bool) -> Perform:
@@ -173,14 +189,14 @@ def to_queue(around: Project, cluster: str | None, made: bool) -> Perform:
 
     ``made``: its job folder was made for it, and goes with it where it is taken out again.
     """
-    from halfmap.cli import queue as commands
+    from halfmap.cli import queue
     from halfmap.jobs.queue.queue import Queue
 
-    def put(words: Sequence[str]) -> int:
-        queue = Queue(around)
-        entry = commands.put(queue, words, cluster)
-        queue.update(entry.number, made=entry.made or made)
-        print(commands.added(entry))
+    def put(planned: Planned) -> int:
+        waiting = Queue(around)
+        entry = queue.put(waiting, planned.words, cluster)
+        waiting.update(entry.number, made=entry.made or made)
+        print(queue.added(entry))
         return 0
 
     return put

@@ -100,8 +100,10 @@ def read(path: Path, entry: catalog.Entry) -> dict[str, Written]:
 
 
 def names(entry: catalog.Entry) -> dict[str, str]:
-    """Every name that a setting of a job goes by, its own and that of its flag, and its own."""
-    return {alias: name for name in entry.params.model_fields for alias in (name, flag(name).lstrip("-"))}
+    """Every name that a setting of a job goes by, its own and that of its flag with - or _, and its own."""
+    flags = {name: flag(name).lstrip("-") for name in entry.params.model_fields}
+    written = {alias: name for name, word in flags.items() for alias in (word.replace("-", "_"), word)}
+    return written | {name: name for name in flags}
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from halfmap.cli.main import flag
+from halfmap.cli.flags import flag
 from halfmap.jobs import catalog
 from halfmap.params.elsewhere import TABLES, Table
 from halfmap.params.equivalent import Parameter

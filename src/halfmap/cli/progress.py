@@ -11,6 +11,7 @@ from typing import TextIO
 
 from halfmap.cli.shown import duration
 from halfmap.jobs import catalog
+from halfmap.jobs.pictures.headlines import judged_by
 from halfmap.jobs.running.events import Lines, Listener, plain, sentence
 
 WIDTH = 100  # columns: longer lines are hard to read
@@ -104,8 +105,7 @@ def closing(summary: dict, folder: Path) -> str:
         return rehearsal(summary)
     lines = []
     if summary.get("resolution_A"):
-        threshold = summary.get("fsc_threshold", 0.143)
-        lines.append(f"resolution {summary['resolution_A']:.2f} A (corrected FSC at {threshold:g})")
+        lines.append(f"resolution {summary['resolution_A']:.2f} A ({judged_by(summary)})")
     lines.append(f"report: {folder / 'report.html'}")
     return "\n".join(lines)
 

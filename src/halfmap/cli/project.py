@@ -82,6 +82,8 @@ def clone(
     out: Annotated[Path | None, Parameter(help="Folder of the new job; none = the next of the project.")] = None,
     print_only: Annotated[bool, Parameter(name="--print", help="Print the commands, run nothing.", negative=())]
     = False,
+    dry_run: Annotated[bool, Parameter(name="--dry-run", help="Print the commands, check their settings and inputs, "
+    "tell what they would need of time, memory and disk; run and write nothing.", negative=())] = False,
     queue: Annotated[bool, Parameter(name="--queue", help="Put the jobs in the queue, run nothing.", negative=())]
     = False,
     cluster: Annotated[str | None, Parameter(help="Put the jobs in the queue for a cluster of clusters.yaml.")] = None,
@@ -90,8 +92,8 @@ def clone(
     from halfmap.cli import cloning
 
     folder = project.job_folder(job)
-    perform = cloning.tell if print_only else cloning.run
-    if (queue or cluster) and not print_only:
+    perform = cloning.rehearse if dry_run else cloning.tell if print_only else cloning.run
+    if (queue or cluster) and perform is cloning.run:
         perform = cloning.to_queue(project.here(), cluster, made=chain)
     return cloning.clone(folder, tuple(set or ()), chain, out, perform)
 

@@ -17,11 +17,10 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from halfmap.cli import queue_listing, tools
+from halfmap.cli import commands, queue_listing, tools
 from halfmap.cli.shown import safe
 from halfmap.cli.tools import Tool
 from halfmap.errors import UsageError
-from halfmap.jobs.catalog import Entry
 from halfmap.jobs.project import project as projects
 from halfmap.jobs.queue import (
     cluster,
@@ -35,7 +34,6 @@ from halfmap.jobs.queue import (
 from halfmap.jobs.queue import queue as queues
 from halfmap.jobs.queue.queue import Queue, Queued
 from halfmap.jobs.queue.queue_local import PROGRAM
-from halfmap.params.common import Job
 
 NAME = "queue"
 SUMMARY = "Jobs that wait for each other and run without a terminal, here or on a cluster."
@@ -78,7 +76,7 @@ def add(*words: Words, cluster: ClusterFlag = None, variable: VariableFlag = (),
 
 def put(queue: Queue, words: Sequence[str], cluster: str | None = None, variable: Sequence[str] = ()) -> Queued:
     """Put the job of a command line at the end of a queue. Raises UsageError or InputError for one that cannot be."""
-    entry = queue_adding.entry_of(queue, words, *_read(words), Path.cwd())
+    entry = queue_adding.entry_of(queue, words, *commands.read(words), Path.cwd())
     entry = replace(entry, cluster=cluster, variables=_variables(variable, cluster))
     if cluster is not None:
         _rehearse(queue, entry)
@@ -170,11 +168,9 @@ def submit(*, project: ProjectFlag = None) -> int:
 
 def work(number: Number, token: Token, /, *, project: ProjectFlag = None, locked: LockedFlag = False) -> int:
     """The process of one entry: what the others start, here and on a node of a cluster."""
-    from halfmap.cli import main
-
     queue = of(project)
     entry = queue.find(number)
-    code = queue_worker.work(queue, number, token, main.main, locked)
+    code = queue_worker.work(queue, number, token, commands.perform, locked)
     if entry.cluster:
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # it ends a process that does not listen any more
         _pass_on(queue)
@@ -209,12 +205,6 @@ def at_once(jobs: str) -> int:
     if not jobs.isdecimal() or int(jobs) < 1:
         raise UsageError(f"--jobs {jobs}: give a number above 0, or memory")
     return int(jobs)
-
-
-def _read(words: Sequence[str]) -> tuple[Entry, Job]:
-    from halfmap.cli import main
-
-    return main.read(words)
 
 
 def _variables(given: Sequence[str], name: str | None) -> dict[str, str]:

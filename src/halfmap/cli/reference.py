@@ -9,7 +9,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from halfmap.cli import project, queue
-from halfmap.cli.main import CONFIG_HELP, JSON_HELP, flag
+from halfmap.cli.commands import CONFIG_HELP, JSON_HELP
+from halfmap.cli.flags import flag
 from halfmap.cli.tools import Tool
 from halfmap.jobs import catalog
 

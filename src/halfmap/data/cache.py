@@ -27,13 +27,18 @@ _CHUNK = 1 << 24  # bytes copied at a time
 
 @dataclass
 class Cache:
-    """Stacks in ``place``; at most ``quota_bytes`` of them, ``reserve_bytes`` of the disk left free for others."""
+    """Stacks in ``place``; at most ``quota_bytes`` of them, ``reserve_bytes`` of the disk left free for others.
+
+    What a job uses does not give way to more of the same job: it reads all its stacks in every pass, and where they do
+    not fit, each would be thrown out before it is read again. Those that find no room are read where they are.
+    """
 
     place: Path
     quota_bytes: float = float("inf")
     reserve_bytes: float = 0.0
     warn: Callable[[str], None] = lambda message: None
     _refused: set[Path] = field(default_factory=set)  # sources that found no room: they are read where they are
+    _taken: set[Path] = field(default_factory=set)  # copies that this job uses
     _warned: bool = False
 
     def path(self, source: Path) -> Path:
@@ -56,18 +61,21 @@ class Cache:
         size, key = os.stat(source).st_size, key_of(source)
         copy = self.place / f"{key}{COPY}"
         if not _whole(copy, size):
+            if copy in self._taken:
+                raise OSError(errno.ENOSPC, "another job has thrown out a stack to make room")
             with _alone(self.place / f"{key}{LOCK}"):  # who comes second waits, and finds the copy
                 if not _whole(copy, size):
                     self._make_room(size)
                     _copied(source, copy, size)
         os.utime(copy)  # used just now
+        self._taken.add(copy)
         return copy
 
     def _make_room(self, size: int) -> None:
         """Throw out what was not used for longest, until ``size`` bytes fit. Raises OSError where they never will."""
         for part in _stray_parts(self.place):
             part.unlink(missing_ok=True)
-        kept = sorted(_copies(self.place), key=lambda path: path.stat().st_mtime_ns)
+        kept = sorted(set(_copies(self.place)) - self._taken, key=lambda path: path.stat().st_mtime_ns)
         while self._lacks(size):
             if size > self.quota_bytes or not kept:
                 raise OSError(errno.ENOSPC, "no room in the cache: quota or reserve would be exceeded")

@@ -96,7 +96,7 @@ class ParticleInput(Job):
     )
     cache_quota_GB: float | None = setting(
         None,
-        help="Most that the cache may hold; none = what the disk has.",
+        help="Most that the cache may hold; none = what the disk has. What finds no room is read where it is.",
         unit="GB",
         gt=0,
         needs={"cache_dir": FILE},

@@ -69,14 +69,14 @@ def _small(load: Load) -> Load:
 
 def _measured(recipe: Recipe, load: Load, plans: tuple[Plan, ...], particles: Particles, pixels: float) -> dict:
     frame = load.frame
-    rows = _rows(particles, max(8, int(pixels / load.image_box**2)))
+    rows = few_rows(particles, max(8, int(pixels / load.image_box**2)))
     last = min(max(p.reach for p in plans), LARGEST_RADIUS, frame.box // 2)
     radii = sorted({max(last // 2, 1), last})
     images = prepare = None
     poses, insert, stock = [], [], []
     for radius in radii:
-        images, prepare = _images(rows, particles, load, radius)
-        projector = Projector.of(_blob(frame, 2 * radius + 2), radius, frame.box)
+        images, prepare = prepared(rows, particles, load, radius)
+        projector = Projector.of(ball(frame, 2 * radius + 2), radius, frame.box)
         poses.append((radius, _evaluation(projector, images, radius)))
         insert.append((radius, _insertion(images, radius, frame)))
         stock.append((radius, _stock(projector, images, radius)))
@@ -91,7 +91,7 @@ def _measured(recipe: Recipe, load: Load, plans: tuple[Plan, ...], particles: Pa
     }
 
 
-def _rows(particles: Particles, most: int) -> np.ndarray:
+def few_rows(particles: Particles, most: int) -> np.ndarray:
     """Rows of the optics group with the largest images."""
     largest = max(np.unique(particles.group), key=lambda group: particles.optics[group].box)
     return np.flatnonzero(particles.group == largest)[:most]
@@ -108,7 +108,7 @@ class _Noise:
         yield rows, np.random.default_rng(0).standard_normal((len(rows), box, box), np.float32)
 
 
-def _images(rows: np.ndarray, particles: Particles, load: Load, radius: int) -> tuple[Images, float]:
+def prepared(rows: np.ndarray, particles: Particles, load: Load, radius: int) -> tuple[Images, float]:
     """Prepared images, and the seconds that took."""
     source = Source(particles, _Noise(particles), load.frame, lambda rows, reason: None)
     models = [noise.GroupModel(np.ones(optics.box + load.frame.box)) for optics in particles.optics]
@@ -117,14 +117,14 @@ def _images(rows: np.ndarray, particles: Particles, load: Load, radius: int) -> 
     return images, source.clock.seconds["fft"] + source.clock.seconds["ctf"]
 
 
-def _blob(frame: Frame, box: int) -> Map:
+def ball(frame: Frame, box: int) -> Map:
     """A ball with structure in it."""
     box = min(box + box % 2, frame.box)
     texture = 1 + 0.5 * np.random.default_rng(1).standard_normal((box, box, box), np.float32)
     return Map(masks.sphere(box, 0.25 * box, 2.0) * texture, frame.length_A / box)
 
 
-def _timed(task: Callable[[], object]) -> float:
+def timed(task: Callable[[], object]) -> float:
     began = time.perf_counter()
     task()
     return time.perf_counter() - began
@@ -140,7 +140,7 @@ def _evaluation(projector: Projector, images: Images, radius: int) -> float:
         fit = newton.refine(projector, images, which, rotations, shifts, radius, 0)
         posterior.log_weight(fit.log_likelihood, fit.information)  # costs what the step of a round does: 5 x 5 matrices
 
-    return _timed(look) / len(which)
+    return timed(look) / len(which)
 
 
 def _insertion(images: Images, radius: int, frame: Frame) -> float:
@@ -158,7 +158,7 @@ def _laid_in(images: Images, rows: np.ndarray, rotations: np.ndarray, radius: in
         accumulator.add(images, rows, rotations[rows], np.zeros((len(rows), 2)))
         accumulator.sums(np.eye(3)[None])
 
-    return _timed(lay)
+    return timed(lay)
 
 
 def _stock(projector: Projector, images: Images, radius: int) -> float:
@@ -166,7 +166,7 @@ def _stock(projector: Projector, images: Images, radius: int) -> float:
     radius = min(radius, projector.reach(images.stretch), images.box // 2)
     matrices = so3.stretched(rotations, images.stretch)
     task = lambda: shell_sums(projector.half, images.masked, images.ctf, matrices, phases, radius, projector.padding)  # noqa: E731
-    return _timed(task) / len(images)
+    return timed(task) / len(images)
 
 
 def _searching(recipe: Recipe, plans: tuple[Plan, ...], load: Load, images: Images, projector: Projector,
@@ -194,7 +194,7 @@ def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float, floa
     """Seconds in a box of ``box`` voxels: the M-step with the projectors, what only an iteration that another follows
     does, and the curves at the end."""
     small = Frame(box, frame.length_A / box, frame.diameter_A)
-    blob = _blob(small, box)
+    blob = ball(small, box)
     halves = []
     for seed in (5, 6):
         hiss = np.random.default_rng(seed).standard_normal(blob.data.shape, np.float32)
@@ -214,9 +214,9 @@ def _solving(recipe: Recipe, box: int, frame: Frame) -> tuple[float, float, floa
         maximisation.references(tuple(halves), result[-1], recipe, small)
         conical.conical(*both, judge.data, result[0].curves["masked"])
 
-    solving = _timed(solve)
+    solving = timed(solve)
     both, judge = result[0].halves, result[0].judge
-    return solving, _timed(follow), _timed(lambda: fsc_report.report(*both, recipe.curves, order=len(recipe.map_group)))
+    return solving, timed(follow), timed(lambda: fsc_report.report(*both, recipe.curves, order=len(recipe.map_group)))
 
 
 def _reading(particles: Particles) -> float:
@@ -224,4 +224,4 @@ def _reading(particles: Particles) -> float:
     box = particles.optics[particles.group[0]].box
     first = np.flatnonzero(particles.file == particles.file[0])
     rows = first[np.argsort(particles.index[first])][: max(1, int(READ_BYTES / (4 * box**2)))]
-    return _timed(lambda: Stack(particles).images(rows)) / (len(rows) * 4 * box**2)
+    return timed(lambda: Stack(particles).images(rows)) / (len(rows) * 4 * box**2)

@@ -41,7 +41,8 @@ class AsMeasured:
 class Independent(AsMeasured):
     """It is, if the halves agree beyond what they shared: data coarser than ``split_A``, the start to ``lowpass_A``.
 
-    Else nothing finer than the split is claimed.
+    Else nothing finer than the split is claimed; nothing at all of halves that share no data (an infinite split), where
+    ``lowpass_A`` is what the mere shape of a particle makes them agree about.
     """
 
     split_A: float
@@ -67,7 +68,12 @@ class Independent(AsMeasured):
         found = self.evidence(corrected, mask, order, frame)
         if found >= CHANCE:
             return None
+        return (f"no resolution is claimed{self._shared()} they agree no better than chance ({found:.1f} standard "
+                f"deviations, {CHANCE:g} are evidence); their curve ends at {fsc.resolution_A(corrected):.1f} A")
+
+    def _shared(self) -> str:
+        """Beyond what no resolution is claimed, and why."""
+        if np.isinf(self.split_A):
+            return f": the half-sets share nothing, and beyond {self.lowpass_A:g} A, the shape of a particle,"
         start = f", and both began with one map of {self.lowpass_A:g} A" if self.lowpass_A < self.split_A else ""
-        return (f"no resolution is claimed beyond {self.split_A:g} A: the half-sets share data coarser than "
-                f"that{start}, and beyond it they agree no better than chance ({found:.1f} standard deviations, "
-                f"{CHANCE:g} are evidence); their curve ends at {fsc.resolution_A(corrected):.1f} A")
+        return f" beyond {self.split_A:g} A: the half-sets share data coarser than that{start}, and beyond it"

@@ -42,6 +42,7 @@ from halfmap.refine import (
     surround,
 )
 from halfmap.refine.annealing import Annealing
+from halfmap.refine.batches import Frame
 from halfmap.refine.parting import Competing, Splitting
 from halfmap.refine.recipe import Recipe, usual_offset_A
 from halfmap.refine.stochastic import Method
@@ -255,27 +256,39 @@ def reconstruction(params: Reconstruct) -> Recipe:
     )
 
 
-def stochastic(params: Abinitio, diameter_A: float) -> Method:
-    """How maps of a particle of ``diameter_A`` grow from nothing."""
-    method = growing(params, diameter_A, _grown(params))
+def stochastic(params: Abinitio, frame: Frame) -> Method:
+    """How maps grow from nothing in a frame."""
+    method = growing(params, frame, _grown(params))
     annealing = replace(method.annealing, similarity=params.class_similarity,
                         similar_until=(params.class_anneal_start, params.class_anneal_end))
     return replace(method, annealing=annealing)
 
 
-def growing(params: Growing, diameter_A: float, maps: int = 1) -> Method:
-    """The same, with no class like another."""
+def growing(params: Growing, frame: Frame, maps: int = 1) -> Method:
+    """The same, with no class like another. Raises UsageError for resolutions at which nothing can grow."""
     annealing = Annealing(
-        params.initial_resolution or float(np.clip(diameter_A / FIRST_DETAIL, *FIRST_A)),
-        params.max_resolution or float(np.clip(diameter_A / LAST_DETAIL, *LAST_A)),
+        *_grown_between_A(params, frame),
         params.num_initial_iterations, params.num_final_iterations, params.fourier_radius_step,
         (params.initial_minibatch_size or IMAGES[0] * maps, params.minibatch_size or IMAGES[1] * maps),
         (params.initial_learning_rate, params.final_learning_rate),
         0.0, (0, 0),
     )  # fmt: skip
-    offset_A = params.offset_range_A or usual_offset_A(diameter_A)
+    offset_A = params.offset_range_A or usual_offset_A(frame.diameter_A)
     return Method(annealing, maps, params.starts, offset_A, params.initial_structure_lowpass, params.window_structure,
                   params.center_structure, params.non_negative, params.min_align_resolution)
+
+
+def _grown_between_A(params: Growing, frame: Frame) -> tuple[float, float]:
+    """The resolutions of the first and the last steps; the last one no finer than the pixels show."""
+    first = params.initial_resolution or float(np.clip(frame.diameter_A / FIRST_DETAIL, *FIRST_A))
+    last = params.max_resolution or min(float(np.clip(frame.diameter_A / LAST_DETAIL, *LAST_A)), first)
+    if first > frame.diameter_A:
+        raise UsageError(f"--initial-resolution {first:g} A: is coarser than the particle: --particle-diameter "
+                         f"{frame.diameter_A:g} A")  # fmt: skip
+    if last > first:
+        raise UsageError(f"--max-resolution {last:g} A: is coarser than the first steps, at {first:.3g} A; give a "
+                         "coarser --initial-resolution, too")  # fmt: skip
+    return first, max(last, frame.resolution_A(frame.box // 2))
 
 
 def parting(params: Abinitio, grown_A: float, spread_A: float = np.inf) -> Competing | Splitting:

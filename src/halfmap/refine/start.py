@@ -189,7 +189,10 @@ def first_models(job: Run) -> tuple[noise.GroupModel, ...]:
             sums[g] = sums.get(g, 0.0) + plane.astype(float)
         counts[g] = counts.get(g, 0) + len(planes)
     if not sums:
-        raise errors.InputError("particles: not one usable image among the first of every optics group")
+        row, reason = min(job.rejected.items())
+        name = job.source.particles.files[job.source.particles.file[row]]
+        raise errors.InputError(f"{name}: none of the {len(job.rejected)} images looked at can be used; the first: "
+                                f"{reason}")  # fmt: skip
     known = {g: job.recipe.noise.first(total / counts[g]) for g, total in sums.items()}
     spare = known[min(known)]
     return tuple(known.get(g, spare) for g in range(len(job.source.particles.optics)))

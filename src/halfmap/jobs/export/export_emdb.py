@@ -66,6 +66,8 @@ def gathered(job: Finished, params: Export, target: Path, watch: Watch | Passing
     copies = _copies(job, params.volume or job.volume)
     bundle.require_sound(list(copies))
     _require_two_halves(job)
+    if not job.summary.get("resolution_A"):
+        raise InputError(f"{job.folder}: claims no resolution, its half-maps do not agree; there is no map to deposit")
     fault = xml_fault(job.folder / "fsc.xml")
     if fault:
         raise InputError(f"{job.folder / 'fsc.xml'}: {fault}; make it again: halfmap fsc")

@@ -48,7 +48,7 @@ def _maps(figure: Figure, view: views.View) -> None:
 def _course(figure: Figure, view: views.View) -> None:
     start = view.arrays["course_start"]
     for place, (name, label, logarithmic) in enumerate(COURSES):
-        axes = figure.add_axes((0.10 + 0.5 * (place % 2), 0.60 - 0.5 * (place // 2), 0.38, 0.37))
+        axes = figure.add_axes((0.12 + 0.52 * (place % 2), 0.57 - 0.48 * (place // 2), 0.34, 0.35))
         values = view.arrays[f"course_{name}"]
         for number in np.unique(start).astype(int):
             rows = np.flatnonzero(start == number)
@@ -57,8 +57,8 @@ def _course(figure: Figure, view: views.View) -> None:
         axes.set(xlabel="step", ylabel=label, xlim=(1, max(len(values), 2)))
         if logarithmic:
             _logarithmic(axes, values)
-        if place == 0:
-            axes.legend(fontsize=7.5, loc="upper left")
+        if place == 0:  # above the panels: the curves go through every corner of them
+            figure.legend(*axes.get_legend_handles_labels(), fontsize=8, loc="upper center", ncols=5, frameon=False)
 
 
 def _logarithmic(axes: Axes, values: np.ndarray) -> None:
@@ -78,8 +78,10 @@ def _logarithmic(axes: Axes, values: np.ndarray) -> None:
 
 def _name(number: int, view: views.View) -> str:
     """What the legend calls a start: the last one is that which goes on, once it does."""
-    goes_on = number > view.facts.get("starts", np.inf)
-    return "the best, to the end" if goes_on else f"start {number}"
+    starts = view.facts.get("starts", np.inf)
+    if number <= starts:
+        return f"start {number}"
+    return "the best, to the end" if starts > 1 else "the only start"
 
 
 def _phase_ends(axes: Axes, view: views.View) -> None:

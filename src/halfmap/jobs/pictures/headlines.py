@@ -12,7 +12,7 @@ HEADLINES = {
     "evidence_of_ball": ("... of balls in place of the maps", "{:.2f}"),
     "n_unused": ("Particles not used", "{}"),
     "class_particles": ("Particles of each class", "{}"),
-    "resolution_A": ("Resolution (corrected FSC at {threshold:g})", "{:.2f} A"),
+    "resolution_A": ("Resolution ({criterion})", "{:.2f} A"),
     "resolution_unmasked_A": ("Resolution without mask", "{:.2f} A"),
     "resolution_05_A": ("Resolution at FSC 0.5", "{:.2f} A"),
     "nyquist_A": ("Nyquist limit", "{:.2f} A"),
@@ -64,12 +64,28 @@ HEADLINES = {
 
 def of(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(label, text) of every headline that a summary has, in the order of the table."""
-    threshold = summary.get("fsc_threshold") or 0.143
+    criterion = judged_by(summary)
     return [
-        (written(label, threshold=threshold), written(text, summary[key]))
+        (written(label, criterion=criterion), written(text, plainly(summary[key]) if text == "{}" else summary[key]))
         for key, (label, text) in HEADLINES.items()
         if summary.get(key) is not None
     ]
+
+
+def judged_by(summary: Mapping[str, Any]) -> str:
+    """What the resolution of a summary rests on, in words."""
+    criterion = written("corrected FSC at {:g}", summary.get("fsc_threshold") or 0.143)
+    if summary.get("one_start_A") is None:
+        return criterion
+    return criterion + written(" of half-sets that began from one map at {:.0f} A", summary["one_start_A"])
+
+
+def plainly(value: Any) -> Any:
+    """Yes or no, and several numbers, as people write them."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    whole = isinstance(value, list) and all(isinstance(one, int) for one in value)
+    return ", ".join(map(str, value)) if whole else value
 
 
 def written(text: str, *values: Any, **named: Any) -> str:

@@ -13,7 +13,7 @@ from halfmap.data.particles import Particles
 from halfmap.errors import InputError
 from halfmap.io import mrc
 from halfmap.jobs.refinement import homogeneous
-from halfmap.jobs.running import results
+from halfmap.jobs.running import resources, results
 from halfmap.jobs.running.events import Passing, Watch
 from halfmap.jobs.running.growths import Growths
 from halfmap.maps import resample
@@ -27,6 +27,8 @@ from halfmap.types import Map, Poses
 
 FEWEST = 50  # particles: a class of fewer gets no final passes
 FEWEST_OF_ALL = 100
+ADVICE = ("Are these particles, bright on dark (halfmap check particles looks at them; halfmap import particles "
+          "--contrast dark takes dark ones), and is --particle-diameter theirs?")
 PARTING = 1  # number of the stage, after the growth; those of the classes follow
 
 
@@ -35,14 +37,13 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     particles = read(params, watch)
     used = chosen(params, len(particles), rng)
     job = setup.prepare(recipes.final_passes(params), particles, None, rng, watch)
-    method = recipes.stochastic(params, job.frame.diameter_A)
+    method = recipes.stochastic(params, job.frame)
+    resources.demand_growth(method, job.recipe, particles[used], params, folder, watch)
     stages = Growths(folder, watch)
     found = stochastic.run(job, method, used, stages.of(0))
-    parted = None
-    if not found.something:
-        job.warn(found.verdict)
-    watch("note", text=found.verdict)
+    parted, classes = None, [_unfinished(job, grown) for grown in found.maps]
     if found.something:
+        watch("note", text=found.verdict)
         parts = recipes.parting(params, found.resolution_A, found.spread_A)
         parted = stages.once(PARTING, job, lambda keeper: parts.parted(job, method, found, used, keeper))
         _tell(job, parted)
@@ -50,8 +51,10 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
         classes = [stages.once(PARTING + 1 + number, job, partial(_finished, passes, job, parted, number))
                    for number in range(params.classes)]
     else:
-        classes = [_unfinished(job, grown) for grown in found.maps]
+        job.warn(f"{found.verdict}. {ADVICE}")
+    results.write_rejected(folder, particles, sorted(job.rejected.items()))
     return _written(params, folder, particles, classes) | _told(parted) | {
+        "n_rejected": len(job.rejected), "one_start_A": found.resolution_A if found.something else None,
         "verdict": found.verdict, "found": found.something, "evidence": found.evidence, "evidence_of_ball": found.ball,
         "significance": found.significance, "evidence_of_starts": list(found.trials), "steps": len(found.history),
         "phases": list(found.phases), "grown_to_A": found.resolution_A,
@@ -82,23 +85,19 @@ def _told(parted: Parted | None) -> dict:
 
 
 def check(params: Abinitio, watch: Passing) -> dict:
-    """Read the table, tell what would be done."""
-    particles = read(params, watch)
+    """Read the table, tell what would be done and what that would need."""
+    particles = read(params, watch)[: params.num_particles]  # another choice takes as long
     frame = setup.frame_of(recipes.final_passes(params), particles, None)
-    method = recipes.stochastic(params, frame.diameter_A)
-    return {
-        "n_particles": len(particles),
-        "resolved": {"box_size": frame.box, "particle_diameter_A": frame.diameter_A,
-                     "initial_resolution": method.annealing.initial_A, "max_resolution": method.annealing.final_A,
-                     "steps": method.annealing.steps(frame), "steps_of_a_start": method.annealing.trial_steps(frame)},
-    }
+    method = recipes.stochastic(params, frame)
+    passes = recipes.final_passes(params, method.annealing.final_A)
+    return resources.told_of_growth(method, passes, particles, 1, params, watch)
 
 
 def read(params: Growing, watch: Watch | Passing) -> Particles:
     """The particles, without poses they may have. Raises InputError for too few."""
     particles = homogeneous.checked_particles(params, watch)
     if len(particles) < FEWEST_OF_ALL:
-        raise InputError(f"{params.particles}: {len(particles)} particles are too few for a map from nothing; at least "
+        raise InputError(f"{params.particles}: too few particles for a map from nothing: {len(particles):,}; at least "
                          f"{FEWEST_OF_ALL} are needed")
     return replace(particles, poses=None)
 
@@ -117,6 +116,7 @@ def _finished(passes: Recipe, job: Run, parted: Parted, number: int, keeper: Kee
         return _unfinished(job, grown)
     whose = f"class {number + 1}" if len(parted.maps) > 1 else ""
     outcome = parting.passed(passes, job, grown, parted.rows[mine], whose, keeper)
+    job.rejected.update({int(parted.rows[mine[row]]): reason for row, reason in outcome.rejected})
     left = np.setdiff1d(np.arange(len(mine)), [row for row, _ in outcome.rejected])
     return Sorted(outcome.map, parted.rows[mine[left]], outcome.particles.poses, outcome.particles.half,
                   parted.shares[mine[left], number], outcome.history[-1]["resolution_A"], len(outcome.history))

@@ -62,7 +62,8 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
     first, second = rng.spawn(2)
     used = abinitio.chosen(params, len(particles), rng)
     table = halves.with_own_optics(halves.assign(particles[used], rng, params.force_resplit))
-    resources.demand(recipe, table, None, params, folder, watch)
+    method = recipes.growing(params, setup.frame_of(recipe, table, None))
+    resources.demand_growth(method, recipe, table, params, folder, watch)
     growths = Growths(folder, watch, params.keep_checkpoints == "all", params.continue_from)
     grown = grown_together(params, recipe, table, (first, second), watch, growths)
     for message in (message for one in grown for message in one.warnings):
@@ -79,14 +80,11 @@ def run(params: AbinitioRefine, folder: Path, rng: np.random.Generator, watch: W
 
 
 def check(params: AbinitioRefine, watch: Passing) -> dict:
-    """Read and check all inputs; tell what would be done."""
+    """Read and check all inputs; tell what would be done and what that would need."""
     recipe, particles = read(params, watch)
-    told = resources.told(recipe, particles, None, params, watch)
-    frame = setup.frame_of(recipe, particles, None)
-    annealing = recipes.growing(params, frame.diameter_A).annealing
-    steps = {"initial_resolution": annealing.initial_A, "max_resolution": annealing.final_A,
-             "steps": annealing.steps(frame), "steps_of_a_start": annealing.trial_steps(frame)}
-    return {**told, "resolved": {**told["resolved"], **steps}}
+    particles = particles[: params.num_particles]  # another choice takes as long
+    method = recipes.growing(params, setup.frame_of(recipe, particles, None))
+    return resources.told_of_growth(method, recipe, particles, 2, params, watch)
 
 
 def read(params: AbinitioRefine, watch: Watch | Passing) -> tuple[Recipe, Particles]:
@@ -141,11 +139,11 @@ def grow(params: AbinitioRefine, recipe: Recipe, table: Particles, origin: Origi
     mine = replace(mine, half=np.full_like(mine.half, UNASSIGNED))  # of the split the steps know nothing
     job = setup.prepare(recipe, mine, None, origin.rng, _of_half(origin, watch))
     of_table = len(job.warnings)  # the refinement has the same to say
-    found = stochastic.run(job, recipes.growing(params, job.frame.diameter_A), np.arange(len(mine)), origin.keeper)
+    found = stochastic.run(job, recipes.growing(params, job.frame), np.arange(len(mine)), origin.keeper)
     if found.something:
         job.watch("note", text=found.verdict)
     else:
-        job.warn(found.verdict)
+        job.warn(f"{found.verdict}. {abinitio.ADVICE}")
     map = stochastic.onto_axes(found.maps[0], recipe.group, job)
     return Grown(map, found, tuple(f"half {half}: {text}" for text in job.warnings[of_table:]))
 
@@ -233,10 +231,12 @@ def _growth(grown: tuple[Grown, Grown]) -> dict:
 
 
 def _agreement(outcome: Outcome, grown_to_A: float, watch: Watch) -> dict:
-    """Whether two halves that knew nothing of each other came to the same map."""
-    agreed = bool(outcome.history[-1]["resolution_A"] < grown_to_A)
+    """Whether two halves that knew nothing of each other came to the same map; no resolution where none is claimed."""
+    reached_A, length_A = outcome.history[-1]["resolution_A"], outcome.half1.box * outcome.half1.voxel_size_A
+    agreed = bool(reached_A < grown_to_A)
     if not agreed:
         watch("warning", message=f"the half-maps agree no further than the {grown_to_A:.0f} A they were grown to: one "
               "of them, or both, did not find the structure; do not trust the map; look at both half-maps, try another "
               "--seed or more --starts")
-    return {"halves_agree": agreed}
+    nothing = {"resolution_A": None} if reached_A > length_A else {}  # no shell of the box is believed
+    return {"halves_agree": agreed, **nothing}

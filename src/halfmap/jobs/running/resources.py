@@ -16,13 +16,16 @@ from halfmap.jobs.running import record
 from halfmap.jobs.running.events import Passing, Watch
 from halfmap.params.common import ParticleJob
 from halfmap.params.refinement import MapRefinement
-from halfmap.refine import calibration, forecast, setup
+from halfmap.refine import calibration, calibration_growth, forecast, forecast_growth, setup
 from halfmap.refine.batches import Frame
 from halfmap.refine.forecast import Load
 from halfmap.refine.recipe import Recipe
+from halfmap.refine.stochastic import Method
 from halfmap.types import Map
 
 ITERATIONS = 20  # for the size of the folder before the course is known
+FALLS = "a smaller --box-size (memory falls with its third power), then a smaller --minibatch-size"
+GROWS = "a coarser --max-resolution (memory falls with its fourth power), then fewer --threads"
 TABLES = {"off": 0, "result": 1, "iterations": ITERATIONS}  # how many sets of RELION's files a setting means
 
 
@@ -50,6 +53,33 @@ def told(recipe: Recipe, particles: Particles, reference: Map | None, params: Pa
     require_disk(Path(params.out), expected.disk_GB)
     warn_of_memory(expected.memory_GB - base, watch)
     return {"n_particles": len(particles), "resolved": resolved(recipe, load), "forecast": asdict(expected)}
+
+
+def demand_growth(method: Method, recipe: Recipe, particles: Particles, params: ParticleJob, folder: Path, watch: Watch
+                  ) -> None:
+    """The same of maps that grow from nothing, and of what ``recipe`` makes of them then."""
+    demand(recipe, particles, None, params, folder, watch)
+    frame = setup.frame_of(recipe, particles, None)
+    warn_of_memory(forecast_growth.memory_bytes(method, frame, device.threads()) / 1e9, watch, GROWS)
+
+
+def told_of_growth(method: Method, recipe: Recipe, particles: Particles, parts: int, params: ParticleJob, watch: Passing
+                   ) -> dict:
+    """What --dry-run tells of maps that grow from nothing, of ``parts`` of the particles each; then of the recipe."""
+    told_, frame = told(recipe, particles, None, params, watch), setup.frame_of(recipe, particles, None)
+    pace = calibration_growth.measure(method, load_of(recipe, particles, None, frame), particles)
+    growing = parts * forecast_growth.seconds(method, frame, len(particles) // parts, pace)
+    growing_GB = forecast_growth.memory_bytes(method, frame, device.threads()) / 1e9
+    warn_of_memory(growing_GB, watch, GROWS)
+    needs, annealing = told_["forecast"], method.annealing
+    assumes = f"{forecast_growth.assumptions(method, frame)}{' of each half' * (parts > 1)}, then {needs['assumes']}"
+    needs = {**needs, "seconds": needs["seconds"] + growing, "stages": {"growth": growing, **needs["stages"]},
+             "memory_GB": max(needs["memory_GB"], forecast.INTERPRETER_GB + growing_GB), "assumes": assumes}
+    steps = {
+        "initial_resolution": annealing.initial_A, "max_resolution": annealing.final_A,
+        "steps_of_a_start": annealing.trial_steps(frame), "steps_at_most": forecast_growth.most_steps(method, frame),
+    }  # fmt: skip
+    return {**told_, "resolved": {**told_["resolved"], **steps}, "forecast": needs}
 
 
 def tables_GB(params: ParticleJob, load: Load) -> float:
@@ -90,7 +120,7 @@ def require_disk(folder: Path, needed_GB: float) -> None:
         )
 
 
-def warn_of_memory(needed_GB: float, watch: Watch | Passing) -> None:
+def warn_of_memory(needed_GB: float, watch: Watch | Passing, helps: str = FALLS) -> None:
     """Warn where the machine has less memory than a job needs; say which setting helps.
 
     Raises ResourceError where a limit of the process or its control group forbids it.
@@ -99,12 +129,11 @@ def warn_of_memory(needed_GB: float, watch: Watch | Passing) -> None:
     if needed_GB > allowed:
         raise ResourceError(
             f"the job needs about {needed_GB:.1f} GB of memory, and this process may take {max(allowed, 0):.1f} GB "
-            "more (ulimit -v, or what the queue gave): ask for more, or use a smaller --box-size (memory falls with "
-            "its third power) or --minibatch-size"
+            f"more (ulimit -v, or what the queue gave): ask for more, or use {helps}"
         )
     if needed_GB > free:
         watch(
             "warning",
             message=f"the job needs about {needed_GB:.1f} GB of memory and {free:.1f} GB are free: it may be ended by "
-            "the system; a smaller --box-size helps most (memory falls with its third power), then --minibatch-size",
+            f"the system; what helps is {helps}",
         )
