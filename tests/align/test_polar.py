@@ -149,6 +149,24 @@ def test_shift_grids_fill_the_circle(range_A, step_A):
         assert steps.max() <= step_A * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("range_A, reach_A", [(0.0, 3.0), (2.0, 3.0), (10.0, 3.0), (33.3, 7.3), (48.0, 10.3)])
+def test_no_place_is_farther_from_a_shift_than_asked_for(range_A, reach_A, rng):
+    shifts = polar.covering_shifts(range_A, reach_A)
+    assert np.hypot(*shifts.T).max() <= range_A * (1 + 1e-9) and (shifts == 0).all(axis=1).sum() == 1
+    radius, angle = range_A * np.sqrt(rng.random(20_000)), 2 * np.pi * rng.random(20_000)
+    radius[:2000] = range_A  # the edge, too
+    places = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=-1)
+    nearest = np.linalg.norm(places[:, None] - shifts, axis=-1).min(1)
+    assert nearest.max() <= reach_A * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("range_A", [0.0, 10.3, 12.0, 33.3])
+def test_a_search_tries_no_more_shifts_than_a_square_grid_has(range_A):
+    found, square = (make(range_A, 10.3) for make in (polar.fewest_shifts, polar.shift_grid))
+    assert len(found) <= len(square)
+    assert range_A < 33 or len(found) < 0.8 * len(square)
+
+
 def test_the_two_halves_of_the_grid_look_from_opposite_sides():
     grid = polar.grid(5, made.LENGTH_A, DIAMETER_A, 0.0, symmetry.group("C1"))
     hands = len(grid.matrices) // 2

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from halfmap.align import soft
+from halfmap.align import polar, soft
 from halfmap.align.polar import PolarSearch
 from halfmap.geometry import rotations, symmetry
 from halfmap.kernels.polar import sample_slices
@@ -150,3 +150,11 @@ def test_the_number_of_threads_changes_nothing(rng, monkeypatch):
         monkeypatch.setattr(soft.device, "threads", lambda threads=threads: threads)
         found.append(posterior([projector], images, grid).rings[0])
     assert np.array_equal(found[0].values, found[1].values) and np.array_equal(found[0].weight, found[1].weight)
+
+
+@pytest.mark.parametrize("angles", [12, 54, 72])
+def test_turning_by_halves_is_the_inverse_transform_and_its_adjoint(angles, rng):
+    whole, turn = polar.inverse_transform(angles), soft.Turn.of(angles)
+    spectrum, values = (rng.standard_normal((n, 5)).astype(np.float32) for n in whole.shape[::-1])
+    np.testing.assert_allclose(turn @ spectrum, whole @ spectrum, atol=1e-5)  # float32
+    np.testing.assert_allclose(turn.back(values), whole.T @ values, atol=1e-5)

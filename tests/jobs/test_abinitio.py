@@ -94,6 +94,7 @@ def test_classes_have_maps_and_particles_of_their_own(table, tmp_path):
     assert "<th>Of</th>" in page and all(page.count(f"<td>{name}</td>") == whose.count(name) for name in set(whose))
     assert told["maps"] == ["map_class1.mrc", "map_class2.mrc"] and sum(told["class_particles"]) == N
     maps = [mrc.read(tmp_path / "job" / name) for name in told["maps"]]
+    assert all(whose.count(name) == 1 for name in set(whose))  # passes, as many as --final-passes
     assert {m.box for m in maps} == {made.BOX} and not np.array_equal(maps[0].data, maps[1].data)
     kept = np.array([float(x) for x in particles.columns["rlnClassNumber"]])
     assert [int((kept == c).sum()) for c in np.unique(kept)] == [c for c in told["class_particles"] if c >= 50]

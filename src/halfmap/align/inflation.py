@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from halfmap import device
-from halfmap.align import polar, soft
+from halfmap.align import soft
 from halfmap.align.polar import PolarSearch
 from halfmap.kernels import polar as kernel
 from halfmap.types import Images
@@ -84,7 +84,7 @@ def _told(searches: Sequence[PolarSearch], images: Images, centres_A: np.ndarray
     first = searches[0]
     signal, half_power = first.on_rings(images)
     prior = soft.log_prior(centres_A[:, None] + first.grid.shifts_A, spread_A)
-    shifted, turn = first.shifted(signal, images, centres_A), polar.inverse_transform(first.grid.angles)
+    shifted, turn = first.shifted(signal, images, centres_A), soft.Turn.of(first.grid.angles)
 
     def one(row: int) -> Told:
         spectrum = shifted.spectrum(row)

@@ -93,6 +93,38 @@ def posterior(searches: Sequence[PolarSearch], images: Images, centres_A: np.nda
     return work.result(centres_A)
 
 
+@dataclass(frozen=True)
+class Turn:
+    """``polar.inverse_transform`` and its adjoint with half of the products, which are most of the work of a posterior.
+
+    On the second half of all angles even frequencies give the same again, and odd ones with another sign.
+    """
+
+    even: np.ndarray  # (n / 2, rows) float32: first half of the angles, real and imaginary parts of even frequencies
+    odd: np.ndarray
+    rows: tuple[np.ndarray, np.ndarray]  # which of the 2m rows these are
+
+    @classmethod
+    def of(cls, angles: int) -> Turn:
+        half = polar.inverse_transform(angles)[: angles // 2]
+        frequency = np.arange(half.shape[1]) % (angles // 2 + 1)
+        even, odd = (np.flatnonzero(frequency % 2 == parity) for parity in (0, 1))
+        return cls(np.ascontiguousarray(half[:, even]), np.ascontiguousarray(half[:, odd]), (even, odd))
+
+    def __matmul__(self, spectrum: np.ndarray) -> np.ndarray:
+        """Values (n, q) at all angles of spectra (2m, q): real, then imaginary parts."""
+        even, odd = (part @ spectrum[rows] for part, rows in zip((self.even, self.odd), self.rows, strict=True))
+        return np.concatenate([even + odd, even - odd])
+
+    def back(self, values: np.ndarray) -> np.ndarray:
+        """The adjoint: (2m, q) of (n, q)."""
+        here, opposite = values[: len(self.even)], values[len(self.even) :]
+        out = np.empty((sum(map(len, self.rows)), values.shape[1]), np.float32)
+        out[self.rows[0]] = self.even.T @ (here + opposite)
+        out[self.rows[1]] = self.odd.T @ (here - opposite)
+        return out
+
+
 class Weighing:
     """A posterior under construction; each of the PARTS has sums of its own, in a fixed order of images."""
 
@@ -103,7 +135,7 @@ class Weighing:
         self.searches, self.similarity, self.signal, self.half_power = searches, similarity, signal, half_power
         self.prior, self.sharpness = prior, noise_scale**-2
         self.likely = 1 / np.exp(2 * prior).mean(1)  # (b,) fraction of the poses that carry weight beforehand
-        self.turn = polar.inverse_transform(grid.angles)
+        self.turn = Turn.of(grid.angles)
         self.evidence, self.blurred = np.zeros((b, c)), np.zeros((b, c))  # with the noise as it is, and as it passes
         self.effective = np.zeros((b, c))
         self.best = np.zeros((b, c), np.int64)
@@ -125,7 +157,7 @@ class Weighing:
             of_all_angles = w.sum(0)
             self.seen[row, c] = share * of_all_angles.sum(0)
             self.places[row] += share * of_all_angles.sum(1)
-            carried = (self.turn.T @ w.reshape(len(w), -1)).reshape(-1, *w.shape[1:])
+            carried = self.turn.back(w.reshape(len(w), -1)).reshape(-1, *w.shape[1:])
             back[c] += np.float32(share) * np.matmul(spectrum.transpose(0, 2, 1), carried)
 
     def _weights(self, row: int, c: int, search: PolarSearch, spectrum: np.ndarray) -> np.ndarray:
@@ -157,7 +189,7 @@ class Weighing:
                          rings, self.seen.sum((0, 1)), self.places)
 
 
-def correlation(search: PolarSearch, spectrum: np.ndarray, turn: np.ndarray) -> np.ndarray:
+def correlation(search: PolarSearch, spectrum: np.ndarray, turn: Turn) -> np.ndarray:
     """(n, s, v) of one image, angular spectrum (2m, s, 2K), with a map."""
     product = np.matmul(spectrum, search.harmonics)
     return (turn @ product.reshape(len(product), -1)).reshape(-1, *product.shape[1:])

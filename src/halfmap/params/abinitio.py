@@ -89,7 +89,8 @@ class Growing(ParticleOutput):
     )  # fmt: skip
     offset_range_A: float | None = setting(
         None, help="Search radius for shifts; none = a sixth of the diameter, at least 15. Steps look near where a "
-        "particle was last seen, the passes that follow everywhere.", unit="A",
+        "particle was last seen, what follows everywhere; without a range given, half as far again for particles that "
+        "lie low on its first maps.", unit="A",
         known_as="RELION --offset_range (there in pixels)", gt=0,
     )  # fmt: skip
     min_align_resolution: float | None = setting(
@@ -152,8 +153,9 @@ class Abinitio(Growing):
         needs={"class_start": "independent"},
     )  # fmt: skip
     final_passes: int = setting(
-        3, help="Refinement passes over all particles of a class at the end; they give every particle its pose.", ge=1,
-        le=20,
+        4, help="Refinement passes over the particles of a class at the end, the last one over all of them; they give "
+        "every particle its pose. The first looks no farther from the middle than three times the spread of the "
+        "particles that the steps found.", ge=1, le=20,
     )  # fmt: skip
     final_resolution: float = setting(
         12.0, help="Finest data the final passes align with.", unit="A", gt=0

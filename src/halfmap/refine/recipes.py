@@ -33,6 +33,7 @@ from halfmap.refine import (
     meeting,
     noises,
     optics,
+    passes,
     relaxation,
     scales,
     schedules,
@@ -301,11 +302,13 @@ def _grown_between_A(params: Growing, frame: Frame) -> tuple[float, float]:
     return first, max(last, frame.resolution_A(frame.box // 2))
 
 
-def parting(params: Abinitio, grown_A: float) -> Competing | Splitting:
-    """How the particles come apart into classes, of maps that have been grown to a resolution."""
+def parting(params: Abinitio, grown_A: float, spread_A: float = np.inf) -> Competing | Splitting:
+    """How the particles come apart into classes, of maps that have been grown to a resolution from particles that lie
+    so far from the middle.
+    """
     if _grown(params) == params.classes:
         return Competing(params.classes)
-    return Splitting(params.classes, params.class_resolution, final_passes(params, grown_A))
+    return Splitting(params.classes, params.class_resolution, final_passes(params, grown_A, spread_A))
 
 
 def _grown(params: Abinitio) -> int:
@@ -313,14 +316,19 @@ def _grown(params: Abinitio) -> int:
     return params.classes if params.class_start == "independent" else 1
 
 
-def final_passes(params: Abinitio, grown_A: float = LAST_A[0]) -> Recipe:
-    """A few passes of homogeneous refinement from a map grown to this resolution: they give the particles poses."""
-    return homogeneous(Homogeneous(
+def final_passes(params: Abinitio, grown_A: float = LAST_A[0], spread_A: float = np.inf) -> Recipe:
+    """A few passes of homogeneous refinement from a map grown to this resolution: they give the particles poses.
+
+    The images have made the map, so its grey scale is theirs.
+    """
+    recipe = homogeneous(Homogeneous(
         out=params.out, particles=params.particles, volume=params.out / "map.mrc", symmetry=params.symmetry,
         particle_diameter_A=params.particle_diameter_A, initial_lowpass=grown_A,
         max_align_resolution=params.final_resolution, max_iterations=params.final_passes, align_symmetry=False,
-        min_align_resolution=params.min_align_resolution, offset_range_A=params.offset_range_A, force_resplit=True,
+        min_align_resolution=params.min_align_resolution, offset_range_A=params.offset_range_A,
+        reestimate_greyscale=False, force_resplit=True,
     ))
+    return replace(recipe, schedule=passes.Passes(**vars(recipe.schedule), spread_A=spread_A))
 
 
 def refined_halves(params: AbinitioRefine, mask: Map | None = None, fsc_mask: Map | None = None) -> Recipe:

@@ -44,10 +44,10 @@ def run(params: Abinitio, folder: Path, rng: np.random.Generator, watch: Watch) 
     parted, classes = None, [_unfinished(job, grown) for grown in found.maps]
     if found.something:
         watch("note", text=found.verdict)
-        parts = recipes.parting(params, found.resolution_A)
+        parts = recipes.parting(params, found.resolution_A, found.spread_A)
         parted = stages.once(PARTING, job, lambda keeper: parts.parted(job, method, found, used, keeper))
         _tell(job, parted)
-        passes = recipes.final_passes(params, found.resolution_A)
+        passes = recipes.final_passes(params, found.resolution_A, found.spread_A)
         classes = [stages.once(PARTING + 1 + number, job, partial(_finished, passes, job, parted, number))
                    for number in range(params.classes)]
     else:
