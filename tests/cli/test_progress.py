@@ -38,7 +38,8 @@ def test_a_long_stage_says_so_in_a_pipe(monkeypatch):
     stream = io.StringIO()
     with progress.display(stream) as show:
         show(EVENTS[1])
-    assert stream.getvalue() == "search: 1 of 9\n"
+        show({"kind": "progress", "stage": "ab-initio", "done": 3, "total": 8, "whose": "half 1, start 2 of 2"})
+    assert stream.getvalue() == "search: 1 of 9\nab-initio, half 1, start 2 of 2: 3 of 8\n"
 
 
 def test_a_terminal_gets_a_bar_with_iteration_resolution_and_time_left():
@@ -46,7 +47,9 @@ def test_a_terminal_gets_a_bar_with_iteration_resolution_and_time_left():
         "import json, sys, time\nfrom halfmap.cli import progress\n"
         f"events = json.loads({json.dumps(json.dumps(EVENTS))})\n"
         "with progress.display(sys.stderr) as show:\n"
-        "    for event in [*events, {'kind': 'progress', 'stage': 'poses', 'done': 1, 'total': 4}]:\n"
+        "    for event in [*events, {'kind': 'progress', 'stage': 'poses', 'done': 1, 'total': 4},\n"
+        "                  {'kind': 'progress', 'stage': 'ab-initio', 'done': 1, 'total': 4,\n"
+        "                   'whose': 'start 1 of 2'}]:\n"
         "        show(event); time.sleep(0.12)\n"
     )
     master, slave = pty.openpty()
@@ -56,6 +59,7 @@ def test_a_terminal_gets_a_bar_with_iteration_resolution_and_time_left():
     shown = read_all(master)
     assert process.wait() == 0, shown
     assert "iteration 1: global search" in shown and "iteration 2: refining poses" in shown
+    assert "start 1 of 2: growing maps" in shown
     assert "9.25 A" in shown and "left" in shown
 
 

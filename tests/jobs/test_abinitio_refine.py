@@ -201,6 +201,14 @@ def test_the_weaker_half_is_grown_anew_where_the_halves_differ(sample, monkeypat
     assert asked == [(1, 1), (2, 1), (2, 2), (2, 3)] and first.gain == 3.0 and second.gain == 2.5
 
 
+def test_progress_says_of_which_half_it_is():
+    heard = made.Heard()
+    told = job_module._of_half(job_module.Origin(2, None), heard)
+    told("progress", stage="ab-initio", done=1, total=9, whose="start 1 of 2")
+    told("progress", stage="ab-initio", done=1, total=9, whose="")
+    assert [event["whose"] for event in heard.of("progress")] == ["half 2, start 1 of 2", "half 2"]
+
+
 def test_views_of_a_half_that_is_grown_anew_have_names_of_their_own():
     names = []
     for half, attempt in ((1, 1), (2, 1), (1, 2)):

@@ -75,6 +75,9 @@ def test_of_several_starts_the_one_with_most_evidence_goes_on(sample):
     found = stochastic.run(work, short, np.arange(N))
     assert len(found.trials) == 2 and {row["start"] for row in found.history} == {1, 2, 3}
     assert any("best goes on" in note["text"] for note in work.watch.of("note"))
+    told = {event["whose"]: event for event in work.watch.of("progress")}
+    assert list(told) == ["start 1 of 2", "start 2 of 2", "the best start"]
+    assert all(event["done"] == event["total"] for event in told.values())  # each ends where it was to end
 
 
 def test_of_noise_nothing_is_said_to_be_found(tmp_path, sample):

@@ -12,7 +12,7 @@ from typing import TextIO
 from halfmap.cli.shown import duration
 from halfmap.jobs import catalog
 from halfmap.jobs.pictures.headlines import judged_by
-from halfmap.jobs.running.events import Lines, Listener, plain, sentence
+from halfmap.jobs.running.events import Lines, Listener, plain, sentence, whereabouts
 
 WIDTH = 100  # columns: longer lines are hard to read
 SHARE = 0.05  # of the time: what a smaller part takes is no news
@@ -90,11 +90,12 @@ class Bars:
             self._state = f"{event['resolution_A']:.2f} A"
 
     def _move(self, event: dict) -> None:
-        if event["stage"] != self._stage:
+        if whereabouts(event) != self._stage:
             if self._task is not None:
                 self._progress.remove_task(self._task)
-            self._stage = event["stage"]
-            text = f"iteration {self._iteration}: {STAGES.get(self._stage, self._stage)}"
+            self._stage = whereabouts(event)
+            what = STAGES.get(event["stage"], event["stage"])
+            text = f"{event.get('whose') or f'iteration {self._iteration}'}: {what}"
             self._task = self._progress.add_task(text, state=self._state)
         self._progress.update(self._task, completed=event["done"], total=event["total"], state=self._state)
 

@@ -118,7 +118,8 @@ def _grown(setting: Setting, course: Course, until: int, keeper: Keeper) -> Cour
         row = {"step": grown.step, "start": course.start + 1, "phase": annealing.phase(grown.step - 1, frame),
                **grown.facts}  # fmt: skip
         course = _phased(setting, replace(course, grown=grown, history=(*course.history, row)), until)
-        setting.job.watch("progress", stage="ab-initio", done=course.grown.step, total=annealing.steps(frame))
+        setting.job.watch("progress", stage="ab-initio", done=course.grown.step, total=until,
+                          whose=_whose(setting, course))
         if course.iteration % REPORTED_EVERY == 0 or course.grown.step == until:
             facts = {"groups": [optics.name for optics in setting.job.source.particles.optics],
                      "starts": setting.method.starts}
@@ -126,6 +127,14 @@ def _grown(setting: Setting, course: Course, until: int, keeper: Keeper) -> Cour
         if course.iteration % REPORTED_EVERY == 0:
             keeper.keep(setting.job.snapshot(course))
     return course
+
+
+def _whose(setting: Setting, course: Course) -> str:
+    """Which start is under way, in words; nothing where there is only one."""
+    starts = setting.method.starts
+    if starts == 1:
+        return ""
+    return f"start {course.start + 1} of {starts}" if course.start < starts else "the best start"
 
 
 def _phased(setting: Setting, course: Course, until: int) -> Course:

@@ -163,6 +163,8 @@ def _of_half(origin: Origin, watch: Watch):
             data = {"made": replace(data["made"], name=f"iteration_000_half{half}{again}_step{step}")}
         if kind == "phase":
             data = {"half": half, **data}
+        if kind == "progress":
+            data = {**data, "whose": ", ".join(filter(None, (f"half {half}", data.get("whose"))))}
         if "text" in data:
             data = {**data, "text": f"half {half}: {data['text']}"}
         watch(kind, **data)

@@ -151,7 +151,7 @@ class Watch:
 
     def _due(self, data: dict) -> bool:
         """Whether a progress event is worth a line: the first and last of a stage, else two a second."""
-        now, stage = time.monotonic(), str(data.get("stage"))
+        now, stage = time.monotonic(), whereabouts(data)
         last, last_stage = self._last_progress
         done = data.get("done") == data.get("total")
         if not done and stage == last_stage and now - last < PROGRESS_EVERY_S:
@@ -195,6 +195,11 @@ class Lines:
                 return
             self._next = time.monotonic() + LINE_EVERY_S
         print(sentence(event), file=self._stream, flush=True)
+
+
+def whereabouts(event: dict) -> str:
+    """What a progress event is of: its stage, and whose it is where there are several."""
+    return ", ".join(filter(None, (str(event.get("stage")), event.get("whose"))))
 
 
 def sentence(event: dict) -> str:
@@ -271,7 +276,7 @@ def _optics(event: dict) -> str:
 
 SENTENCES: dict[str, Callable[[dict], str]] = {
     "started": lambda event: f"halfmap {event['job']} started, seed {event['seed']}, results go to {event['folder']}",
-    "progress": lambda event: f"{event.get('stage')}: {event.get('done')} of {event.get('total')}",
+    "progress": lambda event: f"{whereabouts(event)}: {event.get('done')} of {event.get('total')}",
     "iteration": _iteration,
     "warning": lambda event: f"warning: {event['message']}",
     "optics": _optics,
