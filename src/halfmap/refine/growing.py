@@ -258,4 +258,4 @@ def everywhere(setting: Setting, maps: tuple[Map, ...], band: int, spread_A: flo
     """Searches in all directions, as far from the middle as a particle may lie."""
     frame, reach_A = setting.frame, min(setting.method.offset_A, FARTHEST * spread_A)
     return _searches(maps, band, frame, soft.scattered(band, frame.length_A, frame.diameter_A, reach_A,
-                                                       np.eye(3)[None], rng))  # fmt: skip
+                                                       NO_SYMMETRY, rng))  # fmt: skip

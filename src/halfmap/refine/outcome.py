@@ -152,7 +152,8 @@ def _met(job: Run, state: State, used: np.ndarray) -> tuple[int, float] | None:
     distance_A = MET * job.frame.diameter_A
     try:
         pairs = neighbours.pairs(known(job, state)[used], distance_A)
-    except InputError:  # a column of coordinates that nobody can read: no reason to lose a result
+    except InputError as fault:  # a column of coordinates that nobody can read: no reason to lose a result
+        job.watch("note", text=f"whether particles were picked twice is not known: {fault}")
         return None
     if pairs is None:
         return None

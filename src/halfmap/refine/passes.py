@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from halfmap.refine.batches import Frame
-from halfmap.refine.schedules import ASTRAY, Marching, Plan, mismatched
+from halfmap.refine.growing import FARTHEST
+from halfmap.refine.schedules import Marching, Plan, with_astray
 from halfmap.refine.state import State
-
-REACH = 3.0  # spreads from the middle: one particle in ninety is beyond it where they lie as a Gaussian has them
 
 
 @dataclass(frozen=True)
 class Passes(Marching):
     """``max_iterations`` passes whatever the resolution does, the last one of all particles and to Nyquist.
 
-    The first looks for particles as far off as their spread lets them lie, the second for those over all shifts that
-    the first map shows to be posed wrongly: with a tail longer than that of a Gaussian they lie further out.
+    The first looks for particles as far off as their spread lets them lie (of a Gaussian one in ninety is beyond), the
+    second for those over all shifts that the first map shows to be posed wrongly: with a longer tail they lie further
+    out.
     """
 
     spread_A: float = np.inf  # of where particles lie, standard deviation along each axis
@@ -49,8 +49,7 @@ class Passes(Marching):
         """The second pass searches the particles astray whether its band is finer or not: its map is another."""
         if plan.final or state.iteration > 1:
             return super()._looking_far(plan, state, frame)
-        far = mismatched(state, ASTRAY) & state.seen & plan.used
-        return replace(plan, searched=plan.searched | far, astray=far)
+        return with_astray(plan, state)
 
     def _reach_A(self, offset_A: float) -> float:
-        return min(offset_A, REACH * self.spread_A)
+        return min(offset_A, FARTHEST * self.spread_A)

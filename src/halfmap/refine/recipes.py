@@ -295,7 +295,7 @@ def _grown_between_A(params: Growing, frame: Frame) -> tuple[float, float]:
     last = params.max_resolution or min(float(np.clip(frame.diameter_A / LAST_DETAIL, *LAST_A)), first)
     if first > frame.diameter_A:
         raise UsageError(f"--initial-resolution {first:g} A: is coarser than the particle: --particle-diameter "
-                         f"{frame.diameter_A:g} A")  # fmt: skip
+                         f"{frame.diameter_A:g} A; is the diameter in A, not in pixels or nm?")  # fmt: skip
     if last > first:
         raise UsageError(f"--max-resolution {last:g} A: is coarser than the first steps, at {first:.3g} A; give a "
                          "coarser --initial-resolution, too")  # fmt: skip

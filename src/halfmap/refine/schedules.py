@@ -141,8 +141,7 @@ class Marching:
         soon = 1 < state.iteration <= self.last_far and self._worthwhile(plan.search_radius, frame)
         if plan.final or not soon:
             return plan
-        far = mismatched(state, ASTRAY) & state.seen & plan.used
-        return replace(plan, searched=plan.searched | far, astray=far)
+        return with_astray(plan, state)
 
     def facts(self, state: State, plan: Plan, frame: Frame) -> dict:
         """What an iteration tells of the schedule; the line of history so far is the last of ``state``."""
@@ -267,6 +266,12 @@ def searching(plan: Plan, state: State, searched: np.ndarray) -> Plan:
     their pose where all were searched about their shifts, 99.4 % so.
     """
     return replace(plan, searched=searched, astray=searched & mismatched(state))
+
+
+def with_astray(plan: Plan, state: State) -> Plan:
+    """The plan with those of its particles searched over all shifts that lie low on the map."""
+    far = mismatched(state, ASTRAY) & state.seen & plan.used
+    return replace(plan, searched=plan.searched | far, astray=far)
 
 
 def growing(state: State) -> bool:
